@@ -1,0 +1,39 @@
+"""lorabook: every variant of LoRA as one short file, and a book that runs.
+
+    import lorabook as lb
+    base = lb.load("tiny")
+    lb.inject(base.model, lb.LoRA(r=8, alpha=16), targets=r"q_proj|v_proj")
+
+Recipes say what a variant is; `inject`, `fit`, `merge` and `save_adapter` act on a model; `claim`, `verify`, `card` and
+`source` are how the book shows that what it says is so.
+"""
+
+from lorabook.adapted import Adapted as Adapted
+from lorabook.adapted import adapted as adapted
+from lorabook.adapted import disabled as disabled
+from lorabook.adapted import inject as inject
+from lorabook.adapted import merge as merge
+from lorabook.adapted import merged as merged
+from lorabook.attention.shifted import LongLoRA as LongLoRA
+from lorabook.base.qlora import QLoRA as QLoRA
+from lorabook.card import card as card
+from lorabook.card import source as source
+from lorabook.claims import claim as claim
+from lorabook.claims import verify as verify
+from lorabook.fit import Diverged as Diverged
+from lorabook.fit import History as History
+from lorabook.fit import fit as fit
+from lorabook.init.pissa import PiSSA as PiSSA
+from lorabook.models.load import load as load
+from lorabook.optim.lora_plus import LoRAPlus as LoRAPlus
+from lorabook.optim.optimizer import optimizer as optimizer
+from lorabook.rank.adalora import AdaLoRA as AdaLoRA
+from lorabook.recipe import AxisConflict as AxisConflict
+from lorabook.recipe import Recipe as Recipe
+from lorabook.recipe import catalogue as catalogue
+from lorabook.save import load_adapter as load_adapter
+from lorabook.save import save_adapter as save_adapter
+from lorabook.scale.rank_stable import rsLoRA as rsLoRA
+from lorabook.update.dora import DoRA as DoRA
+from lorabook.update.hadamard import LoHa as LoHa
+from lorabook.update.low_rank import LoRA as LoRA

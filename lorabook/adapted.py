@@ -1,0 +1,201 @@
+"""An adapted layer is a frozen base and an update; injecting puts one in the place of every target."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from lorabook.effective import EffectiveWeight
+from lorabook.frozen import Frozen, freeze
+from lorabook.recipe import Recipe, Site
+from lorabook.sites import Target, find_targets
+from lorabook.update.low_rank import LowRank
+from lorabook.update.update import Update
+
+
+class Adapted(nn.Module):
+    """One layer: `base` never trains, `update` does. Made by `inject`."""
+
+    def __init__(self, base: Frozen, update: Update, recipe: Recipe, scale: float, start: LowRank | None) -> None:
+        super().__init__()
+        self.base, self.update = base, update
+        self.recipe, self.scale = recipe, scale
+        # What an init took out of W₀ (PiSSA): without it neither the original layer nor a plain LoRA can be given back.
+        self.start = None if start is None else start.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._accept(x)
+        return self.update(self.base, x)
+
+    @property
+    def weight(self) -> EffectiveWeight:
+        """The effective W, laid out like the plain layer's weight. Built when used, not when asked for dtype or shape."""
+        return EffectiveWeight(self)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The plain layer's bias."""
+        return self.base.bias
+
+    @property
+    def r(self) -> int:
+        """The rank this layer was given."""
+        return self.recipe.r
+
+    def plain(self) -> nn.Module:
+        """Return the plain layer with the effective W: the merged layer."""
+        with torch.no_grad():
+            return self.base.thaw(self.update.weight(self.base.matrix))
+
+    def original(self) -> nn.Module:
+        """Return the layer as it was before injection: the base, and what an init had taken out of it."""
+        if self.start is None:
+            return self.base
+        return Adapted(self.base, self.start, self.recipe, self.scale, None)
+
+    def _accept(self, x: Tensor) -> None:
+        """Refuse an input that the base cannot take, with a message that says what to do."""
+        store = self.base.store
+        if x.device != store.device:
+            raise RuntimeError(
+                f"the input is on {x.device} and this adapted layer on {store.device}: move one, e.g. model.to(x.device)"
+            )
+        if x.is_floating_point() and x.dtype != store.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise TypeError(
+                f"the input is {x.dtype} and this adapted layer {store.dtype}: convert one, e.g. x.to({store.dtype}), "
+                "or run under torch.autocast"
+            )
+
+
+def inject(
+    model: nn.Module, recipe: Recipe, targets: str, generator: torch.Generator | None = None
+) -> dict[str, Adapted]:
+    """Put an adapter of this recipe on every target, freeze the rest, and return the adapted layers by name.
+
+    Five steps per layer, always in this order: freeze, init (A, B and what is left of W₀), store what is left, build
+    the update on the W₀ that will really be used, replace the module. All targets are checked before the first changes.
+
+    Args:
+        targets: regular expression, searched in module names: r"q_proj|v_proj".
+        generator: source of randomness for A; seed 0 on the CPU if None.
+
+    Raises:
+        ValueError: no target matches (the message lists names), a rank is too large, a layer is adapted already, or
+            a matrix is shared with another module.
+        UnsupportedLayer: a target is no layer of a known kind.
+    """
+    recipe = recipe.complete()
+    generator = generator or torch.Generator().manual_seed(0)
+    found = find_targets(model, targets, recipe)
+    also = _also_trained(model, recipe)
+    heads = _attention_modules(model) if recipe.attention is not None else []
+    shared: dict = {}
+    # The first layer is built before anything is replaced: what two axes of a recipe cannot do together fails here.
+    layers = {found[0].name: _build(found[0], recipe, generator, shared)}
+    for target in found:
+        layer = layers.get(target.name) or _build(target, recipe, generator, shared)
+        layers[target.name] = layer
+        target.put(layer)
+    for head in heads:
+        head.attend = recipe.attention()
+        if isinstance(head.attend, nn.Module):
+            head.attend.train(head.training)
+    updates = {id(p) for layer in layers.values() for p in layer.update.parameters()}
+    earlier = {id(p) for layer in adapted(model).values() for p in layer.update.parameters()}
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(id(parameter) in updates | earlier or name in also)
+    return layers
+
+
+def _build(target: Target, recipe: Recipe, generator: torch.Generator, shared: dict) -> Adapted:
+    site = Site(target.name, recipe.r, recipe.scale(recipe.alpha, recipe.r), recipe.dropout, generator, shared)
+    with torch.no_grad():
+        base = freeze(target.layer, target.name)
+        factors = recipe.init(base.matrix, site)
+        base.store = recipe.base(base.matrix if factors.residual is None else factors.residual)
+        start = None if factors.residual is None else LowRank(base, _copied(factors), site)
+    layer = Adapted(base, recipe.form(base, factors, site), recipe, site.scale, start)
+    return layer.train(target.layer.training)
+
+
+def _copied(factors):
+    return type(factors)(factors.A.clone(), factors.B.clone())
+
+
+def _also_trained(model: nn.Module, recipe: Recipe) -> set[str]:
+    if recipe.also_train is None:
+        return set()
+    names = {name for name, _ in model.named_parameters() if re.search(recipe.also_train, name)}
+    if not names:
+        known = ", ".join(name for name, _ in model.named_parameters())[:400]
+        raise ValueError(f"also_train={recipe.also_train!r} matches no parameter; the model has: {known} …")
+    return names
+
+
+def _attention_modules(model: nn.Module) -> list[nn.Module]:
+    from lorabook.models.decoder import Attention
+
+    heads = [module for module in model.modules() if isinstance(module, Attention)]
+    if not heads:
+        raise ValueError(
+            f"the recipe replaces attention, and {type(model).__name__} has no lorabook.models.decoder.Attention: "
+            "load the model with lorabook.load, or drop that recipe"
+        )
+    return heads
+
+
+def adapted(model: nn.Module) -> dict[str, Adapted]:
+    """Return the adapted layers of a model by name, in the model's order."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, Adapted)}
+
+
+def merge(model: nn.Module) -> nn.Module:
+    """Replace every adapted layer by the plain layer with the effective W, in place, and return the model.
+
+    Raises:
+        ValueError: the model holds no adapted layer.
+    """
+    _swap(model, Adapted.plain)
+    return model
+
+
+@contextmanager
+def merged(model: nn.Module) -> Iterator[nn.Module]:
+    """Plain layers inside the block; the same adapters, bit for bit, after it."""
+    with _instead(model, Adapted.plain):
+        yield model
+
+
+@contextmanager
+def disabled(model: nn.Module) -> Iterator[nn.Module]:
+    """The model as it was before injection, inside the block. A quantised base stays quantised."""
+    with _instead(model, Adapted.original):
+        yield model
+
+
+@contextmanager
+def _instead(model: nn.Module, of) -> Iterator[None]:
+    swapped = _swap(model, of)
+    try:
+        yield
+    finally:
+        for parent, child, layer in swapped:
+            setattr(parent, child, layer)
+
+
+def _swap(model: nn.Module, of) -> list[tuple[nn.Module, str, Adapted]]:
+    """Put of(layer) in every place that holds an adapted layer; return what was where."""
+    places = [
+        (parent, child, layer)
+        for parent in model.modules()
+        for child, layer in parent.named_children()
+        if isinstance(layer, Adapted)
+    ]
+    if not places:
+        raise ValueError("this model has no adapted layer: call inject first")
+    replacements = {id(layer): of(layer).train(layer.training) for _, _, layer in places}
+    for parent, child, layer in places:
+        setattr(parent, child, replacements[id(layer)])
+    return places

@@ -1,0 +1,111 @@
+"""LongLoRA: while training, look only inside short groups of tokens, half of the heads in shifted groups."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lorabook.attention.full import full
+from lorabook.recipe import Recipe
+
+
+class Shifted(nn.Module):
+    """S²-Attn in training mode, full causal attention in eval mode.
+
+    In the first half of the heads token i looks at group ⌊i/g⌋; in the others, at group ⌊(i + ⌊g/2⌋)/g⌋, so that what one
+    half cannot see across the other half can. Always causal, for any length: the first shifted group and the last ones
+    are simply shorter. (The paper rolls the tokens round instead, and in the authors' path without flash attention the
+    first tokens then see the last ones; their flash path cuts that group in two, which is what happens here.)
+    With an odd number of heads the larger half is shifted, as in the authors' code.
+
+    Source: Chen et al. 2023 (2309.12307), section 3.2.
+    """
+
+    def __init__(self, group: int) -> None:
+        super().__init__()
+        if not isinstance(group, int) or isinstance(group, bool) or group < 2:
+            raise ValueError(f"LongLoRA: group is {group!r}; it must be a whole number of tokens ≥ 2 (a quarter of the text)")
+        self.group = group
+
+    def mask(self, heads: int, length: int, device: torch.device) -> Bool[Tensor, "heads length length"]:
+        """Return who looks at whom: mask[h, i, j] is True if in head h token i sees token j. This is the definition."""
+        i = torch.arange(length, device=device)
+        shift = torch.zeros(heads, 1, dtype=torch.long, device=device)
+        shift[heads // 2 :] = self.group // 2
+        home = (i + shift) // self.group
+        return (home[:, :, None] == home[:, None, :]) & (i[None, :, None] >= i)
+
+    def dense(
+        self,
+        q: Float[Tensor, "batch heads length d_head"],
+        k: Float[Tensor, "batch heads length d_head"],
+        v: Float[Tensor, "batch heads length d_head"],
+    ) -> Float[Tensor, "batch heads length d_head"]:
+        """Return softmax(q kᵀ / √d_head + log mask) v: L² scores, most of them thrown away."""
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask(*q.shape[1:3], q.device))
+
+    def forward(
+        self,
+        q: Float[Tensor, "batch heads length d_head"],
+        k: Float[Tensor, "batch heads length d_head"],
+        v: Float[Tensor, "batch heads length d_head"],
+    ) -> Float[Tensor, "batch heads length d_head"]:
+        if not self.training:
+            return full(q, k, v)
+        half, short = q.shape[1] // 2, self.group // 2
+        straight = in_groups(*(t[:, :half] for t in (q, k, v)), self.group)
+        first = full(*(t[:, half:, :short] for t in (q, k, v)))
+        rest = in_groups(*(t[:, half:, short:] for t in (q, k, v)), self.group)
+        return torch.cat([straight, torch.cat([first, rest], dim=2)], dim=1)
+
+    def extra_repr(self) -> str:
+        return f"group={self.group}"
+
+
+def in_groups(q: Tensor, k: Tensor, v: Tensor, group: int) -> Float[Tensor, "batch heads length d_head"]:
+    """Return causal attention inside groups of consecutive tokens, the last of which may be shorter: L·g scores, not L²."""
+    batch, _, length, _ = q.shape
+    whole = length - length % group
+
+    def folded(t: Tensor) -> Tensor:
+        return t[:, :, :whole].unflatten(2, (-1, group)).transpose(1, 2).flatten(0, 1)
+
+    parts = []
+    if whole:
+        inside = full(folded(q), folded(k), folded(v))
+        parts.append(inside.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2, 3))
+    if whole < length or not length:
+        parts.append(full(*(t[:, :, whole:] for t in (q, k, v))))
+    return torch.cat(parts, dim=2)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The value on the attention axis: makes one `Shifted` for each attention module."""
+
+    group: int
+
+    def __post_init__(self) -> None:
+        Shifted(self.group)
+
+    def __call__(self) -> Shifted:
+        return Shifted(self.group)
+
+
+def LongLoRA(group: int, r: int | None = None, alpha: float | None = None, dropout: float | None = None) -> Recipe:
+    """LoRA for longer texts: S²-Attn in groups of `group` tokens while training, and norms and embedding train as well.
+
+    Put it on q, k, v and o. The paper takes group = L/4, so attention costs a quarter, and it interpolates positions to
+    reach beyond the length of pretraining, which is the model's affair and not done here. A tied output head trains
+    with its embedding.
+
+    Raises:
+        ValueError: `group` is no whole number ≥ 2.
+
+    Source: Chen et al. 2023 (2309.12307), sections 3.2 and 3.3.
+    """
+    return Recipe(
+        r, alpha, dropout, attention=Groups(group), also_train=r"norm|embed", names=frozenset({"LongLoRA"})
+    )

@@ -1,0 +1,1 @@
+"""How the frozen W₀ is kept in memory: as it is, or in fewer bits."""

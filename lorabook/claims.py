@@ -1,0 +1,169 @@
+"""Claims: equations that run.
+
+A claim is a function that returns the two sides of an equation; the runner compares them, so a claim cannot be written
+to check nothing. A foil is the tempting false neighbour of a claim: it must fail, clearly, on the same cases.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from torch import Tensor
+
+from lorabook.cases import SHAPES, Case
+
+Relation = Literal["=", "<=", "~"]
+
+SIGMAS = 5.0
+"""A law in expectation is missed when estimate and prediction differ by more than this many standard errors."""
+PRECISION = 0.1
+"""… and counts as measured only if the standard error is at most this share of the prediction."""
+CLEARLY = 1e-3
+"""A foil fails clearly when its relative gap is above this on at least one case."""
+
+
+class ClaimNotReproduced(AssertionError):
+    """A claim that should hold does not, or a foil that should fail holds."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement, and the function that computes its two sides for a case.
+
+    `relation` is "=" (equal within `tol`, relative to the larger side), "<=" (elementwise), or "~" (a law in
+    expectation; the function returns estimate, prediction, standard error of the estimate).
+    """
+
+    sides: Callable[[Case], tuple[Tensor, ...]]
+    statement: str
+    source: str
+    relation: Relation = "="
+    tol: float = 1e-9
+    cases: tuple[Case, ...] = SHAPES
+    foil_of: "Claim | None" = None
+
+    @property
+    def name(self) -> str:
+        return self.sides.__name__
+
+    @property
+    def module(self) -> str:
+        return self.sides.__module__
+
+    @property
+    def is_foil(self) -> bool:
+        return self.foil_of is not None
+
+    def __call__(self, case: Case) -> tuple[Tensor, ...]:
+        return self.sides(case)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out: the relative gap on each case, and whether that is what should come out."""
+
+    claim: Claim
+    gaps: tuple[float, ...]
+    sides: tuple[Tensor, ...] = field(repr=False)
+
+    @property
+    def holds(self) -> bool:
+        return max(self.gaps) <= self.claim.tol
+
+    @property
+    def reproduced(self) -> bool:
+        return max(self.gaps) > max(CLEARLY, 100 * self.claim.tol) if self.claim.is_foil else self.holds
+
+
+def claim(
+    *, statement: str, source: str, relation: Relation = "=", tol: float = 1e-9, cases: tuple[Case, ...] = SHAPES
+) -> Callable[[Callable], Claim]:
+    """Declare a true statement: LaTeX `statement`, and where it comes from.
+
+    Raises:
+        ValueError: a tolerance that would let anything pass.
+    """
+    if not 0 <= tol <= 0.05:
+        raise ValueError(f"tol is {tol!r}; a claim that allows more than 5% says nothing: use the relation '~' for a law")
+    if relation not in ("=", "<=", "~"):
+        raise ValueError(f"relation is {relation!r}; it must be '=', '<=' or '~'")
+    return lambda sides: Claim(sides, statement, source, relation, tol, tuple(cases))
+
+
+def foil(*, of: Claim, statement: str, source: str) -> Callable[[Callable], Claim]:
+    """Declare the false neighbour of a claim. It runs on the claim's own cases, and must fail there."""
+    return lambda sides: replace(of, sides=sides, statement=statement, source=source, foil_of=of)
+
+
+def examine(claim: Claim) -> Verdict:
+    """Compute both sides on every case and return the gaps. The stored sides are those of the widest gap.
+
+    Raises:
+        ClaimNotReproduced: a side is not finite, shapes differ, or both sides are zero everywhere.
+    """
+    results = [(_gap(claim, claim(case)), case) for case in claim.cases]
+    worst = max(results, key=lambda result: result[0])[1]
+    return Verdict(claim, tuple(gap for gap, _ in results), claim(worst))
+
+
+def verify(claim: Claim) -> Verdict:
+    """Return the verdict on a claim or a foil.
+
+    Raises:
+        ClaimNotReproduced: a claim that does not hold, or a foil that does.
+    """
+    verdict = examine(claim)
+    if not verdict.reproduced:
+        fault = "holds, and it is listed as false" if claim.is_foil else "does not hold"
+        gaps = ", ".join(f"{gap:.1e}" for gap in verdict.gaps)
+        raise ClaimNotReproduced(f"{claim.module}.{claim.name} {fault}: gaps {gaps} against {claim.tol:.0e} ({claim.source})")
+    return verdict
+
+
+def _gap(claim: Claim, sides: tuple[Tensor, ...]) -> float:
+    """Return how far the sides are from their relation; comparable with `tol`."""
+    if len(sides) != (3 if claim.relation == "~" else 2):
+        raise ClaimNotReproduced(f"{claim.name} returned {len(sides)} sides; '{claim.relation}' takes two, '~' three")
+    left, right = sides[0].detach().double(), sides[1].detach().double()
+    if left.shape != right.shape:
+        raise ClaimNotReproduced(f"{claim.name}: the sides have shapes {tuple(left.shape)} and {tuple(right.shape)}")
+    if not (left.isfinite().all() and right.isfinite().all()):
+        if claim.is_foil:
+            return float("inf")
+        raise ClaimNotReproduced(f"{claim.name}: a side is not finite")
+    size = max(left.abs().max().item(), right.abs().max().item())
+    if size == 0:
+        raise ClaimNotReproduced(f"{claim.name}: both sides are zero everywhere, which shows nothing")
+    if claim.relation == "=":
+        return (left - right).abs().max().item() / size
+    if claim.relation == "<=":
+        return max(0.0, (left - right).max().item() / size)
+    return _excess(claim, left, right, sides[2].detach().double())
+
+
+def _excess(claim: Claim, estimate: Tensor, prediction: Tensor, error: Tensor) -> float:
+    """Return 0 for an estimate within the bound, else how far it lies outside, in units of the prediction."""
+    if not (error > 0).all():
+        raise ClaimNotReproduced(f"{claim.name}: a standard error is zero or less; estimate it from independent draws")
+    if not claim.is_foil and (error > PRECISION * prediction.abs()).any():
+        raise ClaimNotReproduced(f"{claim.name}: the standard error is above {PRECISION:.0%} of the prediction: draw more")
+    beyond = (estimate - prediction).abs() - SIGMAS * error
+    return max(0.0, (beyond / prediction.abs().clamp_min(1e-300)).max().item())
+
+
+def discover(package: str = "lorabook") -> list[Claim]:
+    """Return every claim and foil in the package, in the order of modules and of the lines in them.
+
+    A foil follows its claim.
+    """
+    found: list[Claim] = []
+    root = importlib.import_module(package)
+    for info in sorted(pkgutil.walk_packages(root.__path__, f"{package}."), key=lambda info: info.name):
+        if info.name.endswith("__main__") or ".offline" in info.name:
+            continue
+        module = importlib.import_module(info.name)
+        here = [value for value in vars(module).values() if isinstance(value, Claim) and value.module == info.name]
+        found += sorted(here, key=lambda c: c.sides.__code__.co_firstlineno)
+    return found

@@ -1,0 +1,81 @@
+// Charts by plotly.js, which Python sends once for the whole page.
+import { overlay } from "./marks.js";
+
+const WAIT = 20000;
+
+function ask(model) {
+  return new Promise((resolve, reject) => {
+    const stop = setTimeout(() => fail(new Error("the chart needs a running kernel: run this cell again")), WAIT);
+    const fail = (error) => { globalThis.lorabookPlotly = undefined; model.off("msg:custom", hear); reject(error); };
+    function hear(message, buffers) {
+      if (message?.type !== "plotly") return;
+      clearTimeout(stop);
+      model.off("msg:custom", hear);
+      const amd = globalThis.define; // with an AMD loader on the page plotly would register there and not on globalThis
+      globalThis.define = undefined;
+      const script = document.createElement("script");
+      script.textContent = new TextDecoder().decode(buffers[0]);
+      document.head.append(script);
+      globalThis.define = amd;
+      resolve(globalThis.Plotly);
+    }
+    model.on("msg:custom", hear);
+    model.send({ type: "need-plotly" });
+  });
+}
+
+function load(model) {
+  if (globalThis.Plotly) return Promise.resolve(globalThis.Plotly);
+  globalThis.lorabookPlotly ??= ask(model);
+  return globalThis.lorabookPlotly;
+}
+
+// One axis: `title` carries the unit; a log axis labels its decades only.
+export function axis(style, title, more = {}) {
+  return {
+    title: { text: title, font: { size: 12, color: style.quiet }, standoff: 8 },
+    gridcolor: style.grid, linecolor: style.quiet, zeroline: false, showline: true, ticks: "outside", ticklen: 4,
+    tickcolor: style.quiet, tickfont: { size: 11, color: style.quiet }, fixedrange: true,
+    ...more,
+  };
+}
+
+export function stroke(thing, more = {}) {
+  return { color: thing.colour, dash: thing.dash, width: 2, ...more };
+}
+
+function grounded(style, own) {
+  return {
+    margin: { l: 58, r: 14, t: 12, b: 46 }, height: 300, autosize: true, showlegend: false,
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: style.font, size: 12, color: style.text },
+    hoverlabel: { font: { family: style.font, size: 12 } },
+    ...own,
+  };
+}
+
+// Returns draw({key, traces, layout, marks}, style). The curves are drawn again only when `key` (or the theme) changes;
+// `marks` move every time. Until plotly is here only the latest picture waits.
+export function chart(stage, { model, tell }) {
+  const holder = document.createElement("div");
+  const curves = document.createElement("div");
+  holder.className = "lb-chart";
+  holder.append(curves);
+  stage.append(holder);
+  const mark = overlay(holder);
+  let picture, plotly, drawn;
+
+  function show() {
+    if (!plotly || !picture) return;
+    const { key, traces, layout, marks = [] } = picture;
+    if (key !== drawn) plotly.react(curves, traces, layout, { displayModeBar: false, responsive: true });
+    drawn = key;
+    mark(marks, layout);
+  }
+  load(model).then((loaded) => { plotly = loaded; show(); }, (error) => tell(error.message));
+  new ResizeObserver(() => show()).observe(holder);
+  return ({ key, traces, layout, marks }, style) => {
+    picture = { key: `${key} ${style.dark}`, traces, layout: grounded(style, layout), marks };
+    show();
+  };
+}

@@ -1,0 +1,118 @@
+// Above: the codes on the number line, with the weights of the outlier's block under them. Below: all weights, what they
+// come back as, and an outlier to drag.
+import { explorer } from "./explorer.js";
+import { row } from "./numbers.js";
+import { marker, svg } from "./svg.js";
+
+const [WIDTH, LEFT, RIGHT] = [900, 176, 884];
+const [LINES, GAP, FLOOR, CEILING] = [34, 30, 480, 196]; // first number line, their distance; bottom and top of the plot
+const [LOW, HIGH] = [-3.6, 8.6];
+const onLine = (code) => LEFT + ((RIGHT - LEFT) * (code + 1)) / 2;
+const across = (i, n) => 56 + ((RIGHT - 56) * (i + 0.5)) / n;
+const up = (value) => FLOOR - ((FLOOR - CEILING) * (value - LOW)) / (HIGH - LOW);
+
+function words(text, x, y, more = {}) {
+  return svg("text", { x, y, "font-size": 12.5, ...more }, text);
+}
+
+function rule(x1, y1, x2, y2, colour, more = {}) {
+  return svg("line", { x1, y1, x2, y2, stroke: colour, ...more });
+}
+
+function numberLines(table, chosen, used, style) {
+  const looks = [
+    { colour: style.role("quantised").colour, symbol: "circle" },
+    { colour: style.role("false").colour, symbol: "diamond", dash: "5 4" },
+    { colour: style.variant("rsLoRA").colour, symbol: "square" },
+  ];
+  return table.books.flatMap((name, i) => {
+    const [y, on, { colour, symbol, dash }] = [LINES + i * GAP, i === chosen, looks[i]];
+    const dots = [...table.values[i]].map((code, place) => {
+      const dot = marker(symbol, onLine(code), y, on ? 6 : 4, colour);
+      if (on && !used.has(place)) for (const [key, value] of Object.entries({ "fill-opacity": 0, stroke: colour, "stroke-width": 1.5 })) dot.setAttribute(key, value);
+      return dot;
+    });
+    return [words(name, LEFT - 16, y + 4, { "text-anchor": "end", "font-weight": on ? 600 : 400, class: on ? "" : "lb-soft" }),
+      rule(LEFT, y, RIGHT, y, colour, { "stroke-dasharray": dash ?? "", opacity: on ? 1 : 0.5 }), ...dots];
+  });
+}
+
+function rug(mine, style) {
+  const y = LINES + 3 * GAP;
+  const ticks = mine.map((w) => rule(onLine(w), y - 8, onLine(w), y + 8, style.role("trainable").colour, { "stroke-width": 1.5, opacity: 0.75 }));
+  const scale = [-1, -0.5, 0, 0.5, 1].map((v) => words(v === 0 ? "0" : String(v).replace("-", "−"), onLine(v), y + 28, { "text-anchor": "middle", class: "lb-soft" }));
+  return [words("weights of the block / absmax", LEFT - 16, y + 4, { "text-anchor": "end", "font-size": 11.5 }), ...ticks, ...scale];
+}
+
+function plane(style, block, at, n) {
+  const first = Math.floor(at / block) * block;
+  const wide = (RIGHT - 56) / n;
+  const grid = [-2, 0, 2, 4, 6, 8].flatMap((v) => [rule(56, up(v), RIGHT, up(v), style.grid),
+    words(String(v).replace("-", "−"), 48, up(v) + 4, { "text-anchor": "end", class: "lb-soft" })]);
+  const edges = Array.from({ length: n / block - 1 }, (_, i) => 56 + (i + 1) * block * wide);
+  return [svg("rect", { x: 56 + first * wide, y: CEILING, width: block * wide, height: FLOOR - CEILING, fill: style.role("trainable").colour, opacity: 0.1 }),
+    ...grid, ...edges.map((x) => rule(x, CEILING, x, FLOOR, style.quiet, { "stroke-dasharray": "2 4" })),
+    words("value (σ)", 16, (FLOOR + CEILING) / 2, { transform: `rotate(-90 16 ${(FLOOR + CEILING) / 2})`, "text-anchor": "middle", class: "lb-soft" }),
+    words(`${n} weights in blocks of ${block}`, (RIGHT + 56) / 2, FLOOR + 20, { "text-anchor": "middle", class: "lb-soft" })];
+}
+
+function cloud(weights, restored, at, style) {
+  const [still, quantised] = [style.role("frozen").colour, style.role("trainable").colour];
+  return [...weights].flatMap((w, i) => {
+    const x = across(i, weights.length);
+    return [rule(x, up(w), x, up(restored[i]), style.role("false").colour, { "stroke-width": 1.2 }),
+      i === at ? "" : svg("circle", { cx: x, cy: up(w), r: 1.8, fill: still }),
+      svg("rect", { x: x - 1.8, y: up(restored[i]) - 1.1, width: 3.6, height: 2.2, fill: quantised })];
+  });
+}
+
+function key(style) {
+  const y = CEILING - 12;
+  const items = [[marker("circle", 410, y - 4, 3, style.role("frozen").colour), "weight w", 420],
+    [svg("rect", { x: 500, y: y - 6, width: 10, height: 4, fill: style.role("trainable").colour }), "comes back as ŵ", 516],
+    [rule(638, y - 4, 656, y - 4, style.role("false").colour, { "stroke-width": 1.5 }), "error", 662]];
+  return items.flatMap(([shape, text, x]) => [shape, words(text, x, y, { class: "lb-soft" })]);
+}
+
+function handle(style) {
+  const ring = svg("circle", { r: 8, fill: "none", stroke: style.text, "stroke-width": 2 });
+  return svg("g", { style: "cursor: ns-resize; touch-action: none" }, svg("circle", { r: 18, fill: "transparent" }), ring, svg("circle", { r: 3, fill: style.text }));
+}
+
+// Dragging asks for the nearest value that the slider has.
+function draggable(node, canvas, outliers, move) {
+  node.addEventListener("pointerdown", (event) => { node.setPointerCapture(event.pointerId); event.preventDefault(); });
+  node.addEventListener("pointermove", (event) => {
+    if (!node.hasPointerCapture(event.pointerId)) return;
+    const y = new DOMPoint(event.clientX, event.clientY).matrixTransform(canvas.getScreenCTM().inverse()).y;
+    const value = LOW + ((HIGH - LOW) * (FLOOR - y)) / (FLOOR - CEILING);
+    move("outlier", outliers.reduce((best, o) => (Math.abs(o - value) < Math.abs(best - value) ? o : best)));
+  });
+}
+
+export default explorer((stage, { move }) => {
+  const canvas = svg("svg", { viewBox: `0 0 ${WIDTH} ${FLOOR + 30}` });
+  const [picture, grips] = [svg("g"), svg("g")]; // the grip stays while the picture is drawn anew, or a drag would end
+  canvas.append(picture, grips);
+  stage.append(canvas);
+  let grip;
+  return ({ state, answer: table, style }) => {
+    const [i, j, k] = [table.books.indexOf(state.book), table.blocks.indexOf(state.block), table.outliers.indexOf(state.outlier)];
+    const [n, at, values] = [table.weights.length, table.at, table.values[i]];
+    const [codes, absmax] = [row(table.codes, i, j, k), row(table.absmax, j, k)];
+    const weights = Float32Array.from(table.weights, (w, place) => (place === at ? state.outlier : w));
+    const restored = Float32Array.from(codes, (code, place) => values[code] * absmax[place]);
+    const mine = [...weights.keys()].filter((place) => Math.floor(place / state.block) === Math.floor(at / state.block));
+    const [used, error, before] = [new Set(mine.map((place) => codes[place])), row(table.error, i, j)[k], row(table.error, i, j)[0]];
+    picture.replaceChildren(...numberLines(table, i, used, style), ...rug(mine.map((place) => weights[place] / absmax[place]), style),
+      ...plane(style, state.block, at, n), ...cloud(weights, restored, at, style), ...key(style),
+      words(`absmax ${absmax[at].toFixed(2)}σ · ${(4 + 32 / state.block).toFixed(2)} bits a weight`, 56, CEILING - 12, { "font-weight": 600 }),
+      words("drag me", across(at, n) + 16, up(state.outlier) + 4, { class: "lb-soft" }));
+    if (!grip) { grip = handle(style); draggable(grip, canvas, table.outliers, move); grips.append(grip); }
+    grip.setAttribute("transform", `translate(${across(at, n)},${up(state.outlier)})`);
+    for (const ring of grip.querySelectorAll("[stroke]")) ring.setAttribute("stroke", style.text);
+    grip.lastChild.setAttribute("fill", style.text);
+    return { title: `One weight of ${state.outlier}σ leaves its block of ${state.block} only ${used.size} of ${values.length} codes; its neighbours come back `
+      + `${(error / before).toFixed(1)} times as wrong as without it (RMS error ${error.toFixed(3)}σ).` };
+  };
+});

@@ -1,0 +1,61 @@
+// Native, labelled inputs for the fields of a State. Each cell: label, value, input.
+import { show } from "./numbers.js";
+
+let made = 0;
+
+export function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function slider(spec, id, changed) {
+  const last = spec.values.length - 1;
+  const input = element("input", { type: "range", id, min: 0, max: last, step: 1 });
+  const out = element("output", { for: id });
+  const label = () => {
+    const text = show(spec.values[+input.value]) + (spec.unit ? ` ${spec.unit}` : "");
+    out.textContent = text;
+    input.setAttribute("aria-valuetext", text);
+    input.style.setProperty("--lb-filled", last ? `${(100 * input.value) / last}%` : "100%");
+  };
+  input.addEventListener("input", () => { label(); changed(spec.values[+input.value]); });
+  const set = (value) => { input.value = spec.values.indexOf(value); label(); };
+  return { input, out, set };
+}
+
+function choice(spec, id, changed) {
+  const input = element("select", { id }, ...spec.values.map((value) => element("option", {}, show(value))));
+  input.addEventListener("input", () => changed(spec.values[input.selectedIndex]));
+  return { input, out: spec.unit, set: (value) => { input.selectedIndex = spec.values.indexOf(value); } };
+}
+
+function toggle(spec, id, changed) {
+  const input = element("input", { type: "checkbox", id });
+  input.addEventListener("input", () => changed(input.checked));
+  return { input, out: "", set: (value) => { input.checked = value; } };
+}
+
+const KINDS = { steps: slider, choice, toggle };
+
+// Fill `form`; `changed(name, value)` hears every movement. Returns how to set values and to switch fields off.
+export function build(form, specs, changed) {
+  const cells = {};
+  for (const [name, spec] of Object.entries(specs)) {
+    const id = `lb-${name}-${++made}`;
+    const { input, out, set } = KINDS[spec.kind](spec, id, (value) => changed(name, value));
+    const head = element("span", { class: "lb-head" }, element("label", { for: id }, spec.label), out);
+    const wide = spec.values.some((value) => String(value).length > 16) ? " lb-wide" : "";
+    const cell = element("div", { class: `lb-cell lb-${spec.kind}${wide}` }, head, input);
+    cells[name] = { cell, input, set };
+    form.append(cell);
+  }
+  return {
+    set: (values) => Object.entries(values).forEach(([name, value]) => cells[name].set(value)),
+    off: (names) => Object.entries(cells).forEach(([name, { cell, input }]) => {
+      input.disabled = names.includes(name);
+      cell.classList.toggle("lb-off", input.disabled);
+    }),
+  };
+}

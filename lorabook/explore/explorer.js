@@ -1,0 +1,89 @@
+// The frame of every explorer: title, controls, stage, status line. A view is `make(stage, tools)`, called once; it
+// returns `draw({state, answer, style})`, called on every change, which returns {title, alt?, off?}.
+import { build, element } from "./controls.js";
+import { unpack } from "./numbers.js";
+import { paint, watch } from "./theme.js";
+
+function frame(el) {
+  const part = (tag, name, more = {}) => element(tag, { class: `lb-${name}`, ...more });
+  const parts = {
+    root: part("section", "explorer"),
+    title: part("p", "title", { "aria-live": "polite" }),
+    form: part("form", "controls"),
+    buttons: part("div", "buttons"),
+    stage: part("div", "stage"),
+    status: part("p", "status", { role: "status" }),
+  };
+  parts.root.append(parts.title, parts.form, parts.buttons, parts.stage, parts.status);
+  parts.root.addEventListener("keydown", (event) => event.stopPropagation()); // else JupyterLab takes the arrow keys
+  parts.form.addEventListener("submit", (event) => event.preventDefault());
+  el.append(parts.root);
+  return parts;
+}
+
+function fillButtons(parts, model) {
+  const buttons = Object.entries(model.get("buttons")).map(([name, label]) => {
+    const button = element("button", { type: "button", "data-do": name }, label);
+    button.addEventListener("click", () => model.send({ do: name }));
+    return button;
+  });
+  parts.buttons.replaceChildren(...buttons);
+}
+
+// Sends the state to Python: at once, or when nothing has moved for `settle` seconds.
+function sender(model) {
+  let timer;
+  return (values) => {
+    model.set("values", values);
+    clearTimeout(timer);
+    if (model.get("settle") > 0) timer = setTimeout(() => model.save_changes(), 1000 * model.get("settle"));
+    else model.save_changes();
+  };
+}
+
+export function explorer(make) {
+  function render({ model, el }) {
+    const parts = frame(el);
+    let [style, answer, waiting] = [paint(parts.root), unpack(model.get("answer")), false];
+    const state = () => model.get("values");
+    const tell = (text) => { parts.status.textContent = text; };
+
+    function now() {
+      waiting = false;
+      try {
+        const { title, alt = title, off = [] } = draw({ state: state(), answer, style });
+        if (parts.title.textContent !== title) parts.title.textContent = title;
+        parts.stage.setAttribute("aria-label", alt);
+        controls.off(off);
+        tell(model.get("status"));
+      } catch (error) {
+        tell(`The picture could not be drawn: ${error.message}`);
+        console.error(error);
+      }
+    }
+    const redraw = () => { if (!waiting) { waiting = true; requestAnimationFrame(now); } };
+
+    const send = sender(model);
+    const move = (name, value) => { send({ ...state(), [name]: value }); if (model.get("tabled")) redraw(); };
+    const controls = build(parts.form, model.get("specs"), move);
+    const draw = make(parts.stage, { model, move, tell, send: (message) => model.send(message) });
+    parts.stage.setAttribute("role", "img");
+    controls.set(state());
+    fillButtons(parts, model);
+
+    const hear = {
+      "change:values": () => { controls.set(state()); redraw(); },
+      "change:answer": () => { answer = unpack(model.get("answer")); redraw(); },
+      "change:status": () => tell(model.get("status")),
+      "change:buttons": () => fillButtons(parts, model),
+    };
+    for (const [event, act] of Object.entries(hear)) model.on(event, act);
+    const unwatch = watch(() => { style = paint(parts.root); redraw(); });
+    requestAnimationFrame(() => { style = paint(parts.root); now(); }); // only now `el` stands in the page
+    return () => {
+      unwatch();
+      for (const [event, act] of Object.entries(hear)) model.off(event, act);
+    };
+  }
+  return { render };
+}

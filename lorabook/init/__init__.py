@@ -1,0 +1,1 @@
+"""Where training starts: A, B, and what is left of W₀."""

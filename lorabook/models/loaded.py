@@ -1,0 +1,61 @@
+"""What `load` gives: a model, its tokenizer, and where they are."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from lorabook.tasks.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A causal language model ready to adapt: `model(tokens)` gives logits, `tokenizer` has `encode` and `decode`."""
+
+    model: nn.Module
+    tokenizer: Vocabulary
+    name: str
+    device: torch.device
+    context: int
+
+
+def place(model: nn.Module, device: torch.device | str | None, dtype: torch.dtype | None) -> torch.device:
+    """Move a model to a device (None: the CPU) in a dtype (None: float32), in evaluation mode.
+
+    Raises: ValueError if the device is not there or the dtype cannot hold weights.
+    """
+    where, kind = check_device(device), check_dtype(dtype)
+    model.to(device=where, dtype=kind).eval()
+    return where
+
+
+def check_device(device: torch.device | str | None) -> torch.device:
+    """Turn what a reader writes into a device that exists here.
+
+    Raises: ValueError naming the device and what to use instead.
+    """
+    try:
+        where = torch.device(device or "cpu")
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is no device; write 'cpu', 'cuda' or 'cuda:1'.") from error
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r}: this machine has {torch.cuda.device_count()} CUDA devices that torch can use; "
+            f"use device='cpu', or install a torch built for your GPU."
+        )
+    return where
+
+
+def check_dtype(dtype: torch.dtype | None) -> torch.dtype:
+    """Refuse a dtype that cannot hold weights to adapt.
+
+    Raises: ValueError naming the dtype and the ones to choose from.
+    """
+    if dtype is None:
+        return torch.float32
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point or dtype.itemsize < 2:
+        raise ValueError(
+            f"dtype={dtype!r} cannot hold weights to adapt; use torch.float32, torch.bfloat16 or torch.float16 "
+            f"(fewer bits are the recipe's business: lb.QLoRA())."
+        )
+    return dtype

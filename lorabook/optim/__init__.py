@@ -1,0 +1,1 @@
+"""Which step sizes the factors get."""

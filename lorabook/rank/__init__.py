@@ -1,0 +1,1 @@
+"""Rules that act around each optimiser step."""

@@ -1,0 +1,1 @@
+"""Adapters on disk: what is kept, in which format, and how a file is refused."""

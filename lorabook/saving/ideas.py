@@ -1,0 +1,46 @@
+"""Ideas found by name in the package, so that a file can name one and can name nothing else."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from lorabook.update.update import Update
+
+
+def modules(folder: str) -> list[ModuleType]:
+    """Return every module of a folder of lorabook, but for those that only hold claims."""
+    package = importlib.import_module(f"lorabook.{folder}")
+    found = pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    return [importlib.import_module(one.name) for one in found if not one.name.endswith("_claims")]
+
+
+@cache
+def forms() -> dict[str, type[Update]]:
+    """Return every form of update by its class name."""
+    return {
+        name: value
+        for module in modules("update")
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, Update) and not inspect.isabstract(value)
+    }
+
+
+@cache
+def scales() -> dict[str, Callable[[float, int], float]]:
+    """Return every scale function by its name."""
+    return {
+        name: value
+        for module in modules("scale")
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and list(inspect.signature(value).parameters) == ["alpha", "r"]
+    }
+
+
+@cache
+def peft_inits() -> dict[str, Callable[..., Any]]:
+    """Return the inits that take part of W₀, by PEFT's name: what each file of `init/` declares as PEFT_INIT."""
+    return {name: init for module in modules("init") for name, init in vars(module).get("PEFT_INIT", {}).items()}

@@ -1,0 +1,99 @@
+"""Which number of a file goes where in an adapted model, every one of them checked before the first is written."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from lorabook.adapted import Adapted
+from lorabook.saving.adapter_file import AdapterFile, BadAdapter
+from lorabook.saving.record import LayerRecord, Record
+
+
+def matched(
+    file: AdapterFile, found: Record, layers: dict[str, Adapted], model: nn.Module
+) -> list[tuple[Tensor, Tensor]]:
+    """Return pairs (place in the model, its new numbers).
+
+    Raises:
+        BadAdapter: layers, form, scale, keys, shapes or the range of numbers do not fit.
+    """
+    odd = sorted(found.layers.keys() ^ layers.keys())
+    if odd:
+        here, there = ("the file", "the model") if odd[0] in found.layers else ("the model", "the file")
+        raise BadAdapter(
+            f"{file.folder}: layer {odd[0]} has an adapter in {here} and none in {there}: load into a plain model, or "
+            "into one that was injected with the same targets"
+        )
+    pairs = beside(file, found, model)
+    for name, layer in layers.items():
+        one = _continued(file, name, found.layers[name], layer)
+        _refuse_other_update(file, name, one, layer)
+        mine = layer.update.state_dict(keep_vars=True)
+        for letter in sorted(mine.keys() ^ one.tensors.keys()):
+            kind = "missing" if letter in mine else "unexpected"
+            raise BadAdapter(f"{file.weights_path}: {kind} key: {letter} of layer {name}")
+        pairs += [(place, _checked(file, f"{name}.{key}", one.tensors[key], place)) for key, place in mine.items()]
+    return pairs
+
+
+def beside(file: AdapterFile, found: Record, model: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Return the pairs of parameters that trained beside the adapters."""
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    for name in found.beside:
+        if name not in parameters:
+            raise BadAdapter(
+                f"{file.weights_path}: {name} trained beside the adapters, and this model has no such parameter"
+            )
+    return [(parameters[name], _checked(file, name, t, parameters[name])) for name, t in found.beside.items()]
+
+
+def _checked(file: AdapterFile, name: str, tensor: Tensor, here: Tensor) -> Tensor:
+    if tensor.shape != here.shape:
+        raise BadAdapter(
+            f"{file.weights_path}: {name} has shape {tuple(tensor.shape)}; this model needs {tuple(here.shape)}"
+        )
+    converted = tensor.to(here.dtype)
+    if not converted.isfinite().all():
+        raise BadAdapter(f"{file.weights_path}: {name} has numbers too large for {here.dtype}, this model's dtype")
+    return converted
+
+
+def _refuse_other_update(file: AdapterFile, name: str, one: LayerRecord, layer: Adapted) -> None:
+    said, here = one.recipe, type(layer.update).__name__
+    scale = said.scale(said.alpha, said.r)
+    form = getattr(said.form, "__name__", here)
+    if form != here:
+        raise BadAdapter(f"{file.folder}: {name} is a {form} in the file and a {here} in the model")
+    if layer.start is not None and said.init is not layer.recipe.init:
+        raise BadAdapter(
+            f"{file.folder}: {name} is relative to the whole W₀ in the file, and in the model to what its init left of "
+            "it: load into a plain model"
+        )
+    if abs(layer.scale - scale) > 1e-9 * scale:
+        raise BadAdapter(
+            f"{file.folder}: the scale of {name} is {scale} in the file and {layer.scale} in the model: α or r differ"
+        )
+
+
+def _continued(file: AdapterFile, name: str, one: LayerRecord, layer: Adapted) -> LayerRecord:
+    """Undo "rank 2r against W₀" for a layer that has the same B₀A₀ taken out of its W₀: give back A and B."""
+    if layer.start is None or one.recipe.init is layer.recipe.init or one.recipe.r != 2 * layer.r:
+        return one
+    (a, a0), (b, b0) = one.tensors["A"].chunk(2), one.tensors["B"].chunk(2, dim=1)
+    mine = layer.start.B.double().cpu() @ layer.start.A.double().cpu()
+    apart = float((-(b0.double() @ a0.double()) - mine).norm() / mine.norm())
+    # W_res depends on the product B₀A₀ only: one SVD and another may differ in signs and in the last digit.
+    if apart > 8 * torch.finfo(layer.start.A.dtype).eps:
+        raise BadAdapter(
+            f"{file.weights_path}: {name} was started from another W₀: its B₀A₀ is {apart:.1e} away from this model's. "
+            "Load it into a plain model"
+        )
+    recipe = replace(one.recipe, r=layer.r, alpha=one.recipe.alpha * _half(one), init=layer.recipe.init)
+    return LayerRecord(recipe, one.tensors | {"A": a, "B": b})
+
+
+def _half(one: LayerRecord) -> float:
+    """Return what α is multiplied by when the rank is halved and the scale stays."""
+    said = one.recipe
+    return said.scale(said.alpha, said.r) / said.scale(said.alpha, said.r // 2)

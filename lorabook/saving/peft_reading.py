@@ -1,0 +1,230 @@
+"""Reading PEFT's format: every option and every key is accounted for before the model is touched."""
+
+import re
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from lorabook.adapted import Adapted
+from lorabook.base.dense import Dense
+from lorabook.frozen import Frozen, FrozenEmbedding, UnsupportedLayer
+from lorabook.init.kaiming import kaiming
+from lorabook.recipe import Recipe
+from lorabook.saving.adapter_file import AdapterFile, BadAdapter
+from lorabook.saving.ideas import forms, peft_inits
+from lorabook.saving.peft_form import Beside, PeftForm
+from lorabook.saving.peft_format import PREFIX, base_of
+from lorabook.saving.record import LayerRecord, Record
+from lorabook.update.update import Update
+
+SAYS_NOTHING = frozenset(
+    "peft_type task_type auto_mapping peft_version base_model_name_or_path revision inference_mode target_modules "
+    "exclude_modules fan_in_fan_out modules_to_save layers_to_transform layers_pattern rank_pattern alpha_pattern "
+    "megatron_core qalora_group_size eva_config runtime_config ensure_weight_tying loftq_config corda_config r "
+    "rank_dropout module_dropout target_r tinit tfinal deltaT beta1 beta2 orth_reg_weight total_step".split()
+)
+"""Options of PEFT on which the adapter's numbers mean the same, or that are read by name elsewhere."""
+
+WHOLE_W0 = (True, False, "gaussian", "eva", "orthogonal", "mica")
+"""Values of PEFT's init option that leave W₀ as it is, so that the file's tensors are the whole story."""
+
+
+def decode(file: AdapterFile, model: nn.Module) -> Record:
+    """Return the record in a file that PEFT, or we in PEFT's format, have written for this model.
+
+    Raises:
+        BadAdapter: the file asks for something we do not have, or does not fit the model; it names file and key.
+    """
+    form = _form(file)
+    init = _init(file, form.in_peft)
+    found = _sorted_by_layer(file, form.in_peft, model)
+    _refuse_missing_layers(file, found.layers, model)
+    layers = {}
+    for name, tensors in found.layers.items():
+        base = _base(file, model, name)
+        recipe = _recipe(file, form, name, init, isinstance(base, FrozenEmbedding))
+        layers[name] = LayerRecord(recipe, _fitted(file, form.in_peft, base, name, tensors, recipe.r))
+    return Record(layers, found.beside, file.note)
+
+
+def _form(file: AdapterFile) -> type[Update]:
+    known = [form for form in forms().values() if form.in_peft is not None]
+    fits = [form for form in known if form.in_peft.reads(file.options)]
+    if len(fits) != 1:
+        kinds = ", ".join(sorted({form.in_peft.peft_type for form in known}))
+        raise BadAdapter(
+            f"{file.options_path}: peft_type is {file.options.get('peft_type')!r}; lorabook reads {kinds} and its own "
+            "format. An adapter of another type can be merged into its base with PEFT"
+        )
+    mine = fits[0].in_peft
+    read = SAYS_NOTHING | {mine.rank, mine.alpha, mine.dropout, mine.root, mine.init} | mine.marks.keys()
+    for option, value in file.options.items():
+        if option not in read and value and value != "none":
+            raise BadAdapter(
+                f"{file.options_path}: {option} is {value!r}, which may change what the adapter computes in a way that "
+                "lorabook does not have; merge it into its base with PEFT, or train without this option"
+            )
+    return fits[0]
+
+
+def _init(file: AdapterFile, form: PeftForm):
+    said = file.options.get(form.init, True)
+    if said in peft_inits():
+        return peft_inits()[said]
+    if said not in WHOLE_W0:
+        raise BadAdapter(
+            f"{file.options_path}: {form.init} is {said!r}: such an adapter may be relative to a base that this init "
+            "has changed. Convert it to plain LoRA where it was trained: "
+            "save_pretrained(..., path_initial_model_for_weight_conversion=...)"
+        )
+    return kaiming
+
+
+class _Found:
+    """Tensors of the file by layer and letter, and those of modules that trained beside the adapters."""
+
+    def __init__(self) -> None:
+        self.layers: dict[str, dict[str, Tensor]] = {}
+        self.beside: dict[str, Tensor] = {}
+
+
+def _sorted_by_layer(file: AdapterFile, form: PeftForm, model: nn.Module) -> _Found:
+    found = _Found()
+    ends = {end for beside in form.beside.values() for end in beside.ends.values()}
+    modules = dict(model.named_modules())
+    for key, tensor in file.tensors.items():
+        path = key.removeprefix(PREFIX)
+        end = next((end for end in ends if path.endswith(f".{end}")), None)
+        if key == path or (end is None and not _is_known(file, path, tensor, model, found)):
+            raise BadAdapter(
+                f"{file.weights_path}: unexpected key {key!r}: no part of a {form.peft_type} adapter of this model"
+            )
+        if end is None:
+            continue
+        name = path.removesuffix(f".{end}")
+        if name not in modules:
+            raise BadAdapter(
+                f"{file.weights_path}: key {key!r} belongs to a layer that this model lacks. {_names(modules)}"
+            )
+        letter = {e: letter for letter, e in _beside(file, form, model, name).ends.items()}.get(end)
+        if letter not in form.sizes:
+            raise BadAdapter(f"{file.weights_path}: unexpected key {key!r}: {name} has no such part")
+        found.layers.setdefault(name, {})[letter] = tensor
+    _refuse_missing_modules(file, found, model)
+    if not found.layers:
+        raise BadAdapter(f"{file.weights_path}: no key of a {form.peft_type} adapter; it has {list(file.tensors)[:3]}")
+    return found
+
+
+def _refuse_missing_modules(file: AdapterFile, found: _Found, model: nn.Module) -> None:
+    for name, _ in model.named_parameters(remove_duplicate=False):
+        if _hits(file.options.get("modules_to_save"), name.rpartition(".")[0]) and name not in found.beside:
+            raise BadAdapter(f"{file.weights_path}: missing key {PREFIX + name!r}, of a module in modules_to_save")
+
+
+def _is_known(file: AdapterFile, path: str, tensor: Tensor, model: nn.Module, found: _Found) -> bool:
+    """Keep a parameter of a module that trained beside the adapters, or check a copy of the frozen base."""
+    name = path.replace(".base_layer.", ".")
+    module = name.rpartition(".")[0]
+    if _hits(file.options.get("modules_to_save"), module):
+        found.beside[name] = tensor
+        return True
+    if not name.endswith(".weight") or module not in dict(model.named_modules()):
+        return False
+    mine = _frozen_weight(model.get_submodule(module))
+    if mine is not None and (mine.shape != tensor.shape or not torch.allclose(mine.to(tensor), tensor, rtol=1e-2)):
+        raise BadAdapter(
+            f"{file.weights_path}: key {PREFIX + path!r} is the frozen weight of {module}, of which this model has "
+            f"another one, {tuple(mine.shape)}: the adapter was trained on another base"
+        )
+    return True
+
+
+def _frozen_weight(layer: nn.Module) -> Tensor | None:
+    """Return the weight that PEFT's copy must equal; None where there is none to compare with."""
+    if not isinstance(layer, Adapted):
+        return dict(layer.named_parameters(recurse=False)).get("weight")
+    return layer.base.native(layer.base.matrix) if type(layer.base.store) is Dense and layer.start is None else None
+
+
+def _base(file: AdapterFile, model: nn.Module, name: str) -> Frozen:
+    try:
+        return base_of(model, name)
+    except UnsupportedLayer as error:
+        raise BadAdapter(f"{file.weights_path}: {error}") from error
+
+
+def _beside(file: AdapterFile, form: PeftForm, model: nn.Module, name: str) -> Beside:
+    base = _base(file, model, name)
+    beside = form.beside.get(type(base))
+    differs = f"PEFT has no {form.peft_type} beside a {type(base).__name__}" if beside is None else beside.differs(base)
+    if differs is not None:
+        raise BadAdapter(f"{file.weights_path}: the adapter of {name} means something else here: {differs}")
+    return beside
+
+
+def _refuse_missing_layers(file: AdapterFile, found: Iterable[str], model: nn.Module) -> None:
+    """Refuse a file without tensors for a layer that its own options target."""
+    targets, options = file.options.get("target_modules"), file.options
+    if not targets or targets == "all-linear" or options.get("layers_to_transform") is not None:
+        return
+    for name, module in model.named_modules():
+        is_layer = isinstance(module, Adapted) or not list(module.children())
+        if is_layer and _hits(targets, name) and not _hits(options.get("exclude_modules"), name) and name not in found:
+            raise BadAdapter(
+                f"{file.weights_path}: no key for layer {name}, which target_modules in {file.options_path.name} names"
+            )
+
+
+def _hits(targets: str | list[str] | None, name: str) -> bool:
+    """PEFT's rule: a string is a regular expression of the whole name, a list holds ends of names."""
+    if isinstance(targets, str):
+        return re.fullmatch(targets, name) is not None
+    return any(name == target or name.endswith(f".{target}") for target in targets or ())
+
+
+def _recipe(file: AdapterFile, form: type[Update], name: str, init, indexed: bool) -> Recipe:
+    mine, options = form.in_peft, file.options
+    try:
+        r = _of_layer(options.get("rank_pattern") or {}, name, options[mine.rank])
+        alpha = _of_layer(options.get("alpha_pattern") or {}, name, options[mine.alpha])
+        said = mine.recipe(options, r, alpha)
+    except (KeyError, TypeError, ValueError, re.error) as error:
+        raise BadAdapter(f"{file.options_path} describes no adapter for {name}: {error!r}") from error
+    # An Embedding reads indices: PEFT takes a dropout there and ignores it.
+    return Recipe(said.r, said.alpha, 0.0 if indexed else said.dropout, form, init, said.scale)
+
+
+def _of_layer(patterns: dict, name: str, usual: float) -> float:
+    """PEFT's rule: the first pattern that fits the end of the name."""
+    return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", name)), usual)
+
+
+def _fitted(
+    file: AdapterFile, form: PeftForm, base: Frozen, name: str, tensors: dict[str, Tensor], r: int
+) -> dict[str, Tensor]:
+    """Return a layer's tensors in our shapes, none missing."""
+    beside = form.beside[type(base)]
+    keys = {letter: f"{PREFIX}{name}.{beside.ends[letter]}" for letter in form.sizes}
+    missing = [key for letter, key in keys.items() if letter not in tensors]
+    if missing:
+        raise BadAdapter(f"{file.weights_path}: missing key {missing[0]!r}")
+    try:
+        tensors = form.whole(file.options, name, tensors)
+    except ValueError as error:
+        raise BadAdapter(f"{file.options_path}: {error}") from error
+    ours = {letter: form.shape(letter, base, r) for letter in form.sizes}
+    for letter, tensor in tensors.items():
+        expected = beside.shape(base, letter, ours[letter])
+        if tuple(tensor.shape) != expected:
+            raise BadAdapter(
+                f"{file.weights_path}: key {keys[letter]!r} has shape {tuple(tensor.shape)}; for rank {r} this model "
+                f"needs {expected}. The adapter is another model's, or the rank in {file.options_path.name} is wrong"
+            )
+    return {letter: tensor.reshape(ours[letter]) for letter, tensor in tensors.items()}
+
+
+def _names(modules: dict[str, nn.Module]) -> str:
+    leaves = [name for name, module in modules.items() if name and not list(module.children())]
+    return f"Its layers are {', '.join(leaves[:8])}, … ({len(leaves)} in all)"

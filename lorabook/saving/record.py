@@ -1,0 +1,103 @@
+"""An adapter as data, in no file format yet: per layer a recipe and its tensors."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from lorabook.adapted import Adapted, adapted
+from lorabook.base.dense import Dense
+from lorabook.init.kaiming import kaiming
+from lorabook.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One layer: form, r, α, scale, and the update's tensors by name.
+
+    `recipe.init` is LoRA's own where the tensors are relative to the whole W₀, and PiSSA's where they are relative to
+    what PiSSA left of it.
+    """
+
+    recipe: Recipe
+    tensors: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Record:
+    """Every adapted layer by name, the parameters of the model that trained beside them, and what is worth knowing."""
+
+    layers: dict[str, LayerRecord]
+    beside: dict[str, Tensor]
+    note: dict
+
+
+def record(model: nn.Module) -> Record:
+    """Return the adapters of a model as data.
+
+    Raises:
+        ValueError: the model holds no adapted layer, or an adapter has NaN or infinite entries.
+    """
+    layers = adapted(model)
+    if not layers:
+        raise ValueError("this model has no adapted layer to save: call inject first")
+    records = {name: _record_layer(layer) for name, layer in layers.items()}
+    beside = {name: _kept(model.get_parameter(name)) for name in trained_beside(model)}
+    for name, tensors in [(name, one.tensors) for name, one in records.items()] + [("", beside)]:
+        for letter, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                where = f"{name}.{letter}".removeprefix(".")
+                raise ValueError(f"{where} has NaN or infinite entries, so nothing was saved: its training diverged")
+    return Record(records, beside, _note(layers))
+
+
+def trained_beside(model: nn.Module) -> list[str]:
+    """Return the parameters of every module in which a recipe's `also_train` trains something, by name."""
+    patterns = {layer.recipe.also_train for layer in adapted(model).values()} - {None}
+    if not patterns:
+        return []
+    updates = {id(p) for layer in adapted(model).values() for p in layer.update.parameters()}
+    names = []
+    for module_name, module in model.named_modules():
+        own = [(f"{module_name}.{n}".removeprefix("."), p) for n, p in module.named_parameters(recurse=False)]
+        if any(p.requires_grad and id(p) not in updates for _, p in own):
+            names += [name for name, _ in own]
+    return names
+
+
+def _record_layer(layer: Adapted) -> LayerRecord:
+    asked = layer.recipe
+    tensors = {name: _kept(tensor) for name, tensor in layer.update.state_dict().items()}
+    recipe = Recipe(asked.r, asked.alpha, asked.dropout, asked.form, kaiming, asked.scale, names=asked.names)
+    if layer.start is None:
+        return LayerRecord(recipe, tensors)
+    return _against_whole_w0(recipe, tensors, layer)
+
+
+def _against_whole_w0(recipe: Recipe, tensors: dict[str, Tensor], layer: Adapted) -> LayerRecord:
+    """Return W_res + s·BA = W₀ + s·(BA − B₀A₀) as an update of rank 2r: A over A₀, B beside −B₀, and the same s."""
+    r = 2 * recipe.r
+    stacked = {
+        "A": torch.cat([tensors["A"], _kept(layer.start.A)]),
+        "B": torch.cat([tensors["B"], -_kept(layer.start.B)], dim=1),
+    }
+    alpha = recipe.alpha * layer.scale / recipe.scale(recipe.alpha, r)
+    return LayerRecord(replace(recipe, r=r, alpha=alpha), tensors | stacked)
+
+
+def _kept(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+
+def _note(layers: dict[str, Adapted]) -> dict:
+    """Return what a reader of the file may want to know and cannot see in the numbers."""
+    note = {"version": 1, "recipe": " + ".join(sorted({layer.recipe.label for layer in layers.values()}))}
+    stores = sorted({type(layer.base.store).__name__ for layer in layers.values()} - {Dense.__name__})
+    if stores:
+        note["trained_on"] = f"a base stored as {', '.join(stores)}"
+    if any(layer.start is not None and type(layer.base.store) is not Dense for layer in layers.values()):
+        note["lost"] = (
+            "the quantisation error of what the init left of W0: these factors are relative to the original W0, and "
+            "were trained beside a quantised W0 - s*B0*A0"
+        )
+    return note

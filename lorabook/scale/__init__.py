@@ -1,0 +1,1 @@
+"""The factor s in ΔW = s·BA, as a function of α and r."""

@@ -1,0 +1,143 @@
+"""The one visual language of the book: what is frozen, trained, quantised, left over, false, or the reference.
+
+Figures (matplotlib), explorers (JavaScript) and diagrams (SVG) all take their colours, dashes and markers from here, so
+that a thing looks the same wherever it appears. Nothing is told by colour alone: each role and variant has a dash or a
+marker as well.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a drawn thing is: its colour on a light and on a dark ground, its dash, its fill pattern."""
+
+    light: str
+    dark: str
+    dash: str = "solid"
+    pattern: str = ""
+
+
+FROZEN = Role("#64748b", "#94a3b8")
+TRAINABLE = Role("#e69f00", "#f0b429")
+QUANTISED = Role("#8a929c", "#9aa5b1", pattern=".")
+RESIDUAL = Role("#a9cce8", "#7fb2dc")
+FALSE = Role("#d55e00", "#ff7a2f", dash="dash")
+REFERENCE = Role("#000000", "#ffffff", dash="dot")
+
+ROLES: dict[str, Role] = {
+    "frozen": FROZEN,
+    "trainable": TRAINABLE,
+    "quantised": QUANTISED,
+    "residual": RESIDUAL,
+    "false": FALSE,
+    "reference": REFERENCE,
+}
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Colours of what is not data, on a light or on a dark ground."""
+
+    text: str
+    quiet: str
+    grid: str
+
+
+LIGHT = Ground(text="#1f2937", quiet="#5b6470", grid="#d9dee4")
+DARK = Ground(text="#e6e9ee", quiet="#a3adb8", grid="#3d454f")
+NEUTRAL = Ground(text="#7a828c", quiet="#7a828c", grid="#9aa2ac66")
+"""`NEUTRAL` is readable on both: for pictures that cannot know where they will be shown."""
+
+# Okabe–Ito without black and vermilion, which are the reference and the false statement, and without yellow, which is
+# lost on white. The dark values are the same hues, lighter.
+OKABE_ITO: tuple[tuple[str, str], ...] = (
+    ("#e69f00", "#f0b429"),
+    ("#0072b2", "#4aa8e0"),
+    ("#009e73", "#2fc99b"),
+    ("#cc79a7", "#e39ac2"),
+    ("#56b4e9", "#8fd0f5"),
+)
+DASHES = ("solid", "dashdot", "longdash", "longdashdot", "solid", "dashdot")
+MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
+MATPLOTLIB_DASH = {
+    "solid": "-",
+    "dot": ":",
+    "dash": "--",
+    "dashdot": "-.",
+    "longdash": (0, (9, 3)),
+    "longdashdot": (0, (9, 3, 2, 3)),
+}
+MATPLOTLIB_MARKER = {"circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "cross": "P", "star": "*"}
+
+VARIANTS: tuple[str, ...] = (
+    "LoRA", "rsLoRA", "DoRA", "PiSSA", "QLoRA",
+    "LoHa", "AdaLoRA", "LoRA+", "LongLoRA", "S-LoRA",
+    "LoRA-FA", "HiRA", "LoKr", "VeRA", "GLoRA",
+    "OLoRA", "MELoRA", "MultiLoRA", "Delta-LoRA", "DyLoRA",
+    "LoRA-drop", "O-LoRA", "LoRAHub", "QDoRA", "QPiSSA",
+    "DP-DyLoRA", "adapters", "prefix", "head", "stack",
+)  # fmt: skip
+"""The order never changes: a new variant goes into the place that is kept for it."""
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """How a variant is drawn in every plot of the book."""
+
+    light: str
+    dark: str
+    dash: str
+    marker: str
+
+
+def variant(name: str) -> Stroke:
+    """Return the stroke of a variant.
+
+    Raises:
+        KeyError: `name` is not in VARIANTS.
+    """
+    if name not in VARIANTS:
+        raise KeyError(f"no stroke for the variant {name!r}; style.VARIANTS has {', '.join(VARIANTS)}.")
+    place = VARIANTS.index(name)
+    (light, dark), turn = OKABE_ITO[place % len(OKABE_ITO)], place // len(OKABE_ITO)
+    # Five colours and six markers have no common divisor, so thirty variants in a row differ in the pair.
+    return Stroke(light, dark, DASHES[turn], MARKERS[place % len(MARKERS)])
+
+
+def as_json() -> str:
+    """Return the whole language as JSON: what the explorers' JavaScript reads."""
+    strokes = {name: asdict(variant(name)) for name in VARIANTS}
+    grounds = {"light": asdict(LIGHT), "dark": asdict(DARK)}
+    return json.dumps({"roles": {k: asdict(r) for k, r in ROLES.items()}, "variants": strokes, "grounds": grounds})
+
+
+def figure(width: float = 6.4, height: float = 3.2) -> "Figure":
+    """Return an empty matplotlib figure (inches) with a transparent ground and text readable on light and dark.
+
+    It belongs to no pyplot state, so a callback on another thread cannot draw into it by accident.
+    """
+    from matplotlib.figure import Figure  # 0.4 s that a reader without figures need not spend
+
+    drawn = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    drawn.patch.set_alpha(0)
+    return drawn
+
+
+def axes(drawn: "Figure", title: str, x: str, y: str, place: tuple[int, int, int] = (1, 1, 1)):
+    """Add axes to a figure in the book's style: the message as the title, quiet spines, units in the labels."""
+    made = drawn.add_subplot(*place)
+    made.set_facecolor("none")
+    made.set_title(title, color=NEUTRAL.text, fontsize=10, loc="left")
+    made.set_xlabel(x, color=NEUTRAL.text, fontsize=9)
+    made.set_ylabel(y, color=NEUTRAL.text, fontsize=9)
+    made.tick_params(colors=NEUTRAL.quiet, labelsize=8)
+    made.grid(True, color=NEUTRAL.grid, linewidth=0.6)
+    made.spines[["top", "right"]].set_visible(False)
+    made.spines[["left", "bottom"]].set_color(NEUTRAL.quiet)
+    return made

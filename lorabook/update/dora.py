@@ -1,0 +1,62 @@
+"""DoRA: train the length of each row of W apart from its direction."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lorabook.frozen import Frozen
+from lorabook.recipe import Factors, Recipe, Site
+from lorabook.saving.peft_form import LORA_LAYERS, PeftForm
+from lorabook.update.update import Update
+
+
+class RowScaled(Update):
+    """W = m ⊙ V/‖V‖ with V = W₀ + s·BA, one norm and one m per row of W (d_out of them); m starts at ‖V‖.
+
+    The norm is held constant in the backward pass (section 4.3 of the paper). The paper writes "column" because its W is
+    the transpose of torch's; the number is one per *output* either way. The bias is not scaled.
+
+    Source: Liu et al. 2024 (2402.09353), equations 5 and 11.
+    """
+
+    in_peft: ClassVar = PeftForm(
+        "LORA", LORA_LAYERS, {"A": "r d_in", "B": "d_out r", "m": "d_out"}, root="use_rslora", marks={"use_dora": True}
+    )
+
+    def __init__(self, base: Frozen, factors: Factors, site: Site) -> None:
+        super().__init__()
+        self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
+        self.s = site.scale
+        self.drop = nn.Dropout(site.dropout)
+        w0 = base.matrix
+        self.m = nn.Parameter(self._v(w0).detach().norm(dim=1))
+        self.register_buffer("w0_squared", w0.square().sum(1), persistent=False)
+
+    def _v(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
+        return w0 + self.s * (self.B @ self.A)
+
+    def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
+        v = self._v(w0)
+        return (self.m / v.detach().norm(dim=1))[:, None] * v
+
+    @torch.no_grad()
+    def row_norms(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, " d_out"]:
+        """Return ‖V_i‖ = √(‖W₀_i‖² + 2s·B_i·(W₀Aᵀ)_i + s²·B_i(AAᵀ)B_iᵀ), without ever forming V."""
+        cross = ((w0 @ self.A.T) * self.B).sum(1)
+        square = ((self.B @ (self.A @ self.A.T)) * self.B).sum(1)
+        return (self.w0_squared + 2 * self.s * cross + self.s**2 * square).clamp_min(0).sqrt()
+
+    def forward(self, base: Frozen, x: Tensor) -> Tensor:
+        vx = base.mix(base.reduce(self.drop(x), self.s * self.A), self.B, onto=base.times_w0(x))
+        return base.add_bias(base.per_row(self.m / self.row_norms(base.matrix)) * vx)
+
+    @staticmethod
+    def count(d_out: int, d_in: int, r: int) -> int:
+        return r * (d_in + d_out) + d_out
+
+
+def DoRA(r: int | None = None, alpha: float | None = None, dropout: float | None = None) -> Recipe:
+    """Weight-decomposed low-rank adaptation: W = m ⊙ (W₀ + s·BA)/‖W₀ + s·BA‖, row by row."""
+    return Recipe(r, alpha, dropout, form=RowScaled, names=frozenset({"DoRA"}))

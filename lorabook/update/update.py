@@ -1,0 +1,53 @@
+"""An update is a definition and a path.
+
+`weight(w0)` is the paper's equation, word for word; `forward(base, x)` is the cheapest known way to apply it. One battery
+of tests proves the two equal, in value and in gradient, for every form on every layer.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lorabook.frozen import Frozen
+from lorabook.recipe import AxisConflict, Factors, Site
+from lorabook.saving.peft_form import PeftForm
+
+
+class Update(nn.Module, ABC):
+    """What is trained beside one frozen layer."""
+
+    in_peft: ClassVar[PeftForm | None] = None
+    """How PEFT writes this form; None where PEFT has no such form."""
+
+    @abstractmethod
+    def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
+        """Return the effective W. This is the definition."""
+
+    @abstractmethod
+    def forward(self, base: Frozen, x: Tensor) -> Tensor:
+        """Return the layer's output with the effective W, bias included. This is the path."""
+
+    @staticmethod
+    @abstractmethod
+    def count(d_out: int, d_in: int, r: int) -> int:
+        """Return the number of trained parameters of one d_out × d_in layer, as the paper counts them."""
+
+
+def materialised(base: Frozen, w: Float[Tensor, "d_out d_in"], x: Tensor) -> Tensor:
+    """Apply a dense effective W: d_out·d_in numbers are built and kept for backward. For forms with no cheaper path."""
+    return base.apply_matrix(x, w, base.bias)
+
+
+def needs_whole_w0(factors: Factors, site: Site, form: str) -> None:
+    """Refuse an init that moves part of W₀ into BA, for forms in which BA alone is not the update.
+
+    Raises:
+        AxisConflict: naming the form, the layer and what to do.
+    """
+    if factors.residual is not None:
+        raise AxisConflict(
+            f"{form} cannot start from an init that takes s·BA out of W₀ (as PiSSA does), because its update is not "
+            f"s·BA (layer {site.name}): use LoRA's own init with {form}, or this init with the low-rank form"
+        )

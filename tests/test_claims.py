@@ -1,0 +1,83 @@
+"""Every claim of the book holds, every foil fails, and the runner can tell the difference."""
+
+import pytest
+import torch
+
+from lorabook.cases import SHAPES, Case
+from lorabook.claims import ClaimNotReproduced, claim, discover, examine, foil, verify
+
+CLAIMS = discover()
+
+
+@pytest.mark.parametrize("found", CLAIMS, ids=lambda c: f"{c.module.removeprefix('lorabook.')}.{c.name}")
+def test_verdict_is_reproduced(found):
+    verify(found)
+
+
+def test_there_are_claims_and_foils():
+    assert len([c for c in CLAIMS if not c.is_foil]) >= 25
+    assert len([c for c in CLAIMS if c.is_foil]) >= 12
+
+
+def test_names_are_unique():
+    names = [c.name for c in CLAIMS]
+    assert len(names) == len(set(names))
+
+
+def test_the_standard_shapes_are_thin_wide_and_square_and_alpha_is_not_r():
+    thin, wide, square = SHAPES
+    assert thin.d_out > thin.d_in
+    assert thin.r == 1
+    assert wide.d_out < wide.d_in
+    assert square.d_out == square.d_in == square.r
+    assert all(case.alpha != case.r for case in SHAPES)
+
+
+def test_a_case_gives_the_same_numbers_on_every_call():
+    case = SHAPES[1]
+    assert torch.equal(case.w0(), case.w0())
+    assert not torch.equal(case.randn(3, stream="a"), case.randn(3, stream="b"))
+
+
+def one(case: Case) -> torch.Tensor:
+    return torch.ones(3, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("sides", "relation", "message"),
+    [
+        (lambda case: (one(case), 2 * one(case)), "=", "does not hold"),
+        (lambda case: (one(case), one(case)[:2]), "=", "shapes"),
+        (lambda case: (0 * one(case), 0 * one(case)), "=", "zero everywhere"),
+        (lambda case: (one(case) / 0, one(case)), "=", "not finite"),
+        (lambda case: (2 * one(case), one(case)), "<=", "does not hold"),
+        (lambda case: (one(case), one(case), 0.01 * one(case)), "=", "3 sides"),
+        (lambda case: (one(case), one(case)), "~", "2 sides"),
+        (lambda case: (2 * one(case), one(case), 0.01 * one(case)), "~", "does not hold"),
+        (lambda case: (one(case), one(case), 0 * one(case)), "~", "standard error"),
+        (lambda case: (one(case), one(case), one(case)), "~", "draw more"),
+    ],
+)
+def test_what_shows_nothing_is_refused(sides, relation, message):
+    sides.__name__ = "sides"
+    with pytest.raises(ClaimNotReproduced, match=message):
+        verify(claim(statement="", source="", relation=relation)(sides))
+
+
+def test_a_foil_that_holds_is_refused():
+    true = claim(statement="", source="")(lambda case: (one(case), one(case)))
+    false = foil(of=true, statement="", source="")(lambda case: (one(case), one(case)))
+    with pytest.raises(ClaimNotReproduced, match="listed as false"):
+        verify(false)
+
+
+def test_a_foil_that_fails_by_a_hair_is_refused():
+    true = claim(statement="", source="")(lambda case: (one(case), one(case)))
+    close = foil(of=true, statement="", source="")(lambda case: (one(case), one(case) * (1 + 1e-5)))
+    assert not examine(close).reproduced
+
+
+@pytest.mark.parametrize("tol", [-1.0, 0.5])
+def test_a_tolerance_that_lets_anything_pass_is_refused(tol):
+    with pytest.raises(ValueError, match="tol"):
+        claim(statement="", source="", tol=tol)

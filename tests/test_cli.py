@@ -1,0 +1,240 @@
+"""The command line: help at once, one clear line for bad input, Ctrl-C leaves nothing behind."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from lorabook import lab, ledger, paths
+from lorabook.chapters import chapters, find_chapter
+from lorabook.claims import Claim
+from lorabook.cli import main
+from lorabook.refused import Refused
+
+COMMAND = [sys.executable, "-m", "lorabook"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with four empty chapters."""
+    for name in ("00_start", "01_low_rank", "02_lora", "03_qlora"):
+        (tmp_path / f"{name}.ipynb").write_text(
+            '{"cells": [], "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}}, '
+            '"nbformat": 4, "nbformat_minor": 5}', encoding="utf-8",
+        )
+    (tmp_path / "notes.ipynb").touch()
+    return tmp_path
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=120,
+                          env={**os.environ, **environment})
+
+
+def test_help_names_every_command_and_loads_no_jupyter() -> None:
+    code = ("import sys; from lorabook.cli import parser; print(parser().format_help()); "
+            "print([name for name in ('jupyterlab', 'jupytext', 'nbclient', 'ipywidgets') if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for command in ("lab", "doctor", "check", "list", "pretrain", "build"):
+        assert re.search(rf"^ +{command} +\w", done.stdout, re.MULTILINE)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", ["lab", "doctor", "check", "list", "pretrain", "build"])
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    assert f"usage: lorabook {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [("2", "02_lora"), ("02", "02_lora"), ("lora", "02_lora"), ("LoRA", "02_lora"), ("qlo", "03_qlora"),
+     ("01_low_rank", "01_low_rank"), ("03_qlora.ipynb", "03_qlora")],
+)
+def test_a_chapter_goes_by_number_name_or_part_of_it(folder: Path, wanted: str, found: str) -> None:
+    assert find_chapter(wanted, folder) == found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [("9", "there is no chapter '9'"), ("dora", "there is no chapter 'dora'"),
+     ("r", "chapter 'r' could be any of 00_start, 01_low_rank, 02_lora, 03_qlora")],
+)
+def test_an_unknown_chapter_lists_the_chapters(folder: Path, wanted: str, message: str) -> None:
+    done = run("lab", wanted, "--folder", str(folder))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "\n  02  lora\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_one_clear_line(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = run("lab", "--port", str(port), "--folder", str(folder))
+    assert done.returncode == 2
+    assert re.fullmatch(rf"lorabook: port {port} on 127.0.0.1 is in use .*leave --port out.*\n", done.stderr)
+
+
+def test_a_port_that_is_none_is_one_clear_line(folder: Path) -> None:
+    done = run("lab", "--port", "70000", "--folder", str(folder))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "70000 on 127.0.0.1 is no port" in done.stderr
+
+
+def test_a_missing_data_file_names_the_file_and_the_next_step() -> None:
+    with pytest.raises(FileNotFoundError, match=r"'no_such.xz' is missing from .*data: .*lorabook doctor"):
+        paths.data_file("no_such.xz")
+
+
+def test_a_chapter_source_that_is_not_there_lists_those_that_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "nine", "--folder", str(tmp_path)]) == 2
+    assert "no chapter source has 'nine' in its name; the sources are: none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("variables", [{}, {"DISPLAY": ""}])
+def test_without_a_display_no_browser_is_tried(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert not lab.has_display()
+
+
+def test_installed_notebooks_are_copied_once_and_the_readers_work_stays(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "mine"
+    assert lab.copy_missing(folder, target) == 5
+    (target / "02_lora.ipynb").write_text("my answers", encoding="utf-8")
+    (target / "00_start.ipynb").unlink()
+    assert lab.copy_missing(folder, target) == 1
+    assert (target / "02_lora.ipynb").read_text(encoding="utf-8") == "my answers"
+
+
+def test_a_folder_that_cannot_be_copied_to_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(paths, "in_checkout", lambda: False)
+    monkeypatch.setattr(paths, "notebooks_dir", lambda: tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / lab.OWN_COPY).write_text("a file in the way", encoding="utf-8")
+    with pytest.raises(Refused, match="change to a folder of yours"):
+        lab.book_folder()
+
+
+@pytest.fixture
+def server(folder: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`lorabook lab` on a machine without a display, and the address it printed."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    for name in ("CONFIG", "RUNTIME", "DATA"):
+        environment[f"JUPYTER_{name}_DIR"] = str(tmp_path / name)
+    process = subprocess.Popen([*COMMAND, "lab", "lora", "--folder", str(folder)], text=True, env=environment,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    with process:
+        lines = [process.stdout.readline() for _ in range(3)]
+        yield process, "".join(lines)
+        process.kill()
+
+
+def ask(url: str, path: str, data: bytes | None = None) -> object:
+    base, token = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/\S*\?token=(\w+)", url).groups()
+    request = urllib.request.Request(f"{base}{path}", data, {"Authorization": f"token {token}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def test_lab_opens_the_chapter_with_a_token_and_the_books_settings_and_ctrl_c_stops_its_kernels(server) -> None:
+    process, printed = server
+    url = re.search(r"http://\S+", printed)[0]
+    assert "/lab/tree/02_lora.ipynb?token=" in url
+    assert "no browser opened here; open that address yourself" in printed
+    assert ask(url, "/api/status")["kernels"] == 0
+    defaults = {item["id"]: item["schema"].get("properties") for item in ask(url, "/lab/api/settings")["settings"]}
+    for plugin, values in json.loads((lab.SETTINGS / "overrides.json").read_text(encoding="utf-8")).items():
+        assert {name: defaults[plugin][name]["default"] for name in values} == values
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        ask(re.sub(r"token=\w+", "token=wrong", url), "/api/contents")
+
+    kernel = ask(url, "/api/kernels", data=b'{"name": "python3"}')
+    pid = kernel_process(kernel["id"])
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    for _ in range(100):
+        if not Path(f"/proc/{pid}").exists():
+            break
+        time.sleep(0.1)
+    assert not Path(f"/proc/{pid}").exists(), "the kernel outlived the server"
+
+
+def kernel_process(kernel: str) -> int:
+    """The process that runs a kernel: its connection file is named on its command line."""
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        if f"kernel-{kernel}.json" in entry.read_bytes().decode(errors="replace"):
+            return int(entry.parent.name)
+    raise AssertionError(f"no process runs kernel {kernel}")
+
+
+def test_ctrl_c_while_building_stops_the_kernel_and_keeps_the_old_notebook(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "00_long.py").write_text(
+        "# %%\nimport os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)\n", encoding="utf-8")
+    (tmp_path / "00_long.ipynb").write_text("old", encoding="utf-8")
+    process = subprocess.Popen([*COMMAND, "build", "--folder", str(tmp_path)], text=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    with process:
+        for _ in range(600):
+            if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(encoding="utf-8"):
+                break
+            time.sleep(0.1)
+        kernel = int((tmp_path / "pid").read_text(encoding="utf-8"))
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in complaint
+    assert not Path(f"/proc/{kernel}").exists()
+    assert (tmp_path / "00_long.ipynb").read_text(encoding="utf-8") == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00_long.ipynb", "pid", "src"]
+
+
+def test_the_book_has_the_chapters_the_command_can_name() -> None:
+    for name in chapters(paths.notebooks_dir()):
+        assert find_chapter(name[:2], paths.notebooks_dir()) == find_chapter(name[3:], paths.notebooks_dir()) == name
+
+
+def test_check_prints_the_ledger_of_the_claims_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "low_rank_claims.rank_is", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["claim"], line["reproduced"]) for line in lines] == [("update.low_rank_claims.rank_is_at_most_r", True)]
+
+
+def test_check_with_a_pattern_that_fits_nothing_is_not_green(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "no such claim"]) == 2
+    assert "has 'no such claim' in its name or statement" in capsys.readouterr().err
+
+
+def test_a_claim_that_fails_fails_the_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = Claim(lambda case: (torch.ones(2), torch.full((2,), 2.0)), "$1=2$", "arithmetic")
+    monkeypatch.setattr(ledger, "discover", lambda: [wrong])
+    assert main(["check"]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("FAIL claim")
+    assert "fails, 1 = 2, gap 5.0e-01" in printed
+
+
+def test_list_shows_each_variant_under_its_axis(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json"]) == 0
+    by_axis = json.loads(capsys.readouterr().out)
+    names = {recipe["name"]: recipe["changes"] for recipes in by_axis.values() for recipe in recipes}
+    assert names["LoRA"] == "nothing: it is the origin"
+    assert names["DoRA"] == "form"
+    assert all(recipe["about"] for recipes in by_axis.values() for recipe in recipes)
