@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from lorabook.effective import EffectiveWeight
-from lorabook.frozen import Frozen, freeze
+from lorabook.frozen import Frozen
+from lorabook.kinds import freeze
 from lorabook.recipe import Recipe, Site
 from lorabook.sites import Target, find_targets
 from lorabook.update.low_rank import LowRank

@@ -1,4 +1,4 @@
-"""The chapters as people open them: `notebooks/src/NN_name.py` (text, the source) → `notebooks/NN_name.ipynb`, executed.
+"""The chapters as people open them: `notebooks/src/NN_name.py`, the source, → `notebooks/NN_name.ipynb`, executed.
 
 A built notebook keeps the text of its outputs and nothing else, so that a reader of the repository sees the verdicts
 and numbers, a test has something to compare, and a rebuild changes few lines.
@@ -21,6 +21,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from lorabook import offline
+from lorabook.classroom.solution import cut
 from lorabook.refused import Refused
 
 LARGEST_KB = 150
@@ -35,17 +36,18 @@ PICTURES = ("image/", "video/", "application/vnd.jupyter.widget-view")
 
 
 def read_source(source: Path) -> NotebookNode:
-    """The notebook a percent script describes: no outputs yet, our kernel, and cell ids that follow from the content."""
+    """The notebook a percent script describes: no outputs, solutions cut, cell ids that follow from the content."""
     notebook = jupytext.read(source, fmt="py:percent")
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for index, cell in enumerate(notebook.cells):
+        cell.source = cut(cell.source)
         cell.id = hashlib.sha256(f"{index}\n{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
     return notebook
 
 
 def text_of(output: NotebookNode) -> NotebookNode | None:
-    """What a built notebook keeps of one output: printed text, text/markdown, else text/plain; None when nothing is left.
+    """What a built notebook keeps of one output: printed text, text/markdown, else text/plain; None for nothing.
 
     Beside a picture or a widget, text/plain is only its Python repr and goes; text/markdown was written for readers.
     """

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.frozen import Frozen, freeze
+from lorabook.frozen import Frozen
+from lorabook.kinds import freeze
 from lorabook.recipe import Factors, Site
 from lorabook.scale.standard import alpha_over_r
 

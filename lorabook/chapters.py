@@ -24,6 +24,8 @@ def find_chapter(wanted: str, folder: Path) -> str:
         matches = exact or [name for name in names if word in name.lower()]
     if len(matches) == 1:
         return matches[0]
-    problem = f"chapter {wanted!r} could be any of {', '.join(matches)}" if matches else f"there is no chapter {wanted!r}"
+    problem = (
+        f"chapter {wanted!r} could be any of {', '.join(matches)}" if matches else f"there is no chapter {wanted!r}"
+    )
     listing = "\n".join(f"  {name[:2]}  {name[3:]}" for name in names) or "  (none)"
     raise Refused(f"{problem}; the chapters in {folder} are\n{listing}")

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -26,9 +27,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_lab(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("lab", help="open the book in JupyterLab",
-                                  description="Open the book in JupyterLab, on this machine only, behind a token.")
-    command.add_argument("chapter", nargs="?", metavar="CHAPTER", help="its number or name: 2, 02 or lora (default: 00)")
+    command = commands.add_parser(
+        "lab",
+        help="open the book in JupyterLab",
+        description="Open the book in JupyterLab, on this machine only, behind a token.",
+    )
+    command.add_argument(
+        "chapter", nargs="?", metavar="CHAPTER", help="its number or name: 2, 02 or lora (default: 00)"
+    )
     command.add_argument("--port", type=int, metavar="N", help="listen on this port (default: the first free one)")
     command.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
     command.add_argument("--folder", type=Path, metavar="DIR", help="open the notebooks in DIR, not the book's own")
@@ -42,8 +48,11 @@ def _lab(given: argparse.Namespace) -> int:
 
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("doctor", help="check this environment and say what to do about each problem",
-                                  description="Check this environment. Exits with 1 when something the book needs is missing.")
+    command = commands.add_parser(
+        "doctor",
+        help="check this environment and say what to do about each problem",
+        description="Check this environment. Exits with 1 when something the book needs is missing.",
+    )
     command.set_defaults(run=lambda _given: _doctor())
 
 
@@ -54,10 +63,18 @@ def _doctor() -> int:
 
 
 def _add_check(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("check", help="verify the book's claims and print the ledger",
-                                  description="Compute both sides of every claim and compare them. Exits with 1 when one fails.")
-    command.add_argument("pattern", nargs="?", default="", metavar="PATTERN",
-                         help="only claims whose name or statement contains this text")
+    command = commands.add_parser(
+        "check",
+        help="verify the book's claims and print the ledger",
+        description="Compute both sides of every claim and compare them. Exits with 1 when one fails.",
+    )
+    command.add_argument(
+        "pattern",
+        nargs="?",
+        default="",
+        metavar="PATTERN",
+        help="only claims whose name or statement contains this text",
+    )
     command.add_argument("--json", action="store_true", help="one JSON object per line, for programs")
     command.set_defaults(run=_check)
 
@@ -69,8 +86,11 @@ def _check(given: argparse.Namespace) -> int:
 
 
 def _add_list(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("list", help="the variants, by the axis they move on",
-                                  description="List every variant under the axes on which it differs from LoRA.")
+    command = commands.add_parser(
+        "list",
+        help="the variants, by the axis they move on",
+        description="List every variant under the axes on which it differs from LoRA.",
+    )
     command.add_argument("--json", action="store_true", help="one JSON object, for programs")
     command.set_defaults(run=_list)
 
@@ -90,10 +110,18 @@ def _list(given: argparse.Namespace) -> int:
 
 
 def _add_pretrain(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("pretrain", help="train the shipped base model again from its corpus",
-                                  description="Reproduce data/'s base model. It takes hours on two cores and shows progress.")
-    command.add_argument("--out", type=Path, metavar="DIR", default=Path("lorabook-pretrained"),
-                         help="where to write (default: ./lorabook-pretrained); the shipped files stay as they are")
+    command = commands.add_parser(
+        "pretrain",
+        help="train the shipped base model again from its corpus",
+        description="Reproduce data/'s base model. It takes hours on two cores and shows progress.",
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        default=Path("lorabook-pretrained"),
+        help="where to write (default: ./lorabook-pretrained); the shipped files stay as they are",
+    )
     command.set_defaults(run=_pretrain)
 
 
@@ -105,8 +133,11 @@ def _pretrain(given: argparse.Namespace) -> int:
 
 
 def _add_build(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("build", help="for authors: execute notebooks/src into notebooks",
-                                  description="Execute chapter sources and write their notebooks, offline.")
+    command = commands.add_parser(
+        "build",
+        help="for authors: execute notebooks/src into notebooks",
+        description="Execute chapter sources and write their notebooks, offline.",
+    )
     command.add_argument("name", nargs="?", default="", metavar="NAME", help="only chapters with this in their name")
     command.add_argument("--check", action="store_true", help="build nothing; exit with 1 if a notebook is out of step")
     command.add_argument("--folder", type=Path, metavar="DIR", help="the folder that holds src/ (default: the book's)")
@@ -133,7 +164,7 @@ def _build(given: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Returns its exit status: 0 done, 1 a check failed, 2 bad input (one line says which), 130 Ctrl-C."""
+    """Run one command and return its status: 0 done, 1 a check failed, 2 bad input (a line says which), 130 Ctrl-C."""
     given = parser().parse_args(argv)
     try:
         return given.run(given)
@@ -141,8 +172,8 @@ def main(argv: list[str] | None = None) -> int:
         print("\nlorabook: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of a pipe has seen enough; Python would complain once more while closing stdout.
-        sys.stdout = None
+        # The reader of a pipe has seen enough; Python would complain once more while it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (Refused, FileNotFoundError) as error:
         print(f"lorabook: {error}", file=sys.stderr)

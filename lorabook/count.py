@@ -29,6 +29,11 @@ LLAMA: dict[str, DecoderConfig] = {
 }
 """The published shapes: arXiv 2302.13971, table 2 (7B to 65B), and Llama 2's 70B, arXiv 2307.09288 (8 kv heads)."""
 
+SMOLLM2 = DecoderConfig(
+    vocab=49152, hidden=576, layers=30, heads=9, kv_heads=3, d_head=64, ffn=1536, context=8192, tied=True
+)
+"""SmolLM2-135M, the book's GPU-sized model. Source: its published config.json."""
+
 
 def layer_matrices(config: DecoderConfig) -> dict[str, tuple[int, int]]:
     """Return (d_out, d_in) of the seven matrices of one layer, by their names inside the layer."""

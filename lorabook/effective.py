@@ -41,6 +41,8 @@ class EffectiveWeight:
         return function(*tree.tree_map(built, args), **tree.tree_map(built, kwargs or {}))
 
     def __getattr__(self, name: str):
+        if name in ("_layer", "__deepcopy__", "__setstate__"):  # a copy is being made: it has no W yet, and needs none
+            raise AttributeError(name)
         return getattr(self.tensor(), name)
 
     def __repr__(self) -> str:

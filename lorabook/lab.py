@@ -55,7 +55,7 @@ def refuse_port_in_use(port: int) -> None:
         except (OSError, OverflowError) as error:
             reason = "is in use or not allowed" if isinstance(error, OSError) else "is no port (0 to 65535)"
             raise Refused(
-                f"port {port} on {ADDRESS} {reason}: give another with --port, or leave --port out and a free one is taken"
+                f"port {port} on {ADDRESS} {reason}: give another with --port, or leave --port out to take a free one"
             ) from error
 
 
@@ -125,6 +125,8 @@ def announce(port: int, page: str, token: str, browser: bool) -> None:
     """Print the address, and what to do with it when no browser opens it."""
     lines = [f"http://{ADDRESS}:{port}/lab/tree/{page}?token={token}", "Ctrl-C stops the book and its kernels"]
     if not browser:
-        lines.append("no browser opened here; open that address yourself "
-                     f"(from another machine, first: ssh -L {port}:{ADDRESS}:{port} THIS-MACHINE)")
+        lines.append(
+            "no browser opened here; open that address yourself "
+            f"(from another machine, first: ssh -L {port}:{ADDRESS}:{port} THIS-MACHINE)"
+        )
     print("\n".join(f"lorabook: {line}" for line in lines), flush=True)

@@ -21,8 +21,10 @@ def chosen(pattern: str) -> list[Claim]:
     claims = discover()
     found = [claim for claim in claims if pattern.lower() in f"{claim.module}.{claim.name} {claim.statement}".lower()]
     if not found:
-        raise Refused(f"none of the {len(claims)} claims has {pattern!r} in its name or statement; "
-                      "`lorabook check` alone lists them all")
+        raise Refused(
+            f"none of the {len(claims)} claims has {pattern!r} in its name or statement; "
+            "`lorabook check` alone lists them all"
+        )
     return found
 
 
@@ -34,8 +36,14 @@ def largest(side: Tensor) -> float:
 
 def line(claim: Claim) -> dict[str, object]:
     """One line of the ledger: what is claimed, both sides, the gap, the verdict."""
-    said = {"claim": f"{claim.module.removeprefix('lorabook.')}.{claim.name}", "foil": claim.is_foil,
-            "statement": claim.statement, "source": claim.source, "relation": claim.relation, "tol": claim.tol}
+    said = {
+        "claim": f"{claim.module.removeprefix('lorabook.')}.{claim.name}",
+        "foil": claim.is_foil,
+        "statement": claim.statement,
+        "source": claim.source,
+        "relation": claim.relation,
+        "tol": claim.tol,
+    }
     start = time.perf_counter()
     try:
         verdict: Verdict = examine(claim)
@@ -71,12 +79,13 @@ def _as_text(result: dict[str, object]) -> str:
     kind = "foil " if result["foil"] else "claim"
     head = f"{mark} {kind} {result['claim']}: {result['verdict']}"
     if "gap" in result:
-        head += f", {result['left']:.6g} {result['relation']} {result['right']:.6g}, gap {result['gap']:.1e} (tol {result['tol']:.0e})"
+        head += f", {result['left']:.6g} {result['relation']} {result['right']:.6g}"
+        head += f", gap {result['gap']:.1e} (tol {result['tol']:.0e})"
     return f"{head}\n           {result['statement']}\n           {result['source']}"
 
 
 def example(make: Callable[..., Recipe]) -> Recipe:
-    """A recipe with its defaults; a number it insists on (AdaLoRA's total_steps) does not change its axes: any will do."""
+    """A recipe with its defaults; a number it insists on (AdaLoRA's total_steps) changes no axis, so any will do."""
     required = [p.name for p in inspect.signature(make).parameters.values() if p.default is p.empty]
     return make(**dict.fromkeys(required, 100))
 
@@ -85,8 +94,11 @@ def variants() -> dict[str, list[dict[str, str]]]:
     """Every variant under the folder of its main idea: its name, what it changes, its first line of documentation."""
     return {
         axis: [
-            {"name": name, "changes": ", ".join(example(make).changes()) or "nothing: it is the origin",
-             "about": (inspect.getdoc(make) or "").partition("\n")[0]}
+            {
+                "name": name,
+                "changes": ", ".join(example(make).changes()) or "nothing: it is the origin",
+                "about": (inspect.getdoc(make) or "").partition("\n")[0],
+            }
             for name, make in recipes.items()
         ]
         for axis, recipes in catalogue().items()

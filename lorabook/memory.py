@@ -28,8 +28,8 @@ BF16 = Format(16)
 INT8 = Format(8, 32 / 64)
 NF4 = Format(4, 32 / 64)
 NF4_DOUBLE = Format(4, 8 / 64 + 32 / (64 * 256))
-"""A block of 64 shares one fp32 absmax (0.5 bits a weight); double quantisation keeps each absmax in 8 bits and one fp32
-constant for 256 of them (0.127 bits). Source: arXiv 2305.14314, section 3."""
+"""A block of 64 shares one fp32 absmax (0.5 bits a weight); double quantisation keeps each absmax in 8 bits and one
+fp32 constant for 256 of them (0.127 bits). Source: arXiv 2305.14314, section 3."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from lorabook.base.dense import Dense
-from lorabook.frozen import FrozenEmbedding, freeze
+from lorabook.kinds import FrozenEmbedding, freeze
 from lorabook.recipe import Recipe
 
 

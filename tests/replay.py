@@ -27,10 +27,23 @@ def replay(notebook: Path) -> Replay:
     environment["PYTHONPATH"] = f"{TESTS}:{environment['PYTHONPATH']}"
     environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     command = [
-        sys.executable, "-m", "pytest", "-c", str(TESTS / "replay.ini"), f"--rootdir={notebook.parent}",
-        "-p", "nbval_text", "-p", "no:cacheprovider", "-q", "--color=no",
-        "--nbval", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}",
-        f"--nbval-sanitize-with={TESTS / 'nbval_sanitize.cfg'}", str(notebook),
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        str(TESTS / "replay.ini"),
+        f"--rootdir={notebook.parent}",
+        "-p",
+        "nbval_text",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "--color=no",
+        "--nbval",
+        "--nbval-current-env",
+        f"--nbval-cell-timeout={CELL_SECONDS}",
+        f"--nbval-sanitize-with={TESTS / 'nbval_sanitize.cfg'}",
+        str(notebook),
     ]
     done = subprocess.run(command, env=environment, cwd=notebook.parent, capture_output=True, text=True, check=False)
     text = done.stdout + done.stderr

@@ -26,7 +26,7 @@ class Slider(anywidget.AnyWidget):
     _esm = """
     export default { render({ model, el }) {
       el.addEventListener('keydown', e => e.stopPropagation());
-      const label = document.createElement('label'), input = document.createElement('input'), out = document.createElement('output');
+      const [label, input, out] = ['label', 'input', 'output'].map(name => document.createElement(name));
       label.textContent = 'rank '; label.htmlFor = input.id = 'sample-rank';
       Object.assign(input, { type: 'range', min: 1, max: 32, value: model.get('rank') });
       const draw = () => { out.textContent = ' r = ' + model.get('answer'); };

@@ -31,20 +31,29 @@ def folder(tmp_path: Path) -> Path:
     for name in ("00_start", "01_low_rank", "02_lora", "03_qlora"):
         (tmp_path / f"{name}.ipynb").write_text(
             '{"cells": [], "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}}, '
-            '"nbformat": 4, "nbformat_minor": 5}', encoding="utf-8",
+            '"nbformat": 4, "nbformat_minor": 5}',
+            encoding="utf-8",
         )
     (tmp_path / "notes.ipynb").touch()
     return tmp_path
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=120,
-                          env={**os.environ, **environment})
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
 
 
 def test_help_names_every_command_and_loads_no_jupyter() -> None:
-    code = ("import sys; from lorabook.cli import parser; print(parser().format_help()); "
-            "print([name for name in ('jupyterlab', 'jupytext', 'nbclient', 'ipywidgets') if name in sys.modules])")
+    code = (
+        "import sys; from lorabook.cli import parser; print(parser().format_help()); "
+        "print([name for name in ('jupyterlab', 'jupytext', 'nbclient', 'ipywidgets') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for command in ("lab", "doctor", "check", "list", "pretrain", "build"):
         assert re.search(rf"^ +{command} +\w", done.stdout, re.MULTILINE)
@@ -60,8 +69,15 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize(
     ("wanted", "found"),
-    [("2", "02_lora"), ("02", "02_lora"), ("lora", "02_lora"), ("LoRA", "02_lora"), ("qlo", "03_qlora"),
-     ("01_low_rank", "01_low_rank"), ("03_qlora.ipynb", "03_qlora")],
+    [
+        ("2", "02_lora"),
+        ("02", "02_lora"),
+        ("lora", "02_lora"),
+        ("LoRA", "02_lora"),
+        ("qlo", "03_qlora"),
+        ("01_low_rank", "01_low_rank"),
+        ("03_qlora.ipynb", "03_qlora"),
+    ],
 )
 def test_a_chapter_goes_by_number_name_or_part_of_it(folder: Path, wanted: str, found: str) -> None:
     assert find_chapter(wanted, folder) == found
@@ -69,8 +85,11 @@ def test_a_chapter_goes_by_number_name_or_part_of_it(folder: Path, wanted: str, 
 
 @pytest.mark.parametrize(
     ("wanted", "message"),
-    [("9", "there is no chapter '9'"), ("dora", "there is no chapter 'dora'"),
-     ("r", "chapter 'r' could be any of 00_start, 01_low_rank, 02_lora, 03_qlora")],
+    [
+        ("9", "there is no chapter '9'"),
+        ("dora", "there is no chapter 'dora'"),
+        ("r", "chapter 'r' could be any of 00_start, 01_low_rank, 02_lora, 03_qlora"),
+    ],
 )
 def test_an_unknown_chapter_lists_the_chapters(folder: Path, wanted: str, message: str) -> None:
     done = run("lab", wanted, "--folder", str(folder))
@@ -99,7 +118,9 @@ def test_a_missing_data_file_names_the_file_and_the_next_step() -> None:
         paths.data_file("no_such.xz")
 
 
-def test_a_chapter_source_that_is_not_there_lists_those_that_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_chapter_source_that_is_not_there_lists_those_that_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["build", "nine", "--folder", str(tmp_path)]) == 2
     assert "no chapter source has 'nine' in its name; the sources are: none" in capsys.readouterr().err
 
@@ -138,8 +159,14 @@ def server(folder: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str]
     environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
     for name in ("CONFIG", "RUNTIME", "DATA"):
         environment[f"JUPYTER_{name}_DIR"] = str(tmp_path / name)
-    process = subprocess.Popen([*COMMAND, "lab", "lora", "--folder", str(folder)], text=True, env=environment,
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*COMMAND, "lab", "lora", "--folder", str(folder)],
+        text=True,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+    )
     with process:
         lines = [process.stdout.readline() for _ in range(3)]
         yield process, "".join(lines)
@@ -187,10 +214,12 @@ def kernel_process(kernel: str) -> int:
 def test_ctrl_c_while_building_stops_the_kernel_and_keeps_the_old_notebook(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "00_long.py").write_text(
-        "# %%\nimport os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)\n", encoding="utf-8")
+        "# %%\nimport os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)\n", encoding="utf-8"
+    )
     (tmp_path / "00_long.ipynb").write_text("old", encoding="utf-8")
-    process = subprocess.Popen([*COMMAND, "build", "--folder", str(tmp_path)], text=True,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*COMMAND, "build", "--folder", str(tmp_path)], text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     with process:
         for _ in range(600):
             if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(encoding="utf-8"):
@@ -214,7 +243,9 @@ def test_the_book_has_the_chapters_the_command_can_name() -> None:
 def test_check_prints_the_ledger_of_the_claims_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "low_rank_claims.rank_is", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(line["claim"], line["reproduced"]) for line in lines] == [("update.low_rank_claims.rank_is_at_most_r", True)]
+    assert [(line["claim"], line["reproduced"]) for line in lines] == [
+        ("update.low_rank_claims.rank_is_at_most_r", True)
+    ]
 
 
 def test_check_with_a_pattern_that_fits_nothing_is_not_green(capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,7 +253,9 @@ def test_check_with_a_pattern_that_fits_nothing_is_not_green(capsys: pytest.Capt
     assert "has 'no such claim' in its name or statement" in capsys.readouterr().err
 
 
-def test_a_claim_that_fails_fails_the_check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_claim_that_fails_fails_the_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     wrong = Claim(lambda case: (torch.ones(2), torch.full((2,), 2.0)), "$1=2$", "arithmetic")
     monkeypatch.setattr(ledger, "discover", lambda: [wrong])
     assert main(["check"]) == 1

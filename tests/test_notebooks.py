@@ -60,13 +60,18 @@ def test_a_chapter_is_small_and_holds_text_only(notebook: Path) -> None:
     for cell in read.cells:
         if cell.cell_type == "code":
             assert cell.outputs == book.text_only(cell.outputs)
-            assert cell.execution_count, "built notebooks are executed; nbval only runs, and does not compare, what is not"
+            assert cell.execution_count, (
+                "built notebooks are executed; nbval only runs, and does not compare, what is not"
+            )
 
 
 def test_building_keeps_text_and_nothing_else(sample: Path) -> None:
     read = nbformat.read(sample / "00_sample.ipynb", as_version=4)
-    outputs = [[tuple(out.get("data", {"text": out.get("text", out.get("ename"))}).values())[0] for out in cell.outputs]
-               for cell in read.cells if cell.cell_type == "code"]
+    outputs = [
+        [tuple(out.get("data", {"text": out.get("text", out.get("ename"))}).values())[0] for out in cell.outputs]
+        for cell in read.cells
+        if cell.cell_type == "code"
+    ]
     assert outputs[0] == ["tensor([0, 2, 4])"]
     assert outputs[1] == ["rank 8\n", "**16** parameters", "step\nstep\nstep\n"]
     assert outputs[2] == outputs[3] == []
@@ -93,7 +98,11 @@ def test_the_sample_replays(sample: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"tensor([0, 2, 4])": (0, "tensor([0, 2, 5])"), "**16**": (1, "**17**"), "division by zero": (5, "division by 1")},
+        {
+            "tensor([0, 2, 4])": (0, "tensor([0, 2, 5])"),
+            "**16**": (1, "**17**"),
+            "division by zero": (5, "division by 1"),
+        },
         {"rank 8": (1, "rank 9")},
         {"step\\nstep": (1, "step\\nstop")},
     ],
@@ -118,8 +127,12 @@ def test_a_changed_stored_output_is_found(sample: Path, tmp_path: Path, changes:
 def test_a_number_changed_in_a_chapter_would_be_found(notebook: Path, tmp_path: Path) -> None:
     """The comparison itself, without a kernel: each chapter stores a compared text with a digit in it."""
     read = nbformat.read(notebook, as_version=4)
-    compared = [out for cell in read.cells if cell.cell_type == "code"
-                and "nbval-ignore-output" not in cell.metadata.get("tags", []) for out in book.text_only(cell.outputs)]
+    compared = [
+        out
+        for cell in read.cells
+        if cell.cell_type == "code" and "nbval-ignore-output" not in cell.metadata.get("tags", [])
+        for out in book.text_only(cell.outputs)
+    ]
     assert any(character.isdigit() for out in compared for character in str(out.get("data", out.get("text"))))
 
 

@@ -29,6 +29,8 @@ def test_this_machine_is_reached() -> None:
 
 def test_a_child_python_is_offline_too() -> None:
     code = f"import socket; socket.create_connection(({NOWHERE!r}, 80))"
-    done = subprocess.run([sys.executable, "-c", code], env=offline.environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=offline.environment(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert "lorabook runs offline" in done.stderr

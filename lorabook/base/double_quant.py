@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from lorabook.base.blocks import quantise
+from lorabook.base.blocks import TINY, quantise
 from lorabook.base.nf4 import FourBit
 
 GROUP = 256
@@ -27,7 +27,7 @@ def dynamic_code() -> Float32[Tensor, "256"]:
         edges = torch.linspace(0.1, 1, 2**e + 1, dtype=torch.float32, device="cpu")
         values.append(10 ** (e - 6) * ((edges[:-1] + edges[1:]) / 2))
     positive = torch.cat(values)
-    return torch.cat([positive, -positive, torch.tensor([0.0, 1.0])]).sort().values
+    return torch.cat([positive, -positive, positive.new_tensor([0.0, 1.0])]).sort().values
 
 
 @cache
@@ -42,19 +42,17 @@ def quantise_constants(
 ) -> tuple[UInt8[Tensor, " n"], Float32[Tensor, " groups"]]:
     """Return an 8-bit code for every constant and the absmax of every group of 256.
 
-    Each gets the code nearest to constant/absmax. bitsandbytes does the same on CUDA; on the CPU it rounds the quotient to
-    one of 65,536 steps first, so that about one code in a thousand is the neighbour of the nearest.
+    Each gets the code nearest to constant/absmax. bitsandbytes does the same on CUDA; on the CPU it rounds the quotient
+    to one of 65,536 steps first, so that about one code in a thousand is the neighbour of the nearest.
     """
     rows = _groups(constants)
     largest = rows.abs().amax(1)
     _, midpoints = _table(constants.device)
-    codes = torch.bucketize(rows * (1 / largest.clamp_min(1e-38))[:, None], midpoints)
+    codes = torch.bucketize(rows * (1 / largest.clamp_min(TINY))[:, None], midpoints)
     return codes.to(torch.uint8).view(-1)[: len(constants)], largest
 
 
-def dequantise_constants(
-    codes: UInt8[Tensor, " n"], absmax: Float32[Tensor, " groups"]
-) -> Float32[Tensor, " n"]:
+def dequantise_constants(codes: UInt8[Tensor, " n"], absmax: Float32[Tensor, " groups"]) -> Float32[Tensor, " n"]:
     """Return code·absmax for every constant."""
     table, _ = _table(codes.device)
     rows = _groups(table.index_select(0, codes.int()))

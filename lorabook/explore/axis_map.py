@@ -5,14 +5,13 @@
 """
 
 import html
-import inspect
 import pkgutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from lorabook import style
+from lorabook.ledger import example
 from lorabook.recipe import IDEAS, Recipe, as_in_lora, catalogue
 
 DECIDES = {
@@ -72,12 +71,6 @@ def variants() -> dict[str, Recipe]:
     """Return one recipe of every variant in the package, LoRA first."""
     made = {name: example(make) for recipes in catalogue().values() for name, make in recipes.items()}
     return {"LoRA": made.pop("LoRA"), **made}
-
-
-def example(make: Callable[..., Recipe]) -> Recipe:
-    """Return a recipe; what a variant cannot guess (AdaLoRA's steps, LongLoRA's group) is 1000."""
-    asked = [p.name for p in inspect.signature(make).parameters.values() if p.default is p.empty]
-    return make(**dict.fromkeys(asked, 1000))
 
 
 def said(value: Any) -> str:

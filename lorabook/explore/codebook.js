@@ -15,6 +15,8 @@ function words(text, x, y, more = {}) {
   return svg("text", { x, y, "font-size": 12.5, ...more }, text);
 }
 
+const signed = (v) => String(v).replace("-", "−");
+
 function rule(x1, y1, x2, y2, colour, more = {}) {
   return svg("line", { x1, y1, x2, y2, stroke: colour, ...more });
 }
@@ -39,38 +41,43 @@ function numberLines(table, chosen, used, style) {
 
 function rug(mine, style) {
   const y = LINES + 3 * GAP;
-  const ticks = mine.map((w) => rule(onLine(w), y - 8, onLine(w), y + 8, style.role("trainable").colour, { "stroke-width": 1.5, opacity: 0.75 }));
-  const scale = [-1, -0.5, 0, 0.5, 1].map((v) => words(v === 0 ? "0" : String(v).replace("-", "−"), onLine(v), y + 28, { "text-anchor": "middle", class: "lb-soft" }));
-  return [words("weights of the block / absmax", LEFT - 16, y + 4, { "text-anchor": "end", "font-size": 11.5 }), ...ticks, ...scale];
+  const ticks = mine.map((w) => `M${onLine(w).toFixed(1)},${y - 8}v16`).join("");
+  const scale = [-1, -0.5, 0, 0.5, 1].map((v) => words(signed(v), onLine(v), y + 28, { "text-anchor": "middle", class: "lb-soft" }));
+  return [words("the block's w / absmax", LEFT - 16, y + 4, { "text-anchor": "end" }),
+    svg("path", { d: ticks, stroke: style.text, "stroke-width": 1.5, opacity: 0.7 }), ...scale];
 }
 
 function plane(style, block, at, n) {
   const first = Math.floor(at / block) * block;
   const wide = (RIGHT - 56) / n;
   const grid = [-2, 0, 2, 4, 6, 8].flatMap((v) => [rule(56, up(v), RIGHT, up(v), style.grid),
-    words(String(v).replace("-", "−"), 48, up(v) + 4, { "text-anchor": "end", class: "lb-soft" })]);
+    words(signed(v), 48, up(v) + 4, { "text-anchor": "end", class: "lb-soft" })]);
   const edges = Array.from({ length: n / block - 1 }, (_, i) => 56 + (i + 1) * block * wide);
-  return [svg("rect", { x: 56 + first * wide, y: CEILING, width: block * wide, height: FLOOR - CEILING, fill: style.role("trainable").colour, opacity: 0.1 }),
+  return [svg("rect", { x: 56 + first * wide, y: CEILING, width: block * wide, height: FLOOR - CEILING, fill: style.variant("QLoRA").colour, opacity: 0.13 }),
     ...grid, ...edges.map((x) => rule(x, CEILING, x, FLOOR, style.quiet, { "stroke-dasharray": "2 4" })),
     words("value (σ)", 16, (FLOOR + CEILING) / 2, { transform: `rotate(-90 16 ${(FLOOR + CEILING) / 2})`, "text-anchor": "middle", class: "lb-soft" }),
     words(`${n} weights in blocks of ${block}`, (RIGHT + 56) / 2, FLOOR + 20, { "text-anchor": "middle", class: "lb-soft" })];
 }
 
+// One path for all weights, one for all ŵ, one for all errors: three nodes redraw faster than eight hundred.
 function cloud(weights, restored, at, style) {
-  const [still, quantised] = [style.role("frozen").colour, style.role("trainable").colour];
-  return [...weights].flatMap((w, i) => {
-    const x = across(i, weights.length);
-    return [rule(x, up(w), x, up(restored[i]), style.role("false").colour, { "stroke-width": 1.2 }),
-      i === at ? "" : svg("circle", { cx: x, cy: up(w), r: 1.8, fill: still }),
-      svg("rect", { x: x - 1.8, y: up(restored[i]) - 1.1, width: 3.6, height: 2.2, fill: quantised })];
+  const colour = style.variant("QLoRA").colour;
+  const paths = ["", "", ""];
+  weights.forEach((w, i) => {
+    const [x, y, back] = [across(i, weights.length), up(w), up(restored[i])].map((v) => +v.toFixed(1));
+    paths[0] += `M${x},${y}V${back}`;
+    paths[1] += `M${x - 2},${back - 1.5}h4v3h-4z`;
+    if (i !== at) paths[2] += `M${x - 1.7},${y}a1.7,1.7 0 1,0 3.4,0a1.7,1.7 0 1,0 -3.4,0`;
   });
+  return [svg("path", { d: paths[0], stroke: colour, "stroke-width": 1.2 }), svg("path", { d: paths[1], fill: colour }),
+    svg("path", { d: paths[2], fill: style.text })];
 }
 
 function key(style) {
-  const y = CEILING - 12;
-  const items = [[marker("circle", 410, y - 4, 3, style.role("frozen").colour), "weight w", 420],
-    [svg("rect", { x: 500, y: y - 6, width: 10, height: 4, fill: style.role("trainable").colour }), "comes back as ŵ", 516],
-    [rule(638, y - 4, 656, y - 4, style.role("false").colour, { "stroke-width": 1.5 }), "error", 662]];
+  const [y, colour] = [CEILING - 12, style.variant("QLoRA").colour];
+  const items = [[marker("circle", 560, y - 4, 2.5, style.text), "weight w", 570],
+    [svg("rect", { x: 650, y: y - 6, width: 8, height: 5, fill: colour }), "comes back as ŵ", 664],
+    [rule(790, y + 2, 790, y - 10, colour, { "stroke-width": 1.5 }), "error", 798]];
   return items.flatMap(([shape, text, x]) => [shape, words(text, x, y, { class: "lb-soft" })]);
 }
 
@@ -88,6 +95,12 @@ function draggable(node, canvas, outliers, move) {
     const value = LOW + ((HIGH - LOW) * (FLOOR - y)) / (FLOOR - CEILING);
     move("outlier", outliers.reduce((best, o) => (Math.abs(o - value) < Math.abs(best - value) ? o : best)));
   });
+}
+
+function sentence({ block, outlier }, used, all, error, worse) {
+  if (outlier === 0) return `Without an outlier a block of ${block} uses ${used} of ${all} codes; its weights come back with an RMS error of ${error.toFixed(3)}σ.`;
+  return `One weight of ${outlier}σ leaves its block of ${block} only ${used} of ${all} codes: its neighbours come back ${worse.toFixed(1)} `
+    + `times as wrong as without it (RMS error ${error.toFixed(3)}σ).`;
 }
 
 export default explorer((stage, { move }) => {
@@ -112,7 +125,6 @@ export default explorer((stage, { move }) => {
     grip.setAttribute("transform", `translate(${across(at, n)},${up(state.outlier)})`);
     for (const ring of grip.querySelectorAll("[stroke]")) ring.setAttribute("stroke", style.text);
     grip.lastChild.setAttribute("fill", style.text);
-    return { title: `One weight of ${state.outlier}σ leaves its block of ${state.block} only ${used.size} of ${values.length} codes; its neighbours come back `
-      + `${(error / before).toFixed(1)} times as wrong as without it (RMS error ${error.toFixed(3)}σ).` };
+    return { title: sentence(state, used.size, values.length, error, error / before) };
   };
 });

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from lorabook import style
-from lorabook.base.normal_float import code_table
+from lorabook.base.code_books import int4_codes, nf4_codes, seventeenths
 from lorabook.explore.state import Choice, Slider, Steps, control
 from lorabook.explore.wire import Explorer, Still, explorer
 
@@ -37,8 +37,8 @@ class State:
 class Table:
     """The weights; the codes of each book; and for each (book, block size, outlier) what quantising gives.
 
-    `absmax` holds a scale for each weight (its block's). `error` is the RMS of ŵ − w over the outlier's neighbours in its
-    block; `used` counts the codes that block uses.
+    `absmax` holds a scale for each weight (its block's). `error` is the RMS of ŵ − w over the outlier's neighbours in
+    its block; `used` counts the codes that block uses.
     """
 
     books: list[str]
@@ -73,9 +73,8 @@ def codebook(generator: torch.Generator) -> Explorer:
 
 
 def books() -> list[Float[Tensor, " codes"]]:
-    """Return the three code books: the library's NF4, the false formula, and the even steps of absmax/7."""
-    said = torch.special.ndtri(torch.arange(1, 17, dtype=torch.float64) / 17)
-    return [code_table(), (said / said.max()).float(), torch.arange(-7, 8) / 7]
+    """Return the three code books: the published one, the false formula, and the even steps of absmax/7."""
+    return [codes.float() for codes in (nf4_codes(), seventeenths(), int4_codes())]
 
 
 def round_blocks(
@@ -83,7 +82,7 @@ def round_blocks(
 ) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
     """Return the place of each weight's code, and its block's absmax: the definition, for any codes and any block size.
 
-    For the published codes and blocks of 64 a test holds it against `base.blocks.quantise`.
+    For blocks of 64 a test holds it against `base.code_books.nearest_in`, and for NF4 against `base.blocks.quantise`.
     """
     rows = weights.view(-1, block)
     absmax = rows.abs().amax(1, keepdim=True).expand_as(rows)
@@ -131,8 +130,8 @@ def compute(state: State, table: Table) -> Result:
 def still(state: State, result: Result) -> Still:
     """Say and draw the state without a browser."""
     sentence = (
-        f"{state.book}, blocks of {state.block}: with a weight of {state.outlier:g}σ its block uses {result.used} codes, "
-        f"and its neighbours come back with an RMS error of {result.error:.3f}σ, {result.worse:.1f} times that without it."
+        f"{state.book}, blocks of {state.block}: with a weight of {state.outlier:g}σ its block uses {result.used} codes; "
+        f"its neighbours come back with an RMS error of {result.error:.3f}σ, {result.worse:.1f} times that without it."
     )
     figure = style.figure()
     axes = style.axes(figure, sentence, "weight", "value (σ)")

@@ -1,5 +1,6 @@
 // The frame of every explorer: title, controls, stage, status line. A view is `make(stage, tools)`, called once; it
-// returns `draw({state, answer, style})`, called on every change, which returns {title, alt?, off?}.
+// returns `draw({state, answer, style})`, called on every change, which returns {title, alt?, off?, idle?}:
+// what to say, the controls that change nothing now, the buttons that cannot be pressed now.
 import { build, element } from "./controls.js";
 import { unpack } from "./numbers.js";
 import { paint, watch } from "./theme.js";
@@ -11,10 +12,11 @@ function frame(el) {
     title: part("p", "title", { "aria-live": "polite" }),
     form: part("form", "controls"),
     buttons: part("div", "buttons"),
-    stage: part("div", "stage"),
+    stage: part("div", "stage", { role: "img" }),
+    notes: part("div", "notes"), // for tables, which a screen reader should enter and not take for a picture
     status: part("p", "status", { role: "status" }),
   };
-  parts.root.append(parts.title, parts.form, parts.buttons, parts.stage, parts.status);
+  parts.root.append(parts.title, parts.form, parts.buttons, parts.stage, parts.notes, parts.status);
   parts.root.addEventListener("keydown", (event) => event.stopPropagation()); // else JupyterLab takes the arrow keys
   parts.form.addEventListener("submit", (event) => event.preventDefault());
   el.append(parts.root);
@@ -51,10 +53,11 @@ export function explorer(make) {
     function now() {
       waiting = false;
       try {
-        const { title, alt = title, off = [] } = draw({ state: state(), answer, style });
+        const { title, alt = title, off = [], idle = [] } = draw({ state: state(), answer, style });
         if (parts.title.textContent !== title) parts.title.textContent = title;
         parts.stage.setAttribute("aria-label", alt);
         controls.off(off);
+        for (const button of parts.buttons.children) button.disabled = idle.includes(button.dataset.do);
         tell(model.get("status"));
       } catch (error) {
         tell(`The picture could not be drawn: ${error.message}`);
@@ -66,8 +69,7 @@ export function explorer(make) {
     const send = sender(model);
     const move = (name, value) => { send({ ...state(), [name]: value }); if (model.get("tabled")) redraw(); };
     const controls = build(parts.form, model.get("specs"), move);
-    const draw = make(parts.stage, { model, move, tell, send: (message) => model.send(message) });
-    parts.stage.setAttribute("role", "img");
+    const draw = make(parts.stage, { model, move, tell, notes: parts.notes });
     controls.set(state());
     fillButtons(parts, model);
 

@@ -27,6 +27,17 @@ const KINDS = {
     "text-anchor": mark.anchor ?? "middle", "font-size": 12, style: `fill: ${mark.colour}` }, mark.text),
 };
 
+// A curve that is still growing.
+KINDS.path = (mark, s) => svg("path", { fill: "none", stroke: mark.colour, "stroke-width": mark.width ?? 2, opacity: mark.opacity ?? 1,
+  d: mark.y.map((y, i) => `${i ? "L" : "M"}${s.x(mark.x[i]).toFixed(1)},${s.y(y).toFixed(1)}`).join("") });
+
+// Names at the ends of curves, pushed apart where the curves end too close to each other.
+KINDS.labels = (mark, s) => {
+  const sorted = mark.items.map((item) => ({ ...item, px: s.x(item.x), py: s.y(item.y) })).sort((a, b) => a.py - b.py);
+  sorted.forEach((item, i) => { if (i) item.py = Math.max(item.py, sorted[i - 1].py + 15); });
+  return svg("g", {}, ...sorted.map(({ px, py, text, colour }) => svg("text", { x: px + 8, y: py + 4, "font-size": 12, style: `fill: ${colour}` }, text)));
+};
+
 export function overlay(holder) {
   const canvas = svg("svg", { class: "lb-marks", "aria-hidden": "true" });
   holder.append(canvas);

@@ -106,7 +106,8 @@ def _off(state: State) -> list[str]:
 
 
 def _sentence(state: State, device: float, host: float) -> str:
-    doing = f"{state.method} of {state.model}" if state.use == "fine-tune" else f"Serving {state.model} ({state.method})"
+    tuning = state.use == "fine-tune"
+    doing = f"{state.method} of {state.model}" if tuning else f"Serving {state.model} ({state.method})"
     spare = state.gpu - device
     verdict = f"{spare:.1f} GiB are left" if spare >= 0 else f"that is {-spare:.1f} GiB too much"
     aside = f", with {host:.1f} GiB of optimiser state in host memory" if host else ""

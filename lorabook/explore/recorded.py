@@ -1,7 +1,7 @@
 """Runs that were recorded on a machine the reader may not have: read from data/recorded, and written there.
 
-A file is a JSON object: model, base (fingerprint of its weights), device, date, versions, start (the base's own loss), and
-runs, each with the fields of `workbench.Run`.
+A file is a JSON object: model, base (fingerprint of its weights), device, date, versions, start (the base's own loss),
+and runs, each with the fields of `workbench.Run`.
 """
 
 import datetime

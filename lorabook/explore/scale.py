@@ -52,7 +52,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Result:
-    """For each scale, in the table's order: the sizes over rank, the size at r, and the slope of log size over log r."""
+    """For each scale: the sizes over rank, the size at r, and the slope of log size over log r."""
 
     size: np.ndarray
     at_r: np.ndarray

@@ -16,6 +16,7 @@ from torch import Tensor
 from lorabook import style
 from lorabook.explore.state import Steps, control
 from lorabook.explore.wire import Explorer, Still, explorer
+from lorabook.spectrum import singular_values
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def tabulate(deltas: Mapping[str, Tensor], generator: torch.Generator) -> Table:
                 "(is the layer trained yet?)."
             )
         noise = torch.randn(delta.shape, generator=generator)
-        sigma.append(_shares(delta.detach().float().cpu()))
+        sigma.append(_shares(delta.detach().cpu()))
         random_sigma.append(_shares(noise))
     return Table(
         list(deltas), [list(delta.shape) for delta in deltas.values()],
@@ -107,7 +108,7 @@ def still(state: State, result: Result) -> Still:
 
 
 def _shares(matrix: Tensor) -> np.ndarray:
-    sigma = torch.linalg.svdvals(matrix.double())
+    sigma = singular_values(matrix)
     return (sigma / sigma.norm()).numpy()
 
 

@@ -86,11 +86,16 @@ class Explorer(anywidget.AnyWidget):
         self.actions = dict(actions)
         self.buttons = {name: action.label for name, action in actions.items()}
 
+    def refresh(self) -> None:
+        """Ask `compute` again and show its answer: for what changes while the controls stand still."""
+        self.answer = pack(self.compute(self.state))
+
     def _answer(self, _change: object) -> None:
         try:
-            state = self.state
-            if not self.tabled:
-                self.answer = pack(self.compute(state))
+            if self.tabled:
+                self.state  # noqa: B018  (raises if a value is none of its control's)
+            else:
+                self.refresh()
             self.status = ""
         except Exception as error:  # whatever went wrong belongs in front of the reader, not in a log
             self.status = f"{type(error).__name__}: {error}" if not str(error) else str(error)

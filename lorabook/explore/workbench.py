@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from lorabook.adapted import inject
 from lorabook.count import saved_bytes, trainable
 from lorabook.fit import Diverged, fit
+from lorabook.models.load import load
 from lorabook.models.loaded import Loaded
 from lorabook.recipe import Recipe
-from lorabook.tasks.text import Corpus, batches, evaluate, language_loss
+from lorabook.tasks.text import Corpus, batches, evaluate, language_loss, read, tokenize
 
 CHARACTERS = 600_000  # of the text: more than any run here reads, and tokenised in a second
 
@@ -132,3 +133,20 @@ def _prepared(bench: Workbench, recipe: Recipe | None, pattern: str, run: Run) -
 
 def _seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def workbench(name: str, device: str, batch: int, length: int) -> Workbench:
+    """Return the base `name` on a device, with the King James text, which it has never seen.
+
+    Raises:
+        FileNotFoundError: a data file is missing.
+    """
+    base = load(name, device=device)
+    return Workbench(base, tokenize("kjv", read("kjv")[:CHARACTERS], base.tokenizer), batch, length)
+
+
+def warm_up() -> None:
+    """Take one optimiser step on nothing: the first of a process imports much of torch, seconds in which nothing moves."""
+    nothing = nn.Parameter(torch.zeros(1))
+    nothing.grad = torch.zeros(1)
+    torch.optim.AdamW([nothing]).step()

@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lorabook.adapted import Adapted, adapted
-from lorabook.frozen import Frozen, freeze
+from lorabook.frozen import Frozen
+from lorabook.kinds import freeze
 from lorabook.recipe import Recipe
 from lorabook.update.low_rank import LowRank
 from lorabook.update.update import Update

@@ -12,6 +12,11 @@ from torch import Tensor, nn
 from lorabook.models.loaded import Loaded, place
 from lorabook.tasks.vocabulary import Vocabulary
 
+NO_TOKENIZER = (
+    "The checkpoint {0!r} has no fast tokenizer (tokenizer.json) that transformers can open; "
+    "save one beside it with tokenizer.save_pretrained({0!r})."
+)
+
 
 def logits_of(model: nn.Module, args: tuple, kwargs: dict, output: object) -> object:
     """Give the logits when the model was called as `model(tokens)`, and transformers' own output otherwise."""
@@ -35,15 +40,14 @@ def load_checkpoint(
         raise ValueError(f"transformers cannot open the checkpoint {name!r}: {error}") from error
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(name, use_fast=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"The checkpoint {name!r} has no tokenizer that transformers can open; "
-            f"save one beside it with tokenizer.save_pretrained({name!r})."
-        ) from error
-    if not tokenizer.is_fast:
-        raise ValueError(f"The checkpoint {name!r} has only a slow tokenizer; convert it to tokenizer.json.")
+        vocabulary = Vocabulary(tokenizer.backend_tokenizer)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ValueError(NO_TOKENIZER.format(name)) from error
+    # Without tokenizer files transformers may make one up that knows no text at all.
+    if not vocabulary.encode("a"):
+        raise ValueError(NO_TOKENIZER.format(name))
     model.config.use_cache = False
     model.register_forward_hook(logits_of, with_kwargs=True)
     where = place(model, device, dtype)
     context = getattr(model.config, "max_position_embeddings", 1024)
-    return Loaded(model, Vocabulary(tokenizer.backend_tokenizer), name, where, context)
+    return Loaded(model, vocabulary, name, where, context)

@@ -108,7 +108,7 @@ class Run:
         """
         state = torch.load(path, weights_only=True)
         if state["plan"] != asdict(self.plan):
-            raise ValueError(f"{path} was made with {state['plan']}, not {asdict(self.plan)}; move it away or match it.")
+            raise ValueError(f"{path} was made with {state['plan']}, not {asdict(self.plan)}; move it away first.")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
@@ -143,7 +143,11 @@ def provenance(run: Run) -> dict:
 
 
 def pretrain(
-    out: Path, config: DecoderConfig | None = None, plan: Plan | None = None, name: str = "tiny", text: Corpus | None = None
+    out: Path,
+    config: DecoderConfig | None = None,
+    plan: Plan | None = None,
+    name: str = "tiny",
+    text: Corpus | None = None,
 ) -> Run:
     """Train a base and write it to `out`; run again after an interruption to go on.
 

@@ -7,7 +7,14 @@ from pathlib import Path
 def environment() -> dict[str, str]:
     """The environment of a child Python (a kernel, a build) whose sockets reach this machine only.
 
-    The folder goes on PYTHONPATH, so the child imports `sitecustomize.py` before anything else.
+    The folder goes on PYTHONPATH, so the child imports `sitecustomize.py` before anything else. The number of threads
+    is fixed, because sums are ordered by it and a stored output is compared to the last digit it prints.
     """
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "OMP_NUM_THREADS": "2",
+    }

@@ -17,7 +17,7 @@ def _is_local(host: str) -> bool:
 
 
 def refuse(event: str, arguments: tuple) -> None:
-    """An audit hook. Raises: ConnectionRefusedError where a socket is about to leave this machine."""
+    """Raises: ConnectionRefusedError where a socket is about to leave this machine. An audit hook."""
     if event in ("socket.connect", "socket.sendto"):
         address = arguments[1]
         host = address[0] if isinstance(address, tuple) else ""
@@ -27,7 +27,9 @@ def refuse(event: str, arguments: tuple) -> None:
         return
     host = host.decode() if isinstance(host, bytes) else host
     if host is not None and not _is_local(str(host)):
-        raise ConnectionRefusedError(f"{event} to {host!r}: lorabook runs offline; ship the data or make it in the test")
+        raise ConnectionRefusedError(
+            f"{event} to {host!r}: lorabook runs offline; ship the data or make it in the test"
+        )
 
 
 sys.addaudithook(refuse)

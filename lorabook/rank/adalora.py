@@ -135,7 +135,7 @@ class Allocate:
 def AdaLoRA(
     r: int | None = None, alpha: float | None = None, dropout: float | None = None, *,
     total_steps: int, target_r: int = 4, warm_up: int | None = None, final: int | None = None, every: int = 10,
-    beta1: float = 0.85, beta2: float = 0.85, orthogonality: float = 0.5,
+    beta1: float = 0.85, beta2: float = 0.85, orthogonality: float = 0.1,
 ) -> Recipe:  # fmt: skip
     """Adaptive budget: ΔW = s·PΛQ, each layer with rank r at first, `target_r` per layer on average at the end.
 
@@ -145,7 +145,9 @@ def AdaLoRA(
         total_steps: optimiser steps of the whole run; what `fit` is given as steps.
         warm_up: steps at full rank at the start; a tenth of the run if None.
         final: steps with fixed masks at the end; a third of the run if None.
-        every: steps from one choice of triplets to the next.
+        every: steps from one choice of triplets to the next; at 1 what is masked once stays masked.
+        orthogonality: γ, the weight of the penalty. The paper's values are 0.1 to 0.5; they weigh against the size of
+            the task's loss, and a γ that outweighs it lets the penalty's own gradient decide the scores.
 
     Raises:
         ValueError: a number out of its range, or phases longer than the run.

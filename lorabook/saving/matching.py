@@ -29,7 +29,7 @@ def matched(
     for name, layer in layers.items():
         one = _continued(file, name, found.layers[name], layer)
         _refuse_other_update(file, name, one, layer)
-        mine = layer.update.state_dict(keep_vars=True)
+        mine = layer.update.kept()
         for letter in sorted(mine.keys() ^ one.tensors.keys()):
             kind = "missing" if letter in mine else "unexpected"
             raise BadAdapter(f"{file.weights_path}: {kind} key: {letter} of layer {name}")

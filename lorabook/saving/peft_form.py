@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lorabook.frozen import Frozen, FrozenConv1D, FrozenConv2d, FrozenEmbedding, FrozenLinear
+from lorabook.frozen import Frozen
+from lorabook.kinds import FrozenConv1D, FrozenConv2d, FrozenEmbedding, FrozenLinear
 from lorabook.recipe import Recipe
 from lorabook.scale.rank_stable import alpha_over_root_r
 from lorabook.scale.standard import alpha_over_r

@@ -1,6 +1,5 @@
 """Reading PEFT's format: every option and every key is accounted for before the model is touched."""
 
-import re
 from collections.abc import Iterable
 
 import torch
@@ -8,26 +7,13 @@ from torch import Tensor, nn
 
 from lorabook.adapted import Adapted
 from lorabook.base.dense import Dense
-from lorabook.frozen import Frozen, FrozenEmbedding, UnsupportedLayer
-from lorabook.init.kaiming import kaiming
-from lorabook.recipe import Recipe
+from lorabook.frozen import Frozen, UnsupportedLayer
+from lorabook.kinds import FrozenEmbedding
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
-from lorabook.saving.ideas import forms, peft_inits
 from lorabook.saving.peft_form import Beside, PeftForm
 from lorabook.saving.peft_format import PREFIX, base_of
+from lorabook.saving.peft_options import form_of, init_of, kept_whole, recipe_of, refuse_malformed, targeted
 from lorabook.saving.record import LayerRecord, Record
-from lorabook.update.update import Update
-
-SAYS_NOTHING = frozenset(
-    "peft_type task_type auto_mapping peft_version base_model_name_or_path revision inference_mode target_modules "
-    "exclude_modules fan_in_fan_out modules_to_save layers_to_transform layers_pattern rank_pattern alpha_pattern "
-    "megatron_core qalora_group_size eva_config runtime_config ensure_weight_tying loftq_config corda_config r "
-    "rank_dropout module_dropout target_r tinit tfinal deltaT beta1 beta2 orth_reg_weight total_step".split()
-)
-"""Options of PEFT on which the adapter's numbers mean the same, or that are read by name elsewhere."""
-
-WHOLE_W0 = (True, False, "gaussian", "eva", "orthogonal", "mica")
-"""Values of PEFT's init option that leave W₀ as it is, so that the file's tensors are the whole story."""
 
 
 def decode(file: AdapterFile, model: nn.Module) -> Record:
@@ -36,49 +22,17 @@ def decode(file: AdapterFile, model: nn.Module) -> Record:
     Raises:
         BadAdapter: the file asks for something we do not have, or does not fit the model; it names file and key.
     """
-    form = _form(file)
-    init = _init(file, form.in_peft)
+    form = form_of(file)
+    refuse_malformed(file)
+    init = init_of(file, form.in_peft)
     found = _sorted_by_layer(file, form.in_peft, model)
     _refuse_missing_layers(file, found.layers, model)
     layers = {}
     for name, tensors in found.layers.items():
         base = _base(file, model, name)
-        recipe = _recipe(file, form, name, init, isinstance(base, FrozenEmbedding))
+        recipe = recipe_of(file, form, name, init, isinstance(base, FrozenEmbedding))
         layers[name] = LayerRecord(recipe, _fitted(file, form.in_peft, base, name, tensors, recipe.r))
     return Record(layers, found.beside, file.note)
-
-
-def _form(file: AdapterFile) -> type[Update]:
-    known = [form for form in forms().values() if form.in_peft is not None]
-    fits = [form for form in known if form.in_peft.reads(file.options)]
-    if len(fits) != 1:
-        kinds = ", ".join(sorted({form.in_peft.peft_type for form in known}))
-        raise BadAdapter(
-            f"{file.options_path}: peft_type is {file.options.get('peft_type')!r}; lorabook reads {kinds} and its own "
-            "format. An adapter of another type can be merged into its base with PEFT"
-        )
-    mine = fits[0].in_peft
-    read = SAYS_NOTHING | {mine.rank, mine.alpha, mine.dropout, mine.root, mine.init} | mine.marks.keys()
-    for option, value in file.options.items():
-        if option not in read and value and value != "none":
-            raise BadAdapter(
-                f"{file.options_path}: {option} is {value!r}, which may change what the adapter computes in a way that "
-                "lorabook does not have; merge it into its base with PEFT, or train without this option"
-            )
-    return fits[0]
-
-
-def _init(file: AdapterFile, form: PeftForm):
-    said = file.options.get(form.init, True)
-    if said in peft_inits():
-        return peft_inits()[said]
-    if said not in WHOLE_W0:
-        raise BadAdapter(
-            f"{file.options_path}: {form.init} is {said!r}: such an adapter may be relative to a base that this init "
-            "has changed. Convert it to plain LoRA where it was trained: "
-            "save_pretrained(..., path_initial_model_for_weight_conversion=...)"
-        )
-    return kaiming
 
 
 class _Found:
@@ -104,8 +58,10 @@ def _sorted_by_layer(file: AdapterFile, form: PeftForm, model: nn.Module) -> _Fo
             continue
         name = path.removesuffix(f".{end}")
         if name not in modules:
+            layers = _layers(model)
             raise BadAdapter(
-                f"{file.weights_path}: key {key!r} belongs to a layer that this model lacks. {_names(modules)}"
+                f"{file.weights_path}: key {key!r} belongs to a layer that this model lacks; its layers are "
+                f"{', '.join(layers[:8])} ({len(layers)} in all)"
             )
         letter = {e: letter for letter, e in _beside(file, form, model, name).ends.items()}.get(end)
         if letter not in form.sizes:
@@ -119,7 +75,7 @@ def _sorted_by_layer(file: AdapterFile, form: PeftForm, model: nn.Module) -> _Fo
 
 def _refuse_missing_modules(file: AdapterFile, found: _Found, model: nn.Module) -> None:
     for name, _ in model.named_parameters(remove_duplicate=False):
-        if _hits(file.options.get("modules_to_save"), name.rpartition(".")[0]) and name not in found.beside:
+        if kept_whole(file, name.rpartition(".")[0]) and name not in found.beside:
             raise BadAdapter(f"{file.weights_path}: missing key {PREFIX + name!r}, of a module in modules_to_save")
 
 
@@ -127,7 +83,7 @@ def _is_known(file: AdapterFile, path: str, tensor: Tensor, model: nn.Module, fo
     """Keep a parameter of a module that trained beside the adapters, or check a copy of the frozen base."""
     name = path.replace(".base_layer.", ".")
     module = name.rpartition(".")[0]
-    if _hits(file.options.get("modules_to_save"), module):
+    if kept_whole(file, module):
         found.beside[name] = tensor
         return True
     if not name.endswith(".weight") or module not in dict(model.named_modules()):
@@ -169,36 +125,11 @@ def _refuse_missing_layers(file: AdapterFile, found: Iterable[str], model: nn.Mo
     targets, options = file.options.get("target_modules"), file.options
     if not targets or targets == "all-linear" or options.get("layers_to_transform") is not None:
         return
-    for name, module in model.named_modules():
-        is_layer = isinstance(module, Adapted) or not list(module.children())
-        if is_layer and _hits(targets, name) and not _hits(options.get("exclude_modules"), name) and name not in found:
+    for name in _layers(model):
+        if targeted(targets, name) and not targeted(options.get("exclude_modules"), name) and name not in found:
             raise BadAdapter(
                 f"{file.weights_path}: no key for layer {name}, which target_modules in {file.options_path.name} names"
             )
-
-
-def _hits(targets: str | list[str] | None, name: str) -> bool:
-    """PEFT's rule: a string is a regular expression of the whole name, a list holds ends of names."""
-    if isinstance(targets, str):
-        return re.fullmatch(targets, name) is not None
-    return any(name == target or name.endswith(f".{target}") for target in targets or ())
-
-
-def _recipe(file: AdapterFile, form: type[Update], name: str, init, indexed: bool) -> Recipe:
-    mine, options = form.in_peft, file.options
-    try:
-        r = _of_layer(options.get("rank_pattern") or {}, name, options[mine.rank])
-        alpha = _of_layer(options.get("alpha_pattern") or {}, name, options[mine.alpha])
-        said = mine.recipe(options, r, alpha)
-    except (KeyError, TypeError, ValueError, re.error) as error:
-        raise BadAdapter(f"{file.options_path} describes no adapter for {name}: {error!r}") from error
-    # An Embedding reads indices: PEFT takes a dropout there and ignores it.
-    return Recipe(said.r, said.alpha, 0.0 if indexed else said.dropout, form, init, said.scale)
-
-
-def _of_layer(patterns: dict, name: str, usual: float) -> float:
-    """PEFT's rule: the first pattern that fits the end of the name."""
-    return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", name)), usual)
 
 
 def _fitted(
@@ -225,6 +156,11 @@ def _fitted(
     return {letter: tensor.reshape(ours[letter]) for letter, tensor in tensors.items()}
 
 
-def _names(modules: dict[str, nn.Module]) -> str:
-    leaves = [name for name, module in modules.items() if name and not list(module.children())]
-    return f"Its layers are {', '.join(leaves[:8])}, … ({len(leaves)} in all)"
+def _layers(model: nn.Module) -> list[str]:
+    """Return the names of what holds no further layers: plain ones, and adapted ones as a whole."""
+    adapters = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, Adapted))
+    return [
+        name
+        for name, module in model.named_modules()
+        if name and not name.startswith(adapters) and (f"{name}." in adapters or not list(module.children()))
+    ]

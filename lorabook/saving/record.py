@@ -67,7 +67,7 @@ def trained_beside(model: nn.Module) -> list[str]:
 
 def _record_layer(layer: Adapted) -> LayerRecord:
     asked = layer.recipe
-    tensors = {name: _kept(tensor) for name, tensor in layer.update.state_dict().items()}
+    tensors = {name: _kept(tensor) for name, tensor in layer.update.kept().items()}
     recipe = Recipe(asked.r, asked.alpha, asked.dropout, asked.form, kaiming, asked.scale, names=asked.names)
     if layer.start is None:
         return LayerRecord(recipe, tensors)

@@ -54,7 +54,7 @@ class _Reader:
         elif kind in (16, 19):
             value = [self.item() for _ in range(n)]
         else:
-            raise ValueError(f"R type {kind} at byte {self.at}; this reader knows strings, integers, logicals and lists.")
+            raise ValueError(f"R type {kind} at byte {self.at}; expected a string, integer, logical or list.")
         attributes = self.item() if has_attributes else {}
         return dict(zip(attributes["names"], value, strict=True)) if "names" in attributes else value
 

@@ -32,7 +32,7 @@ def raw_verses(deb: Path) -> Iterator[str]:
 
 
 def plain(verse: str) -> str:
-    """Take the markup out of one verse, keeping every space of the text; quotes and dashes become ASCII, as in Austen."""
+    """Take the markup out of one verse, keeping every space; quotes and dashes become ASCII, as in Austen."""
     text = LEFTOVER.sub("", TAG.sub("", DROPPED.sub("", verse))).replace("’", "'").replace("—", "--")
     return re.sub(r"\s+", " ", text).strip()
 

@@ -25,6 +25,8 @@ class RowScaled(Update):
         "LORA", LORA_LAYERS, {"A": "r d_in", "B": "d_out r", "m": "d_out"}, root="use_rslora", marks={"use_dora": True}
     )
 
+    derived: ClassVar = frozenset({"w0_squared"})
+
     def __init__(self, base: Frozen, factors: Factors, site: Site) -> None:
         super().__init__()
         self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
@@ -32,7 +34,7 @@ class RowScaled(Update):
         self.drop = nn.Dropout(site.dropout)
         w0 = base.matrix
         self.m = nn.Parameter(self._v(w0).detach().norm(dim=1))
-        self.register_buffer("w0_squared", w0.square().sum(1), persistent=False)
+        self.register_buffer("w0_squared", w0.square().sum(1))
 
     def _v(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
         return w0 + self.s * (self.B @ self.A)
@@ -49,7 +51,7 @@ class RowScaled(Update):
         return (self.w0_squared + 2 * self.s * cross + self.s**2 * square).clamp_min(0).sqrt()
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        vx = base.mix(base.reduce(self.drop(x), self.s * self.A), self.B, onto=base.times_w0(x))
+        vx = base.two_paths(x, self.drop(x), self.A, self.B, self.s)
         return base.add_bias(base.per_row(self.m / self.row_norms(base.matrix)) * vx)
 
     @staticmethod

@@ -5,8 +5,9 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.frozen import Frozen, FrozenConv2d, FrozenLinear
+from lorabook.frozen import Frozen
 from lorabook.init.kaiming import uniform_rows
+from lorabook.kinds import FrozenConv2d, FrozenLinear
 from lorabook.recipe import Factors, Recipe, Site
 from lorabook.saving.peft_form import PeftForm, dense_layers
 from lorabook.update.update import Update, materialised, needs_whole_w0
@@ -47,9 +48,9 @@ class Hadamard(Update):
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         # Dropout acts on the branch's input, and a materialised W has no branch: then the two paths are the only way.
         if not self.drop.p and not two_paths_pay_off(*base.store.shape, len(self.A)):
-            return materialised(base, self.weight(base.matrix), x)
-        h = base.reduce(self.drop(x), row_products(self.s * self.A, self.A2))
-        return base.mix(h, row_products(self.B.T, self.B2.T).T, onto=base(x))
+            return materialised(base, self, x)
+        a, b = row_products(self.A, self.A2), row_products(self.B.T, self.B2.T).T
+        return base.two_paths(x, self.drop(x), a, b, self.s, base.bias)
 
     @staticmethod
     def count(d_out: int, d_in: int, r: int) -> int:

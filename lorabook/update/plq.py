@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.frozen import Frozen, FrozenConv1D, FrozenConv2d, FrozenLinear
+from lorabook.frozen import Frozen
+from lorabook.kinds import FrozenConv1D, FrozenConv2d, FrozenLinear
 from lorabook.recipe import Factors, Site
 from lorabook.saving.masked import with_masked_triplets
 from lorabook.saving.peft_form import PeftForm, dense_layers
@@ -43,7 +44,7 @@ class PLQ(Update):
         return w0 + self.s * (self.B @ (self.E * self.A))
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        return base.mix(base.reduce(self.drop(x), (self.s * self.E) * self.A), self.B, onto=base(x))
+        return base.two_paths(x, self.drop(x), self.E * self.A, self.B, self.s, base.bias)
 
     def orthogonality(self) -> Float[Tensor, ""]:
         """Return ‖PᵀP − I‖² + ‖QQᵀ − I‖², squared Frobenius norms (equation 4)."""

@@ -1,7 +1,7 @@
 """An update is a definition and a path.
 
-`weight(w0)` is the paper's equation, word for word; `forward(base, x)` is the cheapest known way to apply it. One battery
-of tests proves the two equal, in value and in gradient, for every form on every layer.
+`weight(w0)` is the paper's equation, word for word; `forward(base, x)` is the cheapest known way to apply it. One
+battery of tests proves the two equal, in value and in gradient, for every form on every layer.
 """
 
 from abc import ABC, abstractmethod
@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lorabook.frozen import Frozen
 from lorabook.recipe import AxisConflict, Factors, Site
@@ -20,6 +21,13 @@ class Update(nn.Module, ABC):
 
     in_peft: ClassVar[PeftForm | None] = None
     """How PEFT writes this form; None where PEFT has no such form."""
+
+    derived: ClassVar[frozenset[str]] = frozenset()
+    """Buffers that follow from W₀: they travel with the model, and are no part of an adapter's file."""
+
+    def kept(self) -> dict[str, Tensor]:
+        """Return what an adapter's file holds: parameters and buffers by name, without what follows from W₀."""
+        return {name: held for name, held in self.state_dict(keep_vars=True).items() if name not in self.derived}
 
     @abstractmethod
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
@@ -35,8 +43,10 @@ class Update(nn.Module, ABC):
         """Return the number of trained parameters of one d_out × d_in layer, as the paper counts them."""
 
 
-def materialised(base: Frozen, w: Float[Tensor, "d_out d_in"], x: Tensor) -> Tensor:
-    """Apply a dense effective W: d_out·d_in numbers are built and kept for backward. For forms with no cheaper path."""
+def materialised(base: Frozen, update: Update, x: Tensor) -> Tensor:
+    """Apply a dense effective W: d_out·d_in numbers are built, and kept for backward. For forms with no cheaper path."""
+    # What W was computed from is computed again in the backward pass: one dense matrix is kept, not one per operation.
+    w = checkpoint(lambda: update.weight(base.matrix), use_reentrant=False, preserve_rng_state=False)
     return base.apply_matrix(x, w, base.bias)
 
 

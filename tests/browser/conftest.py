@@ -2,16 +2,22 @@
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from jupyter import Lab
+from lab_page import Lab
 from playwright.sync_api import Browser, sync_playwright
 
 from lorabook.paths import notebooks_dir
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +39,9 @@ def lab(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     for notebook in notebooks_dir().glob("*.ipynb"):
         shutil.copy(notebook, root)
     if not (root / "00_start.ipynb").exists():
-        (root / "00_start.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}', "utf-8")
+        (root / "00_start.ipynb").write_text(
+            '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}', "utf-8"
+        )
     served = Lab(root, tmp_path_factory.mktemp("private"), chromium)
     yield served
     served.close()

@@ -105,17 +105,27 @@ class Lab:
 
     def __init__(self, root: Path, private: Path, browser: Browser) -> None:
         self.root, self._browser, self._opened = root, browser, 0
-        environment = {**os.environ, "JUPYTERLAB_SETTINGS_DIR": str(private / "settings"), "IPYTHONDIR": str(private / "ipython"),
-                       "JUPYTERLAB_WORKSPACES_DIR": str(private / "workspaces")}
+        environment = {
+            **os.environ,
+            "JUPYTERLAB_SETTINGS_DIR": str(private / "settings"),
+            "IPYTHONDIR": str(private / "ipython"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(private / "workspaces"),
+        }
         for name in ("CONFIG", "RUNTIME", "DATA"):
             environment[f"JUPYTER_{name}_DIR"] = str(private / name.lower())
         _write(private / "config" / "jupyter_lab_config.json", {"LabApp": {"expose_app_in_browser": True}})
         # Lab's default moves the page while it scrolls, which makes a mouse miss; keys and readers are not affected.
-        _write(private / "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings", {"windowingMode": "none"})
+        _write(
+            private / "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings", {"windowingMode": "none"}
+        )
         self._log = (private / "lab.log").open("w+", encoding="utf-8")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "lorabook", "lab", "--no-browser", "--folder", str(root)],
-            env=environment, stdout=subprocess.PIPE, stderr=self._log, stdin=subprocess.DEVNULL, text=True,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            stdin=subprocess.DEVNULL,
+            text=True,
         )
         line = self._process.stdout.readline()
         address = re.search(r"(http://127\.0\.0\.1:\d+)/\S*\?token=(\w+)", line)

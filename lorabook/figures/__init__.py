@@ -1,0 +1,1 @@
+"""The book's pictures: functions from measured numbers to matplotlib figures, one file for each chapter."""

@@ -1,0 +1,30 @@
+"""How far an adapted model has moved from its base, on a text that it should still read as before."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from lorabook.adapted import disabled
+
+
+@torch.no_grad()
+def kl_from_base(model: nn.Module, tokens: Int[Tensor, "batch length"]) -> float:
+    """Return KL(base ‖ adapted) in nats per token: Σ_y p₀(y)·(log p₀(y) − log p(y)), averaged over positions.
+
+    0 is the base itself; no labels are needed. Switching the adapters off gives the base back without a second copy.
+
+    Raises:
+        ValueError: the model has no adapter to switch off.
+    """
+    after = model(tokens).float().log_softmax(-1)
+    with disabled(model):
+        before = model(tokens).float().log_softmax(-1)
+    return (before.exp() * (before - after)).sum(-1).mean().item()
+
+
+@torch.no_grad()
+def branch_output(model: nn.Module, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, ""]:
+    """Return the root mean square of what the adapters change in the logits, all together."""
+    after = model(tokens)
+    with disabled(model):
+        return (after - model(tokens)).square().mean().sqrt()

@@ -1,0 +1,266 @@
+"""A bank of adapters against one merged model per request, and against PEFT's mixed batches."""
+
+import copy
+import gc
+
+import pytest
+import torch
+from torch import nn
+
+import lorabook as lb
+from lorabook.frozen import UnsupportedLayer
+from lorabook.kinds import freeze
+from lorabook.many.bank import Bank, Pair, bank, pairs_of, serving
+from lorabook.models.decoder import Decoder, DecoderConfig, initialise
+
+RANKS, ALPHAS = (2, 5, 1), (7.0, 3.0, 4.0)
+
+
+def decoder() -> Decoder:
+    model = Decoder(DecoderConfig(vocab=19, hidden=24, layers=2, heads=3, kv_heads=1, d_head=8, ffn=32, context=16))
+    initialise(model, torch.Generator().manual_seed(0))
+    return model.double().eval()
+
+
+def shaken(model: nn.Module, seed: int) -> nn.Module:
+    g = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for layer in lb.adapted(model).values():
+            for p in layer.update.parameters():
+                p.add_(0.3 * torch.randn(p.shape, generator=g, dtype=p.dtype))
+    return model
+
+
+def requests() -> list[nn.Module]:
+    """Return three models with an adapter each: different ranks, scales and layers."""
+    targets = (r"[qv]_proj", r"q_proj|mlp", r"0.*o_proj|lm_head_")
+    models = []
+    for i, (r, alpha) in enumerate(zip(RANKS, ALPHAS, strict=True)):
+        model = decoder()
+        lb.inject(model, lb.LoRA(r, alpha), targets[i], generator=torch.Generator().manual_seed(i))
+        models.append(shaken(model, i))
+    return models
+
+
+WHICH = (1, None, 0, 2, 0, None)
+TOKENS = torch.randint(19, (len(WHICH), 9), generator=torch.Generator().manual_seed(5))
+
+
+def test_a_mixed_batch_equals_one_merged_model_per_request():
+    models, served = requests(), decoder()
+    layers = bank(served, [pairs_of(model) for model in models])
+    assert len(layers) == 2 * 3 + 2 * 2 + 1  # q, v, and the mlp's three in both layers, o in one
+    merged = [lb.merge(copy.deepcopy(model)) for model in models]
+    with serving(served, WHICH), torch.no_grad():
+        together = served(TOKENS)
+    for row, i in enumerate(WHICH):
+        alone = decoder() if i is None else merged[i]
+        with torch.no_grad():
+            torch.testing.assert_close(together[row], alone(TOKENS[row, None])[0], rtol=1e-11, atol=1e-12)
+    assert not torch.allclose(together[2], together[4])
+
+
+def test_rows_do_not_touch_each_other():
+    served = decoder()
+    bank(served, [pairs_of(model) for model in requests()])
+    with torch.no_grad():
+        with serving(served, WHICH):
+            together = served(TOKENS)
+        order = [4, 2, 0, 5, 3, 1]
+        with serving(served, [WHICH[i] for i in order]):
+            torch.testing.assert_close(served(TOKENS[order]), together[order], rtol=1e-12, atol=1e-13)
+
+
+def test_it_equals_pefts_mixed_batch():
+    from peft import LoraConfig, get_peft_model
+
+    def plain() -> nn.Sequential:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(8, 12), nn.Tanh(), nn.Linear(12, 6)).double().eval()
+
+    g = torch.Generator().manual_seed(1)
+    names = ("first", "second")
+    configs = [LoraConfig(r=r, lora_alpha=alpha, target_modules=["0", "2"]) for r, alpha in zip(RANKS, ALPHAS, strict=False)]
+    theirs = get_peft_model(plain(), configs[0], adapter_name="first")
+    theirs.add_adapter("second", configs[1])
+    theirs.eval()
+    states = []
+    for name, r, alpha in zip(names, RANKS, ALPHAS, strict=False):
+        state = {}
+        for target in ("0", "2"):
+            layer = theirs.base_model.model[int(target)]
+            a, b = (torch.randn(m[name].weight.shape, generator=g, dtype=torch.float64) for m in (layer.lora_A, layer.lora_B))
+            with torch.no_grad():
+                layer.lora_A[name].weight.copy_(a)
+                layer.lora_B[name].weight.copy_(b)
+            state[target] = Pair(a, b, alpha / r)
+        states.append(state)
+    ours = plain()
+    bank(ours, states)
+    x = torch.randn(5, 8, generator=g, dtype=torch.float64)
+    with torch.no_grad(), serving(ours, [1, 0, None, 1, 0]):
+        expected = theirs(x, adapter_names=["second", "first", "__base__", "second", "first"])
+        torch.testing.assert_close(ours(x), expected, rtol=1e-12, atol=1e-13)
+
+
+LAYERS = [
+    (nn.Linear(6, 5), (4, 6)),
+    (nn.Linear(6, 5, bias=False), (4, 2, 3, 6)),
+    (nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2, padding_mode="reflect"), (4, 4, 9, 9)),
+    (nn.Conv2d(4, 6, 3, dilation=2), (4, 4, 9, 9)),
+    (nn.Embedding(7, 5, padding_idx=0), (4, 3)),
+    (nn.Embedding(7, 5), (4,)),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=str)
+def test_path_equals_definition_on_every_kind_of_layer(layer, shape):
+    g = torch.Generator().manual_seed(0)
+    layer = copy.deepcopy(layer).double()
+    if isinstance(layer, nn.Embedding):
+        x = torch.randint(7, shape, generator=g)
+    else:
+        x = torch.randn(shape, generator=g, dtype=torch.float64).requires_grad_()
+    d_out, d_in = freeze(layer).store.shape
+
+    def pair(r: int) -> Pair:
+        a, b = torch.randn(r, d_in, generator=g, dtype=torch.float64), torch.randn(d_out, r, generator=g, dtype=torch.float64)
+        return Pair(a, b, 0.7)
+
+    model = nn.Sequential(layer)
+    banked = bank(model, [{"0": pair(2)}, {"0": pair(3)}, {"0": pair(1)}])["0"]
+    with serving(model, [0, None, 2, 1]):
+        path, definition = model(x), banked.update.by_row(banked.base, x)
+        torch.testing.assert_close(path, definition, rtol=1e-12, atol=1e-12)
+        if x.requires_grad:
+            of = [torch.autograd.grad(y.sin().sum(), x)[0] for y in (path, definition)]
+            torch.testing.assert_close(*of, rtol=1e-10, atol=1e-12)
+
+
+def test_in_half_precision_one_adapter_is_what_its_own_model_computes():
+    single = nn.Sequential(nn.Linear(16, 12)).bfloat16()
+    served = copy.deepcopy(single)
+    lb.inject(single, lb.LoRA(3, 5.0), "0")
+    shaken(single, 0)
+    bank(served, [pairs_of(single)])
+    x = torch.randn(4, 16, generator=torch.Generator().manual_seed(0)).bfloat16()
+    with torch.no_grad(), serving(served, [0] * 4):
+        torch.testing.assert_close(served(x), single(x), rtol=1e-2, atol=1e-2)
+
+
+def test_pissa_is_banked_against_the_original_weights():
+    model, served = decoder(), decoder()
+    lb.inject(model, lb.PiSSA(2, 5.0), r"q_proj")
+    shaken(model, 3)
+    bank(served, [pairs_of(model)])
+    with torch.no_grad(), serving(served, [0, 0]):
+        torch.testing.assert_close(served(TOKENS[:2]), model(TOKENS[:2]), rtol=1e-10, atol=1e-11)
+
+
+def test_the_choice_ends_with_the_block():
+    served = decoder()
+    layer = next(iter(bank(served, [pairs_of(model) for model in requests()]).values()))
+    with pytest.raises(RuntimeError, match=r"with serving\(model, which\)"):
+        served(TOKENS)
+    with serving(served, [0] * 6):
+        with pytest.raises(ZeroDivisionError), serving(served, [1] * 6):
+            raise ZeroDivisionError
+        assert layer.update.which.tolist() == [1] * 6, "the outer choice is back (slot 0 is the base)"
+    assert layer.update.which is None
+
+
+def test_two_models_keep_their_own_choice():
+    states = [pairs_of(model) for model in requests()]
+    one, two = decoder(), decoder()
+    bank(one, states)
+    bank(two, states)
+    with torch.no_grad(), serving(one, [0]), serving(two, [1]):
+        assert not torch.allclose(one(TOKENS[:1]), two(TOKENS[:1]))
+
+
+def test_a_single_adapter_can_be_merged_and_the_base_is_still_there():
+    served = decoder()
+    bank(served, [pairs_of(model) for model in requests()])
+    with torch.no_grad(), serving(served, [1] * 6):
+        expected = served(TOKENS)
+        with lb.merged(served):
+            torch.testing.assert_close(served(TOKENS), expected, rtol=1e-11, atol=1e-12)
+    with torch.no_grad(), lb.disabled(served):
+        torch.testing.assert_close(served(TOKENS), decoder()(TOKENS), rtol=0, atol=0)
+    with serving(served, [0, 1]), pytest.raises(ValueError, match="no one W"):
+        lb.merge(served)
+
+
+def test_nothing_trains_and_the_base_is_shared():
+    model = nn.Sequential(nn.Linear(64, 64))
+    memory = model[0].weight.data_ptr()
+    bank(model, [{"0": Pair(torch.zeros(2, 64), torch.zeros(64, 2), 1.0)}])
+    gc.collect()
+    assert not any(p.requires_grad for p in model.parameters())
+    assert model[0].base.matrix.data_ptr() == memory
+    assert model[0].update.sA.shape == (2, 2, 64)
+
+
+@pytest.mark.parametrize(
+    ("which", "message"),
+    [
+        ([3] * 6, r"adapter 3 is not in this bank, which has 0 … 2"),
+        ([-1] * 6, "adapter -1 is not"),
+        (["kjv"] * 6, "adapter 'kjv' is not"),
+        ([True] * 6, "adapter True is not"),
+    ],
+)
+def test_an_unknown_adapter_is_named(which, message):
+    served = decoder()
+    bank(served, [pairs_of(model) for model in requests()])
+    with pytest.raises(ValueError, match=message), serving(served, which):
+        pass
+
+
+def test_one_adapter_per_row():
+    served = decoder()
+    bank(served, [pairs_of(model) for model in requests()])
+    with serving(served, [0, 1]), pytest.raises(ValueError, match="has 6 rows and serving was given 2"):
+        served(TOKENS)
+
+
+GOOD = Pair(torch.zeros(2, 3), torch.zeros(4, 2), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        ([], "the bank is empty"),
+        ([{}], "the bank is empty"),
+        ([{"1": GOOD}], "layer '1', which this model does not have"),
+        ([{"0": GOOD}, {"0": Pair(GOOD.B, GOOD.A, 1.0)}], r"adapter 1 on 0: A is \(4, 2\)"),
+        ([{"0": GOOD._replace(A=torch.full((2, 3), torch.nan))}], "adapter 0 on 0 has NaN"),
+    ],
+)
+def test_a_bad_bank_is_refused_and_the_model_is_untouched(states, message):
+    model = nn.Sequential(nn.Linear(3, 4))
+    with pytest.raises(ValueError, match=message):
+        bank(model, states)
+    assert isinstance(model[0], nn.Linear)
+    assert model[0].weight.requires_grad
+
+
+def test_other_forms_and_layers_are_refused():
+    model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
+    with pytest.raises(UnsupportedLayer, match="LayerNorm"):
+        bank(model, [{"1": GOOD}])
+    lb.inject(model, lb.DoRA(r=2), "0")
+    with pytest.raises(ValueError, match="0 is a RowScaled"):
+        pairs_of(model)
+    with pytest.raises(ValueError, match="has an adapter already"):
+        bank(model, [{"0": GOOD}])
+    with pytest.raises(ValueError, match="no bank of adapters"), serving(model, [0]):
+        pass
+
+
+def test_a_layer_held_twice_is_banked_in_both_places():
+    shared = nn.Linear(4, 4)
+    model = nn.Sequential(shared, nn.Tanh(), shared)
+    bank(model, [{"0": Pair(torch.ones(1, 4), torch.ones(4, 1), 0.5)}])
+    assert isinstance(model[0].update, Bank)
+    assert model[2] is model[0]

@@ -1,0 +1,178 @@
+"""lorabook against PEFT 0.21.2 with the same numbers in both: outputs, gradients, merged weights, one AdamW step.
+
+α ≠ r throughout, so that a scale applied twice, or never, cannot hide. The keys of PEFT are written out here and not
+taken from the library, whose own table is under test elsewhere.
+"""
+
+import copy
+
+import peft
+import pytest
+import torch
+from peft.optimizers import create_loraplus_optimizer
+from small import gap
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from lorabook.adapted import Adapted, inject, merge
+from lorabook.init.pissa import PiSSA
+from lorabook.optim.lora_plus import LoRAPlus
+from lorabook.optim.optimizer import optimizer
+from lorabook.recipe import Recipe
+from lorabook.scale.rank_stable import rsLoRA
+from lorabook.update.dora import DoRA
+from lorabook.update.hadamard import LoHa
+from lorabook.update.low_rank import LoRA
+from lorabook.update.plq import PLQ
+
+pytestmark = pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to:UserWarning")
+
+R, ALPHA = 4, 6.0
+EXACT = 1e-12
+
+LAYERS = {
+    "Linear": (lambda: nn.Linear(9, 7), (5, 9)),
+    "Conv1D": (lambda: Conv1D(7, 9), (5, 9)),
+    "Conv2d": (lambda: nn.Conv2d(5, 6, 3, stride=2, padding=1), (2, 5, 8, 8)),
+    "Embedding": (lambda: nn.Embedding(11, 7), None),
+}
+ROWS = {"A": "lora_A.default.weight", "B": "lora_B.default.weight", "m": "lora_magnitude_vector.default.weight"}
+TABLE = ROWS | {"A": "lora_embedding_A.default", "B": "lora_embedding_B.default"}
+HADA = {"B": "hada_w1_a", "A": "hada_w1_b", "B2": "hada_w2_a", "A2": "hada_w2_b"}
+KEYS = {
+    "LoHa": {letter: f"{name}.default" for letter, name in HADA.items()},
+    "PLQ": {letter: f"lora_{letter}.default" for letter in "ABE"},
+}
+
+
+def lora(**options) -> peft.LoraConfig:
+    return peft.LoraConfig(r=R, lora_alpha=6, target_modules=["0"], **options)
+
+
+VARIANTS = {
+    "LoRA": (LoRA(R, ALPHA), lora()),
+    "rsLoRA": (rsLoRA(R, ALPHA), lora(use_rslora=True)),
+    "DoRA": (DoRA(R, ALPHA), lora(use_dora=True)),
+    "LoHa": (LoHa(R, ALPHA), peft.LoHaConfig(r=R, alpha=6, target_modules=["0"])),
+    # PEFT divides by r + 10⁻⁵; with that folded into our α the two must agree to rounding.
+    "PLQ": (
+        Recipe(R, ALPHA * R / (R + 1e-5), form=PLQ),
+        peft.AdaLoraConfig(init_r=R, target_r=2, lora_alpha=6, target_modules=["0"], total_step=10),
+    ),
+}
+CASES = [
+    (variant, kind)
+    for variant in VARIANTS
+    for kind in LAYERS
+    if (variant, kind) not in {("LoHa", "Embedding"), ("LoHa", "Conv1D"), ("PLQ", "Embedding")}
+]
+
+
+class Pair:
+    """One layer adapted by us and by PEFT, holding the same random numbers."""
+
+    def __init__(self, variant: str, kind: str) -> None:
+        torch.manual_seed(1)
+        recipe, config = VARIANTS[variant]
+        build, shape = LAYERS[kind]
+        plain = nn.Sequential(build()).double()
+        self.x = torch.arange(8) % 11 if shape is None else torch.randn(shape, dtype=torch.float64)
+        self.ours = copy.deepcopy(plain)
+        self.layer: Adapted = inject(self.ours, recipe, "0")["0"]
+        self.theirs = peft.get_peft_model(plain, copy.deepcopy(config))
+        held = dict(self.theirs.base_model.model[0].named_parameters())
+        keys = KEYS.get(variant, TABLE if kind == "Embedding" else ROWS)
+        self.pairs: dict[str, tuple[nn.Parameter, nn.Parameter]] = {}
+        for letter, mine in self.layer.update.named_parameters():
+            mine.data += 0.3 * torch.randn_like(mine)
+            other = held[keys[letter]]
+            other.data.copy_(mine.data.reshape(other.shape))
+            self.pairs[letter] = mine, other
+
+    def outputs(self) -> tuple[Tensor, Tensor]:
+        return self.ours(self.x), self.theirs(self.x)
+
+    def backward(self) -> None:
+        for y in self.outputs():
+            torch.sin(y).sum().backward()
+
+
+def one_step(pair: Pair, mine: torch.optim.Optimizer, other: torch.optim.Optimizer) -> None:
+    pair.backward()
+    mine.step()
+    other.step()
+
+
+@pytest.mark.parametrize(("variant", "kind"), CASES)
+def test_outputs_and_every_gradient(variant, kind):
+    pair = Pair(variant, kind)
+    assert gap(*pair.outputs()) <= EXACT
+    pair.backward()
+    for letter, (mine, other) in pair.pairs.items():
+        assert gap(mine.grad, other.grad.reshape(mine.shape)) <= EXACT, letter
+    if pair.x.is_floating_point():
+        pair.x.requires_grad_()
+        mine, other = (torch.autograd.grad(torch.sin(y).sum(), pair.x)[0] for y in pair.outputs())
+        assert gap(mine, other) <= EXACT
+
+
+@pytest.mark.parametrize(("variant", "kind"), CASES)
+def test_merged_weight_and_bias(variant, kind):
+    pair = Pair(variant, kind)
+    said = pair.ours(pair.x)
+    theirs, ours = pair.theirs.merge_and_unload()[0], merge(pair.ours)[0]
+    assert type(ours) is type(theirs)
+    assert gap(ours.weight, theirs.weight) <= EXACT
+    assert kind == "Embedding" or torch.equal(ours.bias, theirs.bias)
+    assert gap(ours(pair.x), said) <= EXACT
+
+
+@pytest.mark.parametrize(("variant", "kind"), CASES)
+def test_one_adamw_step(variant, kind):
+    pair = Pair(variant, kind)
+    others = [other for _, other in pair.pairs.values()]
+    one_step(pair, optimizer(pair.ours, lr=0.01), torch.optim.AdamW(others, lr=0.01, weight_decay=0.0))
+    for letter, (mine, other) in pair.pairs.items():
+        assert gap(mine, other.reshape(mine.shape)) <= EXACT, letter
+
+
+@pytest.mark.parametrize("kind", ["Linear", "Conv1D"])
+@pytest.mark.parametrize("scale", [{}, {"use_rslora": True}])
+def test_pissa_start_gradients_and_step(kind, scale):
+    # PEFT refuses PiSSA in float64; singular vectors have no sign, so rows of A and columns of B are aligned first.
+    torch.manual_seed(1)
+    build, shape = LAYERS[kind]
+    plain, x = nn.Sequential(build()), torch.randn(shape)
+    ours, before = copy.deepcopy(plain), plain(x)
+    layer = inject(ours, (PiSSA(R, ALPHA) | rsLoRA()) if scale else PiSSA(R, ALPHA), "0")["0"]
+    theirs = peft.get_peft_model(plain, lora(init_lora_weights="pissa", **scale))
+    held = dict(theirs.base_model.model[0].named_parameters())
+    a, b = held[ROWS["A"]], held[ROWS["B"]]
+    sign = (layer.update.A * a).sum(1).sign().detach()
+    assert gap(layer.base.native(layer.base.matrix), held["base_layer.weight"]) <= 2e-6
+    assert gap(layer.update.A, sign[:, None] * a) <= 1e-5
+    assert gap(layer.update.B, b * sign) <= 1e-5
+    assert gap(ours(x), before) <= 2e-6
+    assert gap(ours(x), theirs(x)) <= 2e-6
+    steps = [optimizer(ours, lr=0.01), torch.optim.AdamW([a, b], lr=0.01, weight_decay=0.0)]
+    for model, step in zip((ours, theirs), steps, strict=True):
+        torch.sin(model(x)).sum().backward()
+        step.step()
+    assert gap(layer.update.A.grad, sign[:, None] * a.grad) <= 1e-5
+    assert gap(layer.update.B.grad, b.grad * sign) <= 1e-5
+    assert gap(layer.update.A, sign[:, None] * a) <= 2e-4  # Adam divides each gradient by its own size
+    assert gap(layer.update.B, b * sign) <= 2e-4
+
+
+@pytest.mark.parametrize("kind", ["Linear", "Conv1D", "Conv2d"])
+def test_lora_plus_groups_and_step(kind):
+    pair = Pair("LoRA", kind)
+    VARIANTS_PLUS = LoRAPlus(16) | LoRA(R, ALPHA)
+    mine = VARIANTS_PLUS.optim(dict(pair.ours.named_parameters()), 1e-3)
+    other = create_loraplus_optimizer(pair.theirs, torch.optim.AdamW, lr=1e-3, loraplus_lr_ratio=16)
+    rates = [{id(p): group["lr"] for group in it.param_groups for p in group["params"]} for it in (mine, other)]
+    for letter, both in pair.pairs.items():
+        assert [rate[id(p)] for rate, p in zip(rates, both, strict=True)] == [1e-3 if letter == "A" else 16e-3] * 2
+    one_step(pair, mine, other)
+    for letter, (mine, other) in pair.pairs.items():
+        assert gap(mine, other.reshape(mine.shape)) <= EXACT, letter
