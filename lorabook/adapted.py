@@ -11,7 +11,7 @@ from lorabook.effective import EffectiveWeight
 from lorabook.frozen import Frozen
 from lorabook.kinds import freeze
 from lorabook.recipe import Recipe, Site
-from lorabook.sites import Target, find_targets
+from lorabook.sites import Target, find_targets, refuse_large_rank
 from lorabook.update.low_rank import LowRank
 from lorabook.update.update import Update
 
@@ -90,8 +90,14 @@ def inject(
     recipe = recipe.complete()
     generator = generator or torch.Generator().manual_seed(0)
     found = find_targets(model, targets, recipe)
-    also = _also_trained(model, recipe)
+    refuse_large_rank(found, recipe)
+    return place(model, recipe, found, generator)
+
+
+def place(model: nn.Module, recipe: Recipe, found: list[Target], generator: torch.Generator) -> dict[str, Adapted]:
+    """Do what `inject` does, on targets that are checked. A rank above min(d_out, d_in) is wasteful, not wrong."""
     heads = _attention_modules(model) if recipe.attention is not None else []
+    also = _also_trained(model, recipe)
     shared: dict = {}
     # The first layer is built before anything is replaced: what two axes of a recipe cannot do together fails here.
     layers = {found[0].name: _build(found[0], recipe, generator, shared)}
@@ -171,7 +177,10 @@ def merged(model: nn.Module) -> Iterator[nn.Module]:
 
 @contextmanager
 def disabled(model: nn.Module) -> Iterator[nn.Module]:
-    """The model as it was before injection, inside the block. A quantised base stays quantised."""
+    """The model as it was before injection, inside the block.
+
+    A quantised base stays quantised, and what `also_train` trained (LongLoRA's norms) stays trained.
+    """
     with _instead(model, Adapted.original):
         yield model
 
@@ -191,7 +200,7 @@ def _swap(model: nn.Module, of) -> list[tuple[nn.Module, str, Adapted]]:
     places = [
         (parent, child, layer)
         for parent in model.modules()
-        for child, layer in parent.named_children()
+        for child, layer in parent._modules.items()
         if isinstance(layer, Adapted)
     ]
     if not places:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from lorabook.claims import Claim, Verdict, verify
 from lorabook.sides import sides_svg
 
-SAYS = {"=": "equal", "<=": "at most", "~": "within five standard errors"}
-
 
 @dataclass(frozen=True)
 class Card:
@@ -30,7 +28,9 @@ class Card:
         if claim.relation == "~":
             estimate, prediction, error = (side.detach().double().mean().item() for side in self.verdict.sides)
             return f"HOLDS: measured {estimate:.3g} ± {error:.1g}, predicted {prediction:.3g}"
-        return f"HOLDS: the two sides are {SAYS[claim.relation]} to {claim.tol:.0e} on {tried}"
+        if claim.relation == "<=":
+            return f"HOLDS: the left side is at most the right one on {tried}"
+        return f"HOLDS: the two sides are equal to {claim.tol:.0e} on {tried}"
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         claim = self.verdict.claim

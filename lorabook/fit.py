@@ -97,7 +97,7 @@ def fit(
     if steps < 1 or accumulate < 1:
         raise ValueError(f"steps is {steps} and accumulate {accumulate}; both must be ≥ 1")
     steppers = optimizer(model, lr)
-    history, rule, rates = History(), _rule(model), [group["lr"] for group in steppers.param_groups]
+    history, rule, rates = History(), _rule(model, steps), [group["lr"] for group in steppers.param_groups]
     if checkpoint is not None and checkpoint.exists():
         history.losses = restore(checkpoint, model, steppers, rule)
     stream = islice(iter(batches), history.steps * accumulate, None)
@@ -154,12 +154,16 @@ def _step(
     return total
 
 
-def _rule(model: nn.Module) -> StepRule | None:
-    """Build the step rule of the model's recipe, if it has one."""
+def _rule(model: nn.Module, steps: int) -> StepRule | None:
+    """Build the step rule of the model's recipe, if it has one, for a run of this many steps."""
     rules = {layer.recipe.rule for layer in adapted(model).values() if layer.recipe.rule is not None}
     if len(rules) > 1:
         raise ValueError(f"the adapted layers ask for {len(rules)} different step rules: inject them with one recipe")
-    return rules.pop()(model) if rules else None
+    if not rules:
+        return None
+    rule = rules.pop()(model)
+    rule.begin(steps)
+    return rule
 
 
 def _advice(what: str, value: float, step: int, steppers: torch.optim.Optimizer) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lorabook.adapted import Adapted, adapted, inject
+from lorabook.adapted import Adapted, adapted, place
 from lorabook.recipe import Recipe
 from lorabook.saving import own_format, peft_format, peft_reading
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter, read, write
@@ -82,7 +82,7 @@ def load_adapter(model: nn.Module, folder: str | Path, recipe: Recipe | None = N
 
 
 def _injected(file: AdapterFile, found: Record, given: Recipe, model: nn.Module) -> dict[str, Adapted]:
-    """Inject the file's recipes, one call for all layers that share one, after every layer has been checked."""
+    """Inject the file's recipes, all layers that share one at once, after every layer has been checked."""
     groups: dict[Recipe, list[str]] = {}
     for name, one in found.layers.items():
         said = one.recipe if given.dropout is None else replace(one.recipe, dropout=None)
@@ -90,14 +90,14 @@ def _injected(file: AdapterFile, found: Record, given: Recipe, model: nn.Module)
         if found.beside:
             wanted = wanted | Recipe(also_train=_one_of(found.beside))
         groups.setdefault(wanted, []).append(name)
-    for wanted, names in groups.items():
-        try:
-            find_targets(model, _one_of(names), wanted.complete())
-        except (ValueError, TypeError) as error:
-            raise BadAdapter(f"{file.folder}: this adapter does not fit the model: {error}") from error
+    try:
+        checked = [(w.complete(), find_targets(model, _one_of(names), w.complete())) for w, names in groups.items()]
+    except (ValueError, TypeError) as error:
+        raise BadAdapter(f"{file.folder}: this adapter does not fit the model: {error}") from error
     layers: dict[str, Adapted] = {}
-    for wanted, names in groups.items():
-        layers |= inject(model, wanted, _one_of(names))
+    for wanted, targets in checked:
+        # Not `inject`: PiSSA's 2r, and a file of PEFT, may have a rank above min(d_out, d_in).
+        layers |= place(model, wanted, targets, torch.Generator().manual_seed(0))
     return layers
 
 
@@ -109,15 +109,17 @@ def _write(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
 
 @contextmanager
 def _as_it_was_if_this_fails(model: nn.Module) -> Iterator[None]:
-    """Put every module and every requires_grad back when the block raises."""
-    places = [(parent, child, held) for parent in model.modules() for child, held in parent.named_children()]
+    """Put back all that every module holds, and every requires_grad, when the block raises."""
+    held = [(module, dict(vars(module)), dict(module._modules)) for module in model.modules()]
     trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
         yield
     except BaseException:
-        for parent, child, held in places:
-            if getattr(parent, child) is not held:
-                setattr(parent, child, held)
+        for module, attributes, children in held:
+            vars(module).clear()
+            vars(module).update(attributes)
+            module._modules.clear()
+            module._modules.update(children)
         for parameter, trains in trained:
             parameter.requires_grad_(trains)
         raise

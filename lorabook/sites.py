@@ -28,8 +28,8 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
     """Return the layers whose name matches `targets`, each checked against the recipe.
 
     Raises:
-        ValueError: nothing matches, or a matching layer is adapted already, too small for the rank, tied to another
-            module, or holds numbers that a quantised store cannot keep.
+        ValueError: nothing matches, or a matching layer is adapted already, tied to another module, or holds numbers
+            that a quantised store cannot keep.
         UnsupportedLayer: a matching layer is of no known kind.
     """
     if not targets:
@@ -46,7 +46,8 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
     for name, layer in named.items():
         _check_layer(name, layer, recipe)
         _refuse_tied(model, name, layer)
-        places = tuple((m, child) for m in model.modules() for child, held in m.named_children() if held is layer)
+        # named_children() would list a module that one parent holds twice only once.
+        places = tuple((m, child) for m in model.modules() for child, held in m._modules.items() if held is layer)
         found.append(Target(name, layer, places))
     return found
 
@@ -58,15 +59,25 @@ def _is_layer(module: nn.Module) -> bool:
 
 def _check_layer(name: str, layer: nn.Module, recipe: Recipe) -> None:
     frozen = freeze(layer, name)
-    d_out, d_in = frozen.store.shape
-    if recipe.r > min(d_out, d_in):
-        raise ValueError(
-            f"rank r = {recipe.r} is larger than {name} allows: its matrix is {d_out} × {d_in}, so r ≤ {min(d_out, d_in)}"
-        )
     if recipe.dropout and isinstance(frozen, FrozenEmbedding):
         raise ValueError(f"{name} is an Embedding: it reads indices, which dropout={recipe.dropout} cannot zero; use 0")
     if recipe.base is not Dense and not frozen.matrix.isfinite().all():
         raise ValueError(f"{name}.weight has NaN or infinite entries, which no quantised store can keep; repair it first")
+
+
+def refuse_large_rank(found: list[Target], recipe: Recipe) -> None:
+    """Refuse a rank that no update of some target can reach.
+
+    Raises:
+        ValueError: naming the layer and the largest rank.
+    """
+    for target in found:
+        d_out, d_in = freeze(target.layer, target.name).store.shape
+        if recipe.r > min(d_out, d_in):
+            raise ValueError(
+                f"rank r = {recipe.r} is larger than {target.name} allows: its matrix is {d_out} × {d_in}, so "
+                f"r ≤ {min(d_out, d_in)}"
+            )
 
 
 def _refuse_adapted(model: nn.Module, targets: str) -> None:

@@ -1,11 +1,15 @@
 """Every explorer of the book, small enough for a test: a new one is added to BUILD and is swept with the others."""
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
+from tokenizers import Tokenizer, models
 from torch import Tensor
 
 from lorabook.explore.codebook import codebook
 from lorabook.explore.memory import memory_calculator
-from lorabook.explore.scale import scale_law
+from lorabook.explore.scale import Table, on_table, tabulate
 from lorabook.explore.spectrum import spectrum
 from lorabook.explore.training import on_workbenches
 from lorabook.explore.wire import Explorer
@@ -14,3 +18,56 @@ from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.loaded import Loaded
 from lorabook.tasks.text import Corpus
 from lorabook.tasks.vocabulary import Vocabulary
+
+SHAPE = DecoderConfig(vocab=20, hidden=64, layers=2, heads=2, kv_heads=2, d_head=32, ffn=96, context=16)
+
+
+NO_WORDS = Vocabulary(Tokenizer(models.BPE()))
+"""The tests' text is tokens already."""
+
+
+def seeded() -> torch.Generator:
+    """The tests' randomness."""
+    return torch.Generator().manual_seed(0)
+
+
+def deltas() -> dict[str, Tensor]:
+    """Three updates whose singular values halve, one direction after the other."""
+    draw = seeded()
+    shapes = {"layers.0.self_attn.q_proj": (24, 24), "layers.0.mlp.up_proj": (40, 24), "lm_head": (7, 24)}
+
+    def one(rows: int, columns: int) -> Tensor:
+        sides = [(torch.randn(rows, 1, generator=draw), torch.randn(1, columns, generator=draw)) for _ in range(6)]
+        return sum(0.5**k * b @ a for k, (b, a) in enumerate(sides))
+
+    return {name: one(*shape) for name, shape in shapes.items()}
+
+
+def bench() -> Workbench:
+    """A random decoder and a text in which every token is followed by the next number."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Decoder(SHAPE).eval()
+    text = torch.arange(600) % SHAPE.vocab
+    corpus = Corpus("counting", text[:500], text[500:], 100)
+    return Workbench(Loaded(model, NO_WORDS, "small", torch.device("cpu"), SHAPE.context), corpus, 4, 16)
+
+
+def training(steps: int = 6) -> Explorer:
+    """The training explorer on that decoder, without a GPU."""
+    return on_workbenches(bench(), None, steps, 0)
+
+
+@cache
+def scale_table() -> Table:
+    """The measurement behind the scale explorer, once for all tests."""
+    return tabulate(seeded(), seeds=2)
+
+
+BUILD: dict[str, Callable[[], Explorer]] = {
+    "spectrum": lambda: spectrum(deltas(), seeded()),
+    "scale": lambda: on_table(scale_table()),
+    "codebook": lambda: codebook(seeded()),
+    "memory": memory_calculator,
+    "training": training,
+}

@@ -84,7 +84,7 @@ def gap(one: Tensor, other: Tensor) -> float:
     """The largest difference, relative to the largest entry."""
     assert one.shape == other.shape
     assert one.isfinite().all()
-    return float((one - other).abs().max() / other.abs().max())
+    return float(((one - other).abs().max() / other.abs().max()).detach())
 
 
 def contents(folder: Path) -> dict[str, bytes]:

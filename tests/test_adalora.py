@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 import lorabook as lb
-from lorabook.rank.adalora import AdaLoRA, Allocator
+from lorabook.rank.adalora import AdaLoRA
+from lorabook.rank.allocator import Allocator
 from lorabook.rank.schedule import CubicBudget
 
 STEPS, R, TARGET, ALPHA = 80, 4, 2, 7.0
@@ -87,7 +88,7 @@ def in_the_authors_order(rule: Allocator, step, theirs, twin, their_step, t: int
 def test_a_whole_run_equals_peft(order, every):
     model, rule = ours(every)
     twin, layers = peft_twin(model, every)
-    trained = [p for layer in layers for p in (layer.lora_A["default"], layer.lora_B["default"], layer.lora_E["default"])]
+    trained = [p for layer in layers for p in (one["default"] for one in (layer.lora_A, layer.lora_B, layer.lora_E))]
     mine = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=3e-2)
     theirs = torch.optim.AdamW(trained, lr=3e-2)
     budgets = set()
@@ -175,7 +176,8 @@ def planted_run(seed: int) -> list[int]:
     for layer, rank in zip(model.layers, NEEDED, strict=True):
         with torch.no_grad():
             layer.weight.copy_(torch.randn(d, d, generator=g) / d**0.5)
-        targets.append(layer.weight.detach() + torch.randn(d, rank, generator=g) @ torch.randn(rank, d, generator=g) / d)
+        delta = torch.randn(d, rank, generator=g) @ torch.randn(rank, d, generator=g) / d
+        targets.append(layer.weight.detach() + delta)
     lb.inject(model, AdaLoRA(5, 16.0, total_steps=100, target_r=2, every=5), "layers", generator=g)
 
     def batches():
@@ -199,6 +201,34 @@ def test_the_budget_moves_to_the_layers_that_need_it():
     assert mean[3] + 5 * error[3] < 2, (mean, error)
     distance = (kept - torch.tensor(NEEDED)).abs().sum(1)
     assert distance.mean() + 5 * distance.std() / 6**0.5 < 6, "uniform allocation is 6 triplets away from the need"
+
+
+def spectrum_gap(orthogonality: float, seed: int) -> float:
+    """Train one layer on a ΔW of rank 3 and return the relative distance of s·|λ|, in order, from ΔW's spectrum."""
+    g = torch.Generator().manual_seed(seed)
+    model, w0 = nn.Sequential(nn.Linear(16, 12, bias=False)), torch.randn(12, 16, generator=g) / 4
+    with torch.no_grad():
+        model[0].weight.copy_(w0)
+    target = w0 + torch.randn(12, 3, generator=g) @ torch.randn(3, 16, generator=g) / 4
+    recipe = AdaLoRA(4, 8.0, total_steps=300, target_r=3, orthogonality=orthogonality)
+    layer = lb.inject(model, recipe, "0", generator=g)["0"]
+
+    def loss(model: nn.Module, pair) -> torch.Tensor:
+        return (model(pair[0]) - pair[1]).square().sum(1).mean()
+
+    drawn = (torch.randn(32, 16, generator=g) for _ in range(300))
+    lb.fit(model, ((x, x @ target.T) for x in drawn), steps=300, lr=2e-2, loss=loss, progress=False)
+    with torch.no_grad():
+        spectrum = torch.linalg.svdvals(layer.update.weight(layer.base.matrix) - layer.base.matrix)[:4]
+        lambdas = layer.scale * layer.update.E.flatten().abs().sort(descending=True).values
+    return ((spectrum - lambdas).norm() / spectrum.norm()).item()
+
+
+def test_only_the_penalty_makes_lambda_singular_values():
+    """Without it λ has little to do with the spectrum: P and Q take up the size of ΔW as well."""
+    with_penalty, without = ([spectrum_gap(gamma, seed) for seed in range(2)] for gamma in (5.0, 0.0))
+    assert max(with_penalty) < 0.2
+    assert min(without) > 0.4
 
 
 def after_the_need_moved(every: int, seed: int) -> list[int]:

@@ -10,7 +10,8 @@ from torch import nn
 import lorabook as lb
 from lorabook.frozen import UnsupportedLayer
 from lorabook.kinds import freeze
-from lorabook.many.bank import Bank, Pair, bank, pairs_of, serving
+from lorabook.many.bank import Bank, bank, serving
+from lorabook.many.pair import Pair, pairs_of
 from lorabook.models.decoder import Decoder, DecoderConfig, initialise
 
 RANKS, ALPHAS = (2, 5, 1), (7.0, 3.0, 4.0)
@@ -80,16 +81,18 @@ def test_it_equals_pefts_mixed_batch():
 
     g = torch.Generator().manual_seed(1)
     names = ("first", "second")
-    configs = [LoraConfig(r=r, lora_alpha=alpha, target_modules=["0", "2"]) for r, alpha in zip(RANKS, ALPHAS, strict=False)]
+    sizes = list(zip(RANKS, ALPHAS, strict=True))[:2]
+    configs = [LoraConfig(r=r, lora_alpha=alpha, target_modules=["0", "2"]) for r, alpha in sizes]
     theirs = get_peft_model(plain(), configs[0], adapter_name="first")
     theirs.add_adapter("second", configs[1])
     theirs.eval()
     states = []
-    for name, r, alpha in zip(names, RANKS, ALPHAS, strict=False):
+    for name, (r, alpha) in zip(names, sizes, strict=True):
         state = {}
         for target in ("0", "2"):
             layer = theirs.base_model.model[int(target)]
-            a, b = (torch.randn(m[name].weight.shape, generator=g, dtype=torch.float64) for m in (layer.lora_A, layer.lora_B))
+            shapes = layer.lora_A[name].weight.shape, layer.lora_B[name].weight.shape
+            a, b = (torch.randn(shape, generator=g, dtype=torch.float64) for shape in shapes)
             with torch.no_grad():
                 layer.lora_A[name].weight.copy_(a)
                 layer.lora_B[name].weight.copy_(b)
@@ -124,8 +127,8 @@ def test_path_equals_definition_on_every_kind_of_layer(layer, shape):
     d_out, d_in = freeze(layer).store.shape
 
     def pair(r: int) -> Pair:
-        a, b = torch.randn(r, d_in, generator=g, dtype=torch.float64), torch.randn(d_out, r, generator=g, dtype=torch.float64)
-        return Pair(a, b, 0.7)
+        a = torch.randn(r, d_in, generator=g, dtype=torch.float64)
+        return Pair(a, torch.randn(d_out, r, generator=g, dtype=torch.float64), 0.7)
 
     model = nn.Sequential(layer)
     banked = bank(model, [{"0": pair(2)}, {"0": pair(3)}, {"0": pair(1)}])["0"]
@@ -206,7 +209,6 @@ def test_nothing_trains_and_the_base_is_shared():
     [
         ([3] * 6, r"adapter 3 is not in this bank, which has 0 … 2"),
         ([-1] * 6, "adapter -1 is not"),
-        (["kjv"] * 6, "adapter 'kjv' is not"),
         ([True] * 6, "adapter True is not"),
     ],
 )

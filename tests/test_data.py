@@ -113,6 +113,11 @@ def test_evaluate_gives_a_uniform_model_its_known_score(vocabulary):
         text.evaluate(Uniform(1024), corpus, length=10**6)
 
 
+def test_too_short_a_text_is_refused(vocabulary):
+    with pytest.raises(ValueError, match="'none' has 0 characters to train on and 1 to validate on"):
+        text.tokenize("none", "a", vocabulary)
+
+
 def test_uppercase_austen_shouts(vocabulary):
     corpus = text.uppercase_austen(vocabulary)
     piece = vocabulary.decode(corpus.val[:300].tolist())

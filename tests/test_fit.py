@@ -129,6 +129,13 @@ def test_a_step_rule_goes_on_too(tmp_path):
         assert torch.equal(one, other)
 
 
+def test_a_rule_planned_for_another_length_is_refused():
+    model, data = world()
+    lb.inject(model, lb.AdaLoRA(r=3, target_r=1, total_steps=30), r"\d")
+    with pytest.raises(ValueError, match="total_steps = 30 and the run has 12"):
+        fit(model, data)
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     model, data = world()
     fit(model, data, steps=2, checkpoint=tmp_path / "run")

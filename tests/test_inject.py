@@ -133,6 +133,16 @@ def test_a_shared_module_is_adapted_in_every_place_it_has():
     assert model["first"] is model["second"][0]
 
 
+def test_a_module_held_twice_by_one_parent_is_adapted_in_both_places():
+    shared = nn.Linear(4, 4)
+    model = nn.Sequential(shared, nn.Tanh(), shared)
+    layer = lb.inject(model, lb.LoRA(r=2), "0")["0"]
+    assert model[0] is model[2] is layer
+    with lb.merged(model):
+        assert model[0] is model[2]
+    assert model[0] is model[2] is layer
+
+
 def test_also_train_by_name(model):
     from dataclasses import replace
 

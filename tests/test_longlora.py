@@ -18,7 +18,8 @@ QKVO = r"[qkvo]_proj"
 
 
 def small(context: int = 64) -> Decoder:
-    model = Decoder(DecoderConfig(vocab=19, hidden=24, layers=2, heads=3, kv_heads=1, d_head=8, ffn=32, context=context))
+    config = DecoderConfig(vocab=19, hidden=24, layers=2, heads=3, kv_heads=1, d_head=8, ffn=32, context=context)
+    model = Decoder(config)
     initialise(model, torch.Generator().manual_seed(0))
     return model
 
@@ -41,7 +42,9 @@ def by_hand(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, group: int) -> to
 
 
 @pytest.mark.parametrize("heads", [1, 2, 5])
-@pytest.mark.parametrize(("length", "group"), [(16, 4), (17, 4), (15, 5), (3, 4), (2, 4), (1, 4), (1, 2), (9, 64), (33, 6)])
+@pytest.mark.parametrize(
+    ("length", "group"), [(16, 4), (17, 4), (15, 5), (3, 4), (2, 4), (1, 4), (1, 2), (9, 64), (33, 6)]
+)
 def test_groups_equal_a_loop_over_tokens(length, group, heads):
     inputs, attend = qkv(heads, length), Shifted(group)
     expected = by_hand(*[t.detach().clone() for t in inputs], group)
@@ -67,7 +70,7 @@ def test_away_from_the_ends_it_is_the_authors_roll():
     torch.testing.assert_close(ours[:, :, 2:-2], theirs[:, :, 2:-2], rtol=1e-12, atol=1e-13)
     leak = influence(lambda *t: rolled(*t, group), [q, k, v]).triu(1)
     # Rolled by two, the last group reads 14, 15, 0, 1: tokens 0 and 1 see the two that come last.
-    assert {tuple(pair) for pair in leak.nonzero().tolist()} == {(0, 14), (0, 15), (1, 14), (1, 15)} | {(0, 1)} - {(0, 1)}
+    assert {tuple(pair) for pair in leak.nonzero().tolist()} == {(0, 14), (0, 15), (1, 14), (1, 15)}
     assert not influence(Shifted(group), [q, k, v]).triu(1).any()
 
 
@@ -108,21 +111,16 @@ def test_what_trains():
     assert sum(".update." in name for name in trained) == 2 * 4 * 2
 
 
-def test_a_trained_model_learns_across_groups():
-    """Copying from 12 tokens back crosses a boundary of every group of 8: two layers of shifted groups can, in training."""
-    torch.manual_seed(0)
+def test_fit_trains_in_groups_and_leaves_full_attention_behind():
     model = small()
-    lb.inject(model, LongLoRA(8, r=4), r"_proj")
-
-    def batches():
-        g = torch.Generator().manual_seed(0)
-        while True:
-            x = torch.randint(19, (16, 6), generator=g).repeat(1, 5)
-            yield x[:, :-1], x[:, 1:]
-
-    history = lb.fit(model, batches(), steps=60, lr=2e-2, progress=False)
-    assert history.final() < 0.8 * history.losses[0]
-    assert all(isinstance(layer.self_attn.attend, Shifted) for layer in model.layers)
+    lb.inject(model, LongLoRA(8, r=4), QKVO)
+    x = torch.randint(19, (4, 30), generator=torch.Generator().manual_seed(0))
+    seen = []
+    model.layers[0].self_attn.attend.register_forward_hook(lambda attend, _, out: seen.append(attend.training))
+    history = lb.fit(model, ((x, x) for _ in range(12)), steps=12, lr=2e-2, progress=False)
+    assert history.losses[-1] < 0.8 * history.losses[0]
+    assert seen == [True] * 12
+    assert not any(layer.self_attn.attend.training for layer in model.layers)
 
 
 def test_it_survives_copying_pickling_and_moving_to_another_dtype():
@@ -141,7 +139,7 @@ def test_bfloat16():
         assert Shifted(4)(*inputs).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("group", [0, 1, -4, 2.0, True, None])
+@pytest.mark.parametrize("group", [0, 1, -4, True])
 def test_a_bad_group_is_named(group):
     with pytest.raises(ValueError, match="LongLoRA: group is"):
         LongLoRA(group)
@@ -154,10 +152,10 @@ def test_two_group_sizes_conflict():
 
 
 def test_a_model_without_replaceable_attention_is_refused_unchanged():
-    model = nn.Sequential(nn.Linear(3, 3))
+    model = nn.ModuleDict({"layer": nn.Linear(3, 3), "norm": nn.LayerNorm(3)})
     with pytest.raises(ValueError, match="replaces attention"):
-        lb.inject(model, LongLoRA(4, r=2), "0")
-    assert isinstance(model[0], nn.Linear)
+        lb.inject(model, LongLoRA(4, r=2), "layer")
+    assert isinstance(model["layer"], nn.Linear)
 
 
 def test_full_attention_is_what_it_falls_back_to():

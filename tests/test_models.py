@@ -149,8 +149,8 @@ def test_load_places_the_model():
     ("arguments", "message"),
     [
         ({"name_or_path": "tinny"}, "Unknown model 'tinny'; expected 'tiny', 'smollm2'"),
-        ({"device": "gpu"}, "device='gpu' is no device"),
-        ({"device": "cuda:99"}, "CUDA devices that torch can use"),
+        ({"device": "gpu"}, "device='gpu' cannot be used here .*; torch sees \\d+ CUDA devices"),
+        ({"device": "cuda:99"}, "device='cuda:99' cannot be used here"),
         ({"dtype": torch.int8}, "torch.int8 cannot hold weights"),
     ],
 )
@@ -230,7 +230,7 @@ def test_transformers_checkpoint_that_cannot_be_opened(tmp_path):
     with pytest.raises(ValueError, match="transformers cannot open the checkpoint"):
         load(tmp_path)
     gpt2().save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="has no tokenizer"):
+    with pytest.raises(ValueError, match="has no fast tokenizer"):
         load(tmp_path)
 
 

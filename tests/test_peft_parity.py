@@ -149,7 +149,7 @@ def test_pissa_start_gradients_and_step(kind, scale):
     held = dict(theirs.base_model.model[0].named_parameters())
     a, b = held[ROWS["A"]], held[ROWS["B"]]
     sign = (layer.update.A * a).sum(1).sign().detach()
-    assert gap(layer.base.native(layer.base.matrix), held["base_layer.weight"]) <= 2e-6
+    assert gap(layer.base.native(layer.base.matrix), held["base_layer.weight"]) <= 1e-5
     assert gap(layer.update.A, sign[:, None] * a) <= 1e-5
     assert gap(layer.update.B, b * sign) <= 1e-5
     assert gap(ours(x), before) <= 2e-6
@@ -167,8 +167,8 @@ def test_pissa_start_gradients_and_step(kind, scale):
 @pytest.mark.parametrize("kind", ["Linear", "Conv1D", "Conv2d"])
 def test_lora_plus_groups_and_step(kind):
     pair = Pair("LoRA", kind)
-    VARIANTS_PLUS = LoRAPlus(16) | LoRA(R, ALPHA)
-    mine = VARIANTS_PLUS.optim(dict(pair.ours.named_parameters()), 1e-3)
+    recipe = LoRAPlus(16) | LoRA(R, ALPHA)
+    mine = recipe.optim(dict(pair.ours.named_parameters()), 1e-3)
     other = create_loraplus_optimizer(pair.theirs, torch.optim.AdamW, lr=1e-3, loraplus_lr_ratio=16)
     rates = [{id(p): group["lr"] for group in it.param_groups for p in group["params"]} for it in (mine, other)]
     for letter, both in pair.pairs.items():

@@ -9,6 +9,9 @@ import torch
 from small import assert_untouched, every_kind, saved, shake, state
 
 from lorabook.adapted import inject
+from lorabook.attention.shifted import Groups
+from lorabook.models.decoder import Decoder, DecoderConfig
+from lorabook.recipe import Recipe
 from lorabook.save import load_adapter
 from lorabook.saving.adapter_file import BadAdapter
 from lorabook.update.dora import DoRA
@@ -148,6 +151,22 @@ def test_numbers_too_large_for_the_model_are_refused(tmp_path):
     before = state(model)
     with pytest.raises(BadAdapter, match="up.A has numbers too large for torch.float16"):
         load_adapter(model, tmp_path)
+    assert_untouched(model, before)
+
+
+def test_a_failure_while_injecting_puts_attention_back(tmp_path):
+    def net():
+        torch.manual_seed(1)
+        return Decoder(DecoderConfig(11, 8, 1, heads=2, kv_heads=1, d_head=4, ffn=8, context=8, tied=False))
+
+    saved(tmp_path, LoHa(r=2), "embed_tokens", net())  # our own format: shapes are checked against the built update
+    change(tmp_path, lambda tensors: tensors.__setitem__("embed_tokens::A", torch.ones(2, 5)))
+    model = net()
+    before = state(model)
+    attend = model.layers[0].self_attn.attend
+    with pytest.raises(BadAdapter, match=r"embed_tokens.A has shape \(2, 5\)"):
+        load_adapter(model, tmp_path, Recipe(attention=Groups(4)))
+    assert model.layers[0].self_attn.attend is attend
     assert_untouched(model, before)
 
 

@@ -14,10 +14,10 @@ from lorabook.recipe import Recipe
 class Shifted(nn.Module):
     """S²-Attn in training mode, full causal attention in eval mode.
 
-    In the first half of the heads token i looks at group ⌊i/g⌋; in the others, at group ⌊(i + ⌊g/2⌋)/g⌋, so that what one
-    half cannot see across the other half can. Always causal, for any length: the first shifted group and the last ones
-    are simply shorter. (The paper rolls the tokens round instead, and in the authors' path without flash attention the
-    first tokens then see the last ones; their flash path cuts that group in two, which is what happens here.)
+    In the first half of the heads token i looks at group ⌊i/g⌋; in the others, at group ⌊(i + ⌊g/2⌋)/g⌋, so that one
+    half sees across the borders of the other. Always causal, for any length: the first shifted group and the last ones
+    are shorter. (The paper rolls the tokens round instead, and in the authors' path without flash attention the first
+    tokens then see the last ones; their flash path cuts that group in two, which is what happens here.)
     With an odd number of heads the larger half is shifted, as in the authors' code.
 
     Source: Chen et al. 2023 (2309.12307), section 3.2.
@@ -26,7 +26,9 @@ class Shifted(nn.Module):
     def __init__(self, group: int) -> None:
         super().__init__()
         if not isinstance(group, int) or isinstance(group, bool) or group < 2:
-            raise ValueError(f"LongLoRA: group is {group!r}; it must be a whole number of tokens ≥ 2 (a quarter of the text)")
+            raise ValueError(
+                f"LongLoRA: group is {group!r}; it must be a whole number of tokens ≥ 2 (a quarter of the text)"
+            )
         self.group = group
 
     def mask(self, heads: int, length: int, device: torch.device) -> Bool[Tensor, "heads length length"]:
@@ -54,7 +56,7 @@ class Shifted(nn.Module):
     ) -> Float[Tensor, "batch heads length d_head"]:
         if not self.training:
             return full(q, k, v)
-        half, short = q.shape[1] // 2, self.group // 2
+        half, short = q.shape[1] // 2, self.group - self.group // 2
         straight = in_groups(*(t[:, :half] for t in (q, k, v)), self.group)
         first = full(*(t[:, half:, :short] for t in (q, k, v)))
         rest = in_groups(*(t[:, half:, short:] for t in (q, k, v)), self.group)
@@ -65,7 +67,7 @@ class Shifted(nn.Module):
 
 
 def in_groups(q: Tensor, k: Tensor, v: Tensor, group: int) -> Float[Tensor, "batch heads length d_head"]:
-    """Return causal attention inside groups of consecutive tokens, the last of which may be shorter: L·g scores, not L²."""
+    """Return causal attention inside groups of consecutive tokens, the last of them perhaps shorter: L·g scores."""
     batch, _, length, _ = q.shape
     whole = length - length % group
 
@@ -106,6 +108,4 @@ def LongLoRA(group: int, r: int | None = None, alpha: float | None = None, dropo
 
     Source: Chen et al. 2023 (2309.12307), sections 3.2 and 3.3.
     """
-    return Recipe(
-        r, alpha, dropout, attention=Groups(group), also_train=r"norm|embed", names=frozenset({"LongLoRA"})
-    )
+    return Recipe(r, alpha, dropout, attention=Groups(group), also_train=r"norm|embed", names=frozenset({"LongLoRA"}))

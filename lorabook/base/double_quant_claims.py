@@ -8,7 +8,7 @@ from lorabook.base.double_quant import DoubleQuant, dequantise_constants, quanti
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
 
-QLORA = "Dettmers et al. 2023, arXiv 2305.14314"
+QLORA = "Dettmers et al. 2023 (2305.14314)"
 WHOLE = (Case(d_out=512, d_in=32, r=1), Case(d_out=64, d_in=512, r=3), Case(d_out=128, d_in=128, r=128))
 """Whole groups of 256 blocks of 64, so that no constant is shared by fewer weights than it could be."""
 
@@ -19,7 +19,7 @@ def bits_per_weight(case: Case, storage) -> Tensor:
 
 
 @claim(
-    statement=r"\text{bits a weight}=4+\frac8{64}+\frac{32}{64\cdot256}+\frac{32}{d_{out}d_{in}}\approx4.127",
+    statement=r"Bits a weight: $4+\frac8{64}+\frac{32}{64\cdot256}+\frac{32}{d_{out}d_{in}}\approx4.127$.",
     source=f"{QLORA}, section 3; the last term is the mean that is taken off the constants",
     cases=WHOLE,
     tol=1e-6,
@@ -31,7 +31,7 @@ def double_quantisation_takes_4_127_bits(case: Case):
 
 @foil(
     of=double_quantisation_takes_4_127_bits,
-    statement=r"\text{a 4-bit model takes 4 bits a weight}",
+    statement="A 4-bit weight takes 4 bits.",
     source="the name of the format; the constants are left out",
 )
 def four_bits_are_four_bits(case: Case):
@@ -40,7 +40,7 @@ def four_bits_are_four_bits(case: Case):
 
 @foil(
     of=double_quantisation_takes_4_127_bits,
-    statement=r"\text{bits a weight}=4+\frac{32}{64}=4.5",
+    statement=r"Bits a weight: $4+\frac{32}{64}=4.5$.",
     source="true of NF4 with single quantisation",
 )
 def double_quantisation_takes_4_5_bits(case: Case):
@@ -48,7 +48,7 @@ def double_quantisation_takes_4_5_bits(case: Case):
 
 
 @claim(
-    statement=r"70\cdot10^9\ \text{weights}\cdot4.127/8=36.1\ \text{GB}",
+    statement=r"$70\cdot10^9\cdot4.127/8=36.1$ GB: the weights of a 70B model.",
     source=f"{QLORA}, section 3, and arithmetic; adapters, activations and the optimiser come on top",
     cases=WHOLE,
     tol=1e-3,
@@ -59,7 +59,7 @@ def seventy_billion_weights_take_36_gigabytes(case: Case):
 
 @foil(
     of=seventy_billion_weights_take_36_gigabytes,
-    statement=r"\text{QLoRA fits 70 billion weights in 10 GB}",
+    statement="QLoRA puts the weights of a 70B model in 10 GB.",
     source="in circulation; 10 GB would be 1.14 bits a weight",
 )
 def seventy_billion_weights_take_10_gigabytes(case: Case):
@@ -75,7 +75,7 @@ def constants_error(case: Case, centre: bool) -> Tensor:
 
 
 @claim(
-    statement=r"2\;\mathbb E(c-\hat c_{\text{centred}})^2\le\mathbb E(c-\hat c_{\text{not centred}})^2",
+    statement=r"$2\,\mathbb E(c-\hat c_\mathrm{centred})^2\le\mathbb E(c-\hat c_\mathrm{not})^2$: centring pays.",
     source=f"{QLORA}, section 3: constants are positive, so half of a signed code would lie idle",
     relation="<=",
     cases=WHOLE,
@@ -86,7 +86,7 @@ def centring_the_constants_pays(case: Case):
 
 @foil(
     of=centring_the_constants_pays,
-    statement=r"\text{the mean need not be taken off}",
+    statement="The constants are kept as well without taking their mean off.",
     source="leaving it out saves one number a matrix, and loses precision",
 )
 def centring_the_constants_is_idle(case: Case):

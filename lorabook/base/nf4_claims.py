@@ -9,13 +9,13 @@ from lorabook.base.normal_float import count_midpoints_below, nearest_code, quan
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
 
-QLORA = "Dettmers et al. 2023, arXiv 2305.14314"
+QLORA = "Dettmers et al. 2023 (2305.14314)"
 MANY = (Case(d_out=128, d_in=256, r=8),)
 """512 blocks of normal weights: enough to compare mean errors, which differ by 10% and more."""
 
 
 @claim(
-    statement=r"\text{NF4}=\{-\Phi^{-1}(p^-_i)\}\cup\{0\}\cup\{\Phi^{-1}(p^+_i)\}\,/\,\Phi^{-1}(0.9677083)",
+    statement=r"NF4 is $\{-\Phi^{-1}(p^-_i)\}_7\cup\{0\}\cup\{\Phi^{-1}(p^+_i)\}_8$ over the largest: two rows.",
     source=f"{QLORA}, section 3 and appendix E; bitsandbytes, create_normal_map",
     tol=1.2e-7,  # the table is printed in float32
 )
@@ -25,7 +25,7 @@ def nf4_is_two_rows_of_quantiles(case: Case):
 
 @foil(
     of=nf4_is_two_rows_of_quantiles,
-    statement=r"\text{NF4}_i=\Phi^{-1}\!\left(\tfrac{i}{2^4+1}\right),\ i=1\dots16,\ \text{scaled to}\ [-1,1]",
+    statement=r"NF4 is $\Phi^{-1}\!\left(i/(2^4+1)\right)$ for $i=1\dots16$, scaled to $[-1,1]$.",
     source="often printed; it is symmetric, so it has no zero, and lies up to 0.069 away",
 )
 def nf4_is_seventeenths(case: Case):
@@ -33,7 +33,7 @@ def nf4_is_seventeenths(case: Case):
 
 
 @claim(
-    statement=r"\arg\min_j|x-c_j|=\#\{i: x>\tfrac12(c_i+c_{i+1})\}",
+    statement=r"$\arg\min_k|x-q_k|=\#\{k:x>\frac12(q_k+q_{k+1})\}$: the nearest code is a count of midpoints.",
     source="the codes are sorted, so the nearest is found by counting the midpoints below x",
     tol=0.0,
 )
@@ -44,7 +44,7 @@ def nearest_code_is_a_count(case: Case):
 
 
 @claim(
-    statement=r"\hat w=c_j\cdot\text{NF4}\big[\arg\min_k|w/c_j-\text{NF4}_k|\big],\quad c_j=\max_{\text{block }j}|w|",
+    statement=r"$\hat w=c\,\mathrm{NF4}[\arg\min_k|w/c-\mathrm{NF4}_k|]$, where $c$ is the block's largest $|w|$.",
     source=f"{QLORA}, section 3",
     tol=2e-7,  # constants and products are float32
 )
@@ -54,7 +54,7 @@ def nf4_stores_the_nearest_code(case: Case):
 
 @foil(
     of=nf4_stores_the_nearest_code,
-    statement=r"\hat w=s\cdot\mathrm{round}(w/s),\quad s=c_j/7",
+    statement=r"$\hat w=s\cdot\operatorname{round}(w/s)$ with $s=c/7$ is NF4.",
     source="often printed as QLoRA's quantisation; it is symmetric INT4, on 15 evenly spaced levels",
 )
 def nf4_is_rounding_by_sevenths(case: Case):
@@ -70,7 +70,7 @@ def share_of_zeros_kept(quantised: torch.Tensor, pruned: torch.Tensor) -> torch.
 
 
 @claim(
-    statement=r"w=0\ \Rightarrow\ \hat w=0",
+    statement=r"$w=0\Rightarrow\hat w=0$: NF4 keeps every zero.",
     source=f"{QLORA}, section 3: the two rows of quantiles share one exact zero",
     tol=0.0,
 )
@@ -81,7 +81,7 @@ def zero_stays_zero(case: Case):
 
 @foil(
     of=zero_stays_zero,
-    statement=r"\text{16 evenly likely quantiles keep a zero}",
+    statement="16 evenly likely quantiles keep every zero.",
     source="an even number of symmetric codes has none in the middle; pruned or padded weights then drift",
 )
 def symmetric_quantiles_keep_zero(case: Case):
@@ -90,7 +90,7 @@ def symmetric_quantiles_keep_zero(case: Case):
 
 
 @claim(
-    statement=r"|w-\hat w|\le\tfrac12\max_k(\text{NF4}_{k+1}-\text{NF4}_k)\cdot c_j=0.152\,c_j",
+    statement=r"$|w-\hat w|\le\frac12\max_k(\mathrm{NF4}_{k+1}-\mathrm{NF4}_k)\,c=0.152\,c$: half the widest gap.",
     source="between two codes, no number is farther from both than half their distance",
     relation="<=",
     tol=1e-6,  # float32
@@ -101,7 +101,7 @@ def error_is_half_a_gap(case: Case):
 
 @foil(
     of=error_is_half_a_gap,
-    statement=r"|w-\hat w|\le c_j/15",
+    statement=r"$|w-\hat w|\le c/15$: half of an even step.",
     source="the bound of 16 evenly spaced codes; NF4 buys fine steps near 0 with coarse ones at the ends",
 )
 def error_is_a_fifteenth(case: Case):
@@ -115,7 +115,7 @@ def _error_and_bound(case: Case, half_gap: torch.Tensor):
 
 
 @claim(
-    statement=r"Q(Q(w))=Q(w)",
+    statement="$Q(Q(w))=Q(w)$ in NF4: quantising twice is quantising once.",
     source="the largest of a block is stored exactly, so its dequantised weights are codes again",
     tol=0.0,
 )
@@ -125,8 +125,8 @@ def quantising_twice_is_quantising_once(case: Case):
 
 
 @claim(
-    statement=r"\mathbb E(w-\hat w_{\text{Lloyd–Max}})^2\le 0.95\;\mathbb E(w-\hat w_{\text{NF4}})^2",
-    source="normal weights in blocks of 64; Yoshida 2023, arXiv 2306.06965",
+    statement=r"$\mathbb E(w-\hat w_\mathrm{Lloyd})^2\le0.95\,\mathbb E(w-\hat w_\mathrm{NF4})^2$ on normal weights.",
+    source="normal weights in blocks of 64; Yoshida 2023 (2306.06965)",
     relation="<=",
     cases=MANY,
 )
@@ -137,7 +137,7 @@ def sixteen_better_codes_exist(case: Case):
 
 @foil(
     of=sixteen_better_codes_exist,
-    statement=r"\text{NF4 has the least squared error on normal weights}",
+    statement="No 16 codes have a lower squared error on normal weights than NF4.",
     source=f"read into {QLORA}, abstract; dividing by the absmax of 64 makes the numbers normal no longer",
 )
 def nf4_is_optimal(case: Case):
@@ -146,8 +146,8 @@ def nf4_is_optimal(case: Case):
 
 
 @claim(
-    statement=r"\mathrm H(\text{code})=-\sum_k p_k\log_2p_k\le 3.92\ \text{bits}",
-    source="normal weights in blocks of 64; Yoshida 2023, arXiv 2306.06965",
+    statement=r"$H=-\sum_kp_k\log_2p_k\le3.92$ bits: NF4's codes are used unequally often on normal weights.",
+    source="normal weights in blocks of 64; Yoshida 2023 (2306.06965)",
     relation="<=",
     cases=MANY,
 )
@@ -157,7 +157,7 @@ def codes_differ_in_use(case: Case):
 
 @foil(
     of=codes_differ_in_use,
-    statement=r"\text{each of the 16 codes is used equally often:}\ 4\le\mathrm H(\text{code})",
+    statement=r"$H\ge4$ bits: each of NF4's 16 codes is used equally often on normal weights.",
     source=f"{QLORA}, section 2, of the ideal data type; after blocks the shares run from 0.017 to 0.09",
 )
 def codes_are_used_equally(case: Case):
@@ -170,7 +170,7 @@ def _entropy(case: Case) -> torch.Tensor:
 
 
 @claim(
-    statement=r"w\sim\mathcal N:\quad 1.3\;\mathbb E(w-\hat w_{\text{NF4}})^2\le\mathbb E(w-\hat w_{\text{INT4}})^2",
+    statement=r"$1.3\,\mathbb E(w-\hat w_\mathrm{NF4})^2\le\mathbb E(w-\hat w_\mathrm{INT4})^2$ on normal weights.",
     source=f"{QLORA}, section 4 (NF4 against Int4); here on normal weights",
     relation="<=",
     cases=MANY,
@@ -182,7 +182,7 @@ def nf4_beats_int4_on_normal_weights(case: Case):
 
 @foil(
     of=nf4_beats_int4_on_normal_weights,
-    statement=r"w\sim\mathcal U:\quad\mathbb E(w-\hat w_{\text{NF4}})^2\le\mathbb E(w-\hat w_{\text{INT4}})^2",
+    statement="NF4 beats INT4 whatever the weights, uniform ones too.",
     source="the codes fit one distribution; on uniform weights the even steps of INT4 are better",
 )
 def nf4_beats_int4_on_uniform_weights(case: Case):

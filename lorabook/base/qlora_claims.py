@@ -33,7 +33,7 @@ def products(adapted: Adapted, x: Tensor) -> Tensor:
 
 
 @claim(
-    statement=r"\text{products of QLoRA}=\text{products of LoRA}",
+    statement="QLoRA computes as many products as LoRA, forward and backward.",
     source=f"{QLORA}, equation 5: the weight is dequantised first, then multiplied as ever",
     tol=0.0,
 )
@@ -43,7 +43,7 @@ def qlora_saves_no_products(case: Case):
 
 @foil(
     of=qlora_saves_no_products,
-    statement=r"\text{products of QLoRA}=\tfrac{4}{16}\,\text{products of LoRA}",
+    statement=r"QLoRA computes $\frac4{16}$ of LoRA's products: a quarter of the bits, a quarter of the work.",
     source="'compute lower than LoRA': in circulation; dequantisation comes on top of the same products",
 )
 def qlora_saves_three_quarters(case: Case):
@@ -57,7 +57,7 @@ def gradient(x: Tensor, apply) -> Tensor:
 
 
 @claim(
-    statement=r"\partial L/\partial x\ \text{through 4 bits}=\hat W^\top\,\partial L/\partial y,\ \text{bit for bit}",
+    statement=r"$\partial L/\partial x=\hat W^\top\,\partial L/\partial y$, bit for bit: the stored weight counts.",
     source="the dequantised Ŵ is rebuilt in the backward pass from the same bytes",
     tol=0.0,
 )
@@ -69,7 +69,7 @@ def gradient_sees_the_dequantised_weight(case: Case):
 
 @foil(
     of=gradient_sees_the_dequantised_weight,
-    statement=r"\partial L/\partial x=W_0^\top\,\partial L/\partial y",
+    statement=r"$\partial L/\partial x=W_0^\top\,\partial L/\partial y$: only the storage changes, not the gradient.",
     source="the original W₀ no longer exists: the adapter trains against what is stored",
 )
 def gradient_sees_the_original_weight(case: Case):
@@ -98,7 +98,7 @@ def kept_after_forward(case: Case, apply) -> Tensor:
 
 
 @claim(
-    statement=r"\text{bytes of }\hat W\text{ kept for backward}=0",
+    statement=r"A layer keeps 0 bytes of $\hat W$ for the backward pass (beside its input).",
     source="lorabook.frozen: saved-tensor hooks keep how to view Ŵ, and the store rebuilds it",
     tol=0.0,
 )
@@ -108,7 +108,7 @@ def nothing_dense_is_kept(case: Case):
 
 @foil(
     of=nothing_dense_is_kept,
-    statement=r"\text{a 4-bit store is enough: autograd keeps only the 4-bit }W_0",
+    statement="$W_0$ is stored in 4 bits, so plain autograd keeps 4 bits of it for the backward pass.",
     source="plain autograd keeps the dense Ŵ of every layer until the backward pass: the memory is not saved at all",
 )
 def autograd_keeps_four_bits(case: Case):
@@ -117,8 +117,8 @@ def autograd_keeps_four_bits(case: Case):
 
 
 @claim(
-    statement=r"\hat Wx+s\,B(Ax)=(\hat W+s\,BA)\,x,\ \text{merged in the model's own dtype}",
-    source="Hu et al. 2021, arXiv 2106.09685, section 4.1, with Ŵ for W₀",
+    statement=r"$\hat Wx+s\,B(Ax)=(\hat W+s\,BA)\,x$: merging into a dense weight is exact.",
+    source="Hu et al. 2021 (2106.09685), section 4.1, with Ŵ for W₀",
 )
 def merging_into_a_dense_weight_is_exact(case: Case):
     adapted = layer(case)
@@ -127,7 +127,7 @@ def merging_into_a_dense_weight_is_exact(case: Case):
 
 @foil(
     of=merging_into_a_dense_weight_is_exact,
-    statement=r"\hat Wx+s\,B(Ax)=Q(\hat W+s\,BA)\,x",
+    statement=r"$\hat Wx+s\,B(Ax)=Q(\hat W+s\,BA)\,x$: merging back into 4 bits is exact.",
     source="merging back into 4 bits quantises anew; the error is that of quantising any matrix",
 )
 def merging_into_four_bits_is_exact(case: Case):
@@ -145,7 +145,7 @@ def lost_and_update(case: Case) -> tuple[Tensor, Tensor]:
 
 
 @claim(
-    statement=r"\|\Delta W\|=0.02\|\hat W\|\ \Rightarrow\ \|Q(W')-W'\|\ge\tfrac12\|\Delta W\|,\quad W'=\hat W+\Delta W",
+    statement=r"$\|Q(W')-W'\|\ge\frac12\|\Delta W\|$ for $W'=\hat W+\Delta W$ and $\|\Delta W\|=0.02\,\|\hat W\|$.",
     source="a small update moves few weights past a midpoint, so requantising takes most of it back",
     relation="<=",
     cases=WHOLE,
@@ -157,7 +157,7 @@ def requantising_eats_a_small_update(case: Case):
 
 @foil(
     of=requantising_eats_a_small_update,
-    statement=r"\text{merging into 4 bits loses less than a tenth of }\Delta W",
+    statement=r"Merging into 4 bits loses less than a tenth of a small $\Delta W$.",
     source="the hope behind merging into the 4-bit base; keep the adapter apart, or merge into 16 bits",
 )
 def requantising_keeps_a_small_update(case: Case):

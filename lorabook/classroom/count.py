@@ -1,6 +1,5 @@
 """Exercise: how many numbers LoRA trains in a model of 7 billion."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from lorabook.classroom.diagnosis import Mistake, diagnose
@@ -55,7 +54,7 @@ MISTAKES = (
 )
 
 
-def probe(answer: Callable) -> str | None:
+def probe(answer: object) -> str | None:
     """Return what is wrong with an answer, or None."""
     results = [run(answer, list(w.shapes), w.layers, w.r) for w in WORLDS]
     return diagnose(WORLDS, results, right, MISTAKES)
@@ -75,11 +74,11 @@ BANK = (
 
 EXERCISE = Exercise(
     title="Count what trains",
-    function="count",
+    function="how_many",
     difficulty=2,
     minutes=10,
     prompt=(
-        "Write `count(shapes, layers, r)`: the number of trainable numbers of LoRA with rank r on a model with "
+        "Write `how_many(shapes, layers, r)`: the number of trainable numbers of LoRA with rank r on a model with "
         "`layers` equal "
         "layers, where `shapes` lists the (d_out, d_in) of the adapted matrices of one layer. Then check three "
         "published "

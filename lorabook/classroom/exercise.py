@@ -34,7 +34,7 @@ class Exercise:
     minutes: int
     prompt: str
     hints: tuple[str, ...]
-    probe: Callable[[Callable], str | None] = field(repr=False)
+    probe: Callable[[object], str | None] = field(repr=False)
     bank: tuple[WrongAnswer, ...] = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ def hint(exercise: Exercise, n: int) -> Shown:
     return Shown(f"*Hint {n} of {len(exercise.hints)}.* {exercise.hints[n - 1]}")
 
 
-def check(exercise: Exercise, answer: Callable) -> Verdict:
+def check(exercise: Exercise, answer: object) -> Verdict:
     """Return the verdict on a learner's function. It never raises for what the learner wrote."""
     try:
         fault = exercise.probe(answer)

@@ -9,7 +9,7 @@ import random
 from torch import Tensor, float64, tensor
 
 Matrix = list[list[float]]
-Value = Matrix | float
+Value = Matrix | list[float] | float
 
 _tolist = Tensor.tolist
 _detach = Tensor.detach

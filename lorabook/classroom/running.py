@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 SECONDS = 5
@@ -27,7 +27,7 @@ class Failed:
     says: str
 
 
-def run(answer: Callable, *given: object) -> object:
+def run(answer: object, *given: object) -> object:
     """Return what `answer` gives, or `Failed`, with the line of the learner's code that did it.
 
     Raises:
@@ -50,7 +50,7 @@ def run(answer: Callable, *given: object) -> object:
         return Failed(f"Your function stops with {type(error).__name__}: {error}{_place(error, answer)}.")
 
 
-def _place(error: BaseException, answer: Callable) -> str:
+def _place(error: BaseException, answer: object) -> str:
     """Say which of the learner's own lines was running: the last one in the file or cell that holds the answer."""
     code = getattr(answer, "__code__", None)  # a callable need not be a function
     if code is None:

@@ -73,7 +73,7 @@ MISTAKES = (
 )
 
 
-def probe(answer: Callable) -> str | None:
+def probe(answer: object) -> str | None:
     """Return what is wrong with an answer, or None."""
     results = [run(answer, to_tensor(w.A), to_tensor(w.B), w.alpha, w.r) for w in worlds()]
     return diagnose(worlds(), results, right, MISTAKES)
@@ -103,7 +103,7 @@ EXERCISE = Exercise(
     ),
     hints=(
         "Write the shapes of A and B beside each other. Which order leaves d_out × d_in?",
-        "Two (r, α) pairs with the same ratio must give updates of the same size. Which number has to stand under α?",
+        "s = α/r can be tried on paper: for α = 16 and r = 8 it is 2. What stands in the pull request?",
         "ΔW = (α/r)·BA, and a matrix product in torch is `@`.",
     ),
     probe=probe,

@@ -61,8 +61,9 @@ def axes() -> list[Axis]:
     for field, (name, decides) in DECIDES.items():
         movers = tuple(who for who, changes in moved.items() if field in changes)
         if field == "many":
-            movers = tuple(info.name for info in pkgutil.iter_modules(import_module("lorabook.many").__path__)
-                           if not info.name.endswith("_claims"))  # fmt: skip
+            # No recipe puts several adapters on a model; a file with claims beside it is an idea that lives here.
+            files = [info.name for info in pkgutil.iter_modules(import_module("lorabook.many").__path__)]
+            movers = tuple(name for name in files if f"{name}_claims" in files)
         found.append(Axis(field, name, decides, said(getattr(origin, field, None)), movers))
     return found
 

@@ -5,7 +5,7 @@ const WAIT = 20000;
 
 function ask(model) {
   return new Promise((resolve, reject) => {
-    const stop = setTimeout(() => fail(new Error("the chart needs a running kernel: run this cell again")), WAIT);
+    const stop = setTimeout(() => fail(new Error("The chart needs a running kernel: run this cell again.")), WAIT);
     const fail = (error) => { globalThis.lorabookPlotly = undefined; model.off("msg:custom", hear); reject(error); };
     function hear(message, buffers) {
       if (message?.type !== "plotly") return;
@@ -56,7 +56,7 @@ function grounded(style, own) {
 
 // Returns draw({key, traces, layout, marks}, style). The curves are drawn again only when `key` (or the theme) changes;
 // `marks` move every time. Until plotly is here only the latest picture waits.
-export function chart(stage, { model, tell }) {
+export function chart(stage, { model }) {
   const holder = document.createElement("div");
   const curves = document.createElement("div");
   holder.className = "lb-chart";
@@ -72,7 +72,7 @@ export function chart(stage, { model, tell }) {
     drawn = key;
     mark(marks, layout);
   }
-  load(model).then((loaded) => { plotly = loaded; show(); }, (error) => tell(error.message));
+  load(model).then((loaded) => { plotly = loaded; show(); }, (error) => { curves.textContent = error.message; });
   new ResizeObserver(() => show()).observe(holder);
   return ({ key, traces, layout, marks }, style) => {
     picture = { key: `${key} ${style.dark}`, traces, layout: grounded(style, layout), marks };

@@ -29,7 +29,7 @@ class State:
     """Which codes, how many weights share a scale, and the value of one weight in standard deviations of the others."""
 
     book: str = control(BOOKS[0], Choice("codes", BOOKS))
-    block: int = control(64, Steps("block size", BLOCKS, "weights"))
+    block: int = control(64, Steps("block size", BLOCKS))
     outlier: float = control(0, OUTLIER)
 
 
@@ -130,7 +130,7 @@ def compute(state: State, table: Table) -> Result:
 def still(state: State, result: Result) -> Still:
     """Say and draw the state without a browser."""
     sentence = (
-        f"{state.book}, blocks of {state.block}: with a weight of {state.outlier:g}σ its block uses {result.used} codes; "
+        f"{state.book}, blocks of {state.block}: a weight of {state.outlier:g}σ leaves its block {result.used} codes; "
         f"its neighbours come back with an RMS error of {result.error:.3f}σ, {result.worse:.1f} times that without it."
     )
     figure = style.figure()

@@ -1,8 +1,6 @@
 // Native, labelled inputs for the fields of a State. Each cell: label, value, input.
 import { show } from "./numbers.js";
 
-let made = 0;
-
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -43,10 +41,12 @@ const KINDS = { steps: slider, choice, toggle };
 export function build(form, specs, changed) {
   const cells = {};
   for (const [name, spec] of Object.entries(specs)) {
-    const id = `lb-${name}-${++made}`;
+    const id = `lb-${name}-${Math.random().toString(36).slice(2)}`; // every explorer of a page runs a copy of this file
     const { input, out, set } = KINDS[spec.kind](spec, id, (value) => changed(name, value));
+    input.name = name;
     const head = element("span", { class: "lb-head" }, element("label", { for: id }, spec.label), out);
-    const wide = spec.values.some((value) => String(value).length > 16) ? " lb-wide" : "";
+    const longest = Math.max(...[...spec.values, spec.kind === "toggle" ? spec.label : ""].map((value) => String(value).length));
+    const wide = longest > 16 ? " lb-wide" : "";
     const cell = element("div", { class: `lb-cell lb-${spec.kind}${wide}` }, head, input);
     cells[name] = { cell, input, set };
     form.append(cell);

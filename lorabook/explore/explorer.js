@@ -46,6 +46,7 @@ function sender(model) {
 export function explorer(make) {
   function render({ model, el }) {
     const parts = frame(el);
+    parts.root.dataset.view = model.get("view");
     let [style, answer, waiting] = [paint(parts.root), unpack(model.get("answer")), false];
     const state = () => model.get("values");
     const tell = (text) => { parts.status.textContent = text; };
@@ -69,7 +70,7 @@ export function explorer(make) {
     const send = sender(model);
     const move = (name, value) => { send({ ...state(), [name]: value }); if (model.get("tabled")) redraw(); };
     const controls = build(parts.form, model.get("specs"), move);
-    const draw = make(parts.stage, { model, move, tell, notes: parts.notes });
+    const draw = make(parts.stage, { model, move, notes: parts.notes });
     controls.set(state());
     fillButtons(parts, model);
 

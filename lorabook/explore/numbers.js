@@ -1,7 +1,7 @@
 // Numbers as people read them, and arrays as they travel from Python.
 
 export function show(value) {
-  if (typeof value !== "number") return String(value);
+  if (typeof value !== "number" || (Number.isInteger(value) && Math.abs(value) < 1e6)) return String(value);
   if (value === 0 || (Math.abs(value) >= 0.01 && Math.abs(value) < 1e5)) return String(+value.toPrecision(4));
   return value.toExponential(Number.isInteger(+value.toExponential(0)) ? 0 : 1).replace("e+", "e").replace(/\.0e/, "e");
 }

@@ -61,7 +61,11 @@ class Result:
 
 def scale_law(generator: torch.Generator, seeds: int = 6) -> Explorer:
     """Return the scale explorer; it measures on construction (about two seconds)."""
-    table = tabulate(generator, seeds)
+    return on_table(tabulate(generator, seeds))
+
+
+def on_table(table: Table) -> Explorer:
+    """Return the scale explorer of a measurement that is there already."""
     return explorer("scale", State(), partial(compute, table=table), still, table=table)
 
 

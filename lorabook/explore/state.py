@@ -118,7 +118,7 @@ def controls(state: Any, given: Mapping[str, Control]) -> dict[str, Control]:
 
     Raises:
         TypeError: a field declares no control, or `given` names no field.
-        ValueError: a field starts at a value that its control does not have.
+        ValueError: a control has no values, or a field starts at a value that its control does not have.
     """
     declared = {field.name: field.metadata.get("control") for field in dataclasses.fields(state)}
     if unknown := set(given) - set(declared):
@@ -127,6 +127,8 @@ def controls(state: Any, given: Mapping[str, Control]) -> dict[str, Control]:
     for name, by in declared.items():
         if not isinstance(by, Control):
             raise TypeError(f"{type(state).__name__}.{name} declares no control: write control(start, Slider(…)).")
+        if not by.points():
+            raise ValueError(f"{type(state).__name__}.{name}: {by.label} has nothing to choose; put it in `given`.")
         by.parse(getattr(state, name))
     return declared
 

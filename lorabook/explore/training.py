@@ -198,10 +198,10 @@ def _sentence(state: State, lines: list[Line], room: Room, share: float) -> str:
     if not lines and state.model == "gpu" and room.gpu is None:
         return NO_CUDA
     if not lines:
-        what = state.variant if state.variant == FULL else f"{state.variant} with r = {state.r} on {state.targets}"
-        return f"{what[0].upper()}{what[1:]} would train {share:.1%} of the model. Press Train."
-    run, name = lines[-1].run, lines[-1].label
-    name = f"{name[0].upper()}{name[1:]}"
+        what = "Full fine-tuning" if state.variant == FULL else f"{state.variant} with r = {state.r} on {state.targets}"
+        return f"{what} would train {share:.1%} of the model. Press Train."
+    run = lines[-1].run
+    name = "Full fine-tuning" if run.variant == FULL else run.label
     if run.state == "running":
         loss = f", loss {run.losses[-1]:.2f} nats per token" if run.losses else ""
         return f"{name}: step {len(run.losses)} of {run.steps}{loss}."

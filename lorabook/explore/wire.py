@@ -45,6 +45,7 @@ class Explorer(anywidget.AnyWidget):
 
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
+    view = traitlets.Unicode().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
     specs = traitlets.Dict().tag(sync=True)
     buttons = traitlets.Dict().tag(sync=True)
@@ -62,6 +63,7 @@ class Explorer(anywidget.AnyWidget):
         super().__init__(
             _esm=bundle(view),
             _css=stylesheet(),
+            view=view,
             values=asdict(state),
             specs={name: control.spec() for name, control in by.items()},
             answer=pack(first if table is None else table),

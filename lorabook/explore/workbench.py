@@ -146,7 +146,7 @@ def workbench(name: str, device: str, batch: int, length: int) -> Workbench:
 
 
 def warm_up() -> None:
-    """Take one optimiser step on nothing: the first of a process imports much of torch, seconds in which nothing moves."""
+    """Take one optimiser step on nothing: a process's first one imports much of torch, and nothing moves meanwhile."""
     nothing = nn.Parameter(torch.zeros(1))
     nothing.grad = torch.zeros(1)
     torch.optim.AdamW([nothing]).step()

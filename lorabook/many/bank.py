@@ -1,8 +1,7 @@
 """S-LoRA's bank: many adapters of one model, and a batch in which every row uses its own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -11,21 +10,9 @@ from torch import Tensor, nn
 from lorabook.adapted import Adapted, adapted
 from lorabook.frozen import Frozen
 from lorabook.kinds import freeze
+from lorabook.many.pair import Pair, State, check_pair
 from lorabook.recipe import Recipe
-from lorabook.update.low_rank import LowRank
 from lorabook.update.update import Update
-
-
-class Pair(NamedTuple):
-    """One LoRA adapter on one layer: ΔW = scale·BA."""
-
-    A: Float[Tensor, "r d_in"]
-    B: Float[Tensor, "d_out r"]
-    scale: float
-
-
-State = Mapping[str, Pair]
-"""One adapter on a whole model: its pair for every layer it touches, by the layer's name."""
 
 
 class Bank(Update):
@@ -36,8 +23,6 @@ class Bank(Update):
 
     Source: Sheng et al. 2023 (S-LoRA, 2311.03285), section 3; Chen et al. 2023 (Punica, 2310.18547).
     """
-
-    letters: ClassVar = {}
 
     def __init__(self, base: Frozen, pairs: Sequence[Pair | None]) -> None:
         super().__init__()
@@ -53,7 +38,9 @@ class Bank(Update):
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
         slots = set(self._chosen().tolist())
         if len(slots) != 1:
-            raise ValueError("the rows use different adapters, so there is no one W to give or merge: serve a single one")
+            raise ValueError(
+                "the rows use different adapters, so there is no one W to give or merge: serve a single one"
+            )
         return self._weight(w0, slots.pop())
 
     def by_row(self, base: Frozen, x: Tensor) -> Tensor:
@@ -73,9 +60,13 @@ class Bank(Update):
 
     def _chosen(self, x: Tensor | None = None) -> Int[Tensor, " rows"]:
         if self.which is None:
-            raise RuntimeError("this layer holds a bank of adapters; say which row uses which: with serving(model, which)")
+            raise RuntimeError(
+                "this layer holds a bank of adapters; say which row uses which: with serving(model, which)"
+            )
         if x is not None and len(x) != len(self.which):
-            raise ValueError(f"the batch has {len(x)} rows and serving was given {len(self.which)} adapters: one per row")
+            raise ValueError(
+                f"the batch has {len(x)} rows and serving was given {len(self.which)} adapters: one per row"
+            )
         return self.which
 
     def extra_repr(self) -> str:
@@ -84,27 +75,6 @@ class Bank(Update):
     @staticmethod
     def count(d_out: int, d_in: int, r: int) -> int:
         return r * (d_in + d_out)
-
-
-def pairs_of(model: nn.Module) -> dict[str, Pair]:
-    """Return the adapter of an adapted model, layer by layer, against the layers as they were before injection.
-
-    Where an init took s·B₀A₀ out of W₀ (PiSSA), the pair has rank 2r: s·[B, −B₀][A; A₀].
-
-    Raises:
-        ValueError: a layer's update is not s·BA, so that no pair can stand for it.
-    """
-    return {name: _pair(name, layer) for name, layer in adapted(model).items()}
-
-
-def _pair(name: str, layer: Adapted) -> Pair:
-    update, start = layer.update, layer.start
-    if not isinstance(update, LowRank):
-        raise ValueError(f"{name} is a {type(update).__name__}: a bank holds updates of the form s·BA only; merge it instead")
-    a, b = update.A.detach(), update.B.detach()
-    if start is not None:
-        a, b = torch.cat([a, start.A]), torch.cat([b, -start.B], dim=1)
-    return Pair(a.clone(), b.clone(), update.s)
 
 
 def bank(model: nn.Module, adapters: Sequence[State]) -> dict[str, Adapted]:
@@ -120,15 +90,17 @@ def bank(model: nn.Module, adapters: Sequence[State]) -> dict[str, Adapted]:
     missing = sorted({name for state in adapters for name in state} - set(names))
     if missing:
         known = ", ".join(name for name, module in model.named_modules() if not list(module.children()))[:300]
-        raise ValueError(f"an adapter is for the layer {missing[0]!r}, which this model does not have; it has: {known} …")
+        raise ValueError(
+            f"an adapter is for the layer {missing[0]!r}, which this model does not have; it has: {known} …"
+        )
     if not names:
         raise ValueError("the bank is empty: give at least one adapter with at least one layer, e.g. [pairs_of(model)]")
     if adapted(model):
         raise ValueError(f"{next(iter(adapted(model)))} has an adapter already: bank the plain model (merge it first)")
     layers = {name: _banked(name, model.get_submodule(name), adapters) for name in names}
     banked = {id(model.get_submodule(name)): layer for name, layer in layers.items()}
-    for parent in list(model.modules()):  # one layer may be held in several places
-        for child, held in list(parent.named_children()):
+    for parent in list(model.modules()):
+        for child, held in list(parent._modules.items()):  # named_children would give a layer that is held twice once
             if id(held) in banked:
                 setattr(parent, child, banked[id(held)])
     model.requires_grad_(False)
@@ -140,21 +112,11 @@ def _banked(name: str, layer: nn.Module, adapters: Sequence[State]) -> Adapted:
     pairs = [Pair(*state[name]) if name in state else None for state in adapters]
     for i, pair in enumerate(pairs):
         if pair is not None:
-            _check(f"adapter {i} on {name}", pair, *base.store.shape)
+            check_pair(f"adapter {i} on {name}", pair, *base.store.shape)
     with torch.no_grad():
         update = Bank(base, pairs)
     recipe = Recipe(r=update.sA.shape[1], names=frozenset({"S-LoRA"})).complete()
     return Adapted(base, update, recipe, 1.0, None).train(layer.training)
-
-
-def _check(what: str, pair: Pair, d_out: int, d_in: int) -> None:
-    r = len(pair.A)
-    if pair.A.shape != (r, d_in) or pair.B.shape != (d_out, r):
-        raise ValueError(
-            f"{what}: A is {tuple(pair.A.shape)} and B {tuple(pair.B.shape)}; the layer takes r × {d_in} and {d_out} × r"
-        )
-    if not (pair.A.isfinite().all() and pair.B.isfinite().all() and abs(pair.scale) < float("inf")):
-        raise ValueError(f"{what} has NaN or infinite entries; train or load it again")
 
 
 @contextmanager

@@ -7,14 +7,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
 from lorabook.frozen import Frozen
-from lorabook.many.bank import Bank, Pair
+from lorabook.many.bank import Bank
+from lorabook.many.pair import Pair
 
 ROWS = (0, None, 1, 2, 0, 1)
 SOURCE = "Sheng et al. 2023 (S-LoRA, 2311.03285), section 3"
 
 
 def served(case: Case) -> tuple[Frozen, Bank, Tensor]:
-    """Return a base, a bank of three adapters of ranks r, r + 2 and 1, each with s = α/its rank, and a batch of six rows."""
+    """Return a base, a bank of adapters of ranks r, r + 2 and 1, each with s = α/its rank, and a batch of six rows."""
     pairs = []
     for i, r in enumerate((case.r, case.r + 2, 1)):
         a, b = case.randn(r, case.d_in, stream=f"A{i}"), case.randn(case.d_out, r, stream=f"B{i}")
@@ -26,7 +27,7 @@ def served(case: Case) -> tuple[Frozen, Bank, Tensor]:
 
 
 @claim(
-    statement=r"y_n = (W_0 + s_{i(n)} B_{i(n)} A_{i(n)})\,x_n + b \text{ for all rows } n \text{ in one pass}",
+    statement=r"One pass gives every row $n$ of a batch its own $y_n=(W_0+s_{i(n)}B_{i(n)}A_{i(n)})\,x_n+b$.",
     source=f"{SOURCE}; against one merged layer per row",
 )
 def a_batch_is_its_rows_merged(case: Case) -> tuple[Tensor, Tensor]:
@@ -36,7 +37,7 @@ def a_batch_is_its_rows_merged(case: Case) -> tuple[Tensor, Tensor]:
 
 @foil(
     of=a_batch_is_its_rows_merged,
-    statement=r"\text{padded to one rank, all adapters share one scale } \alpha / r_{\max}",
+    statement=r"Padded to one rank, all adapters share one scale $\alpha/r_{\max}$.",
     source="reading s = α/r off the padded shapes; padding adds zeros to a product, its scale stays the adapter's own",
 )
 def padding_changes_the_scale(case: Case) -> tuple[Tensor, Tensor]:
@@ -48,7 +49,7 @@ def padding_changes_the_scale(case: Case) -> tuple[Tensor, Tensor]:
 
 
 @claim(
-    statement=r"\text{unmerged serving adds } r_{\max}(d_\text{in} + d_\text{out}) \text{ multiply-adds a position}",
+    statement=r"Serving unmerged adds $r_{\max}(d_{in}+d_{out})$ multiply-adds per position.",
     source=f"{SOURCE}: the price of not merging; counted in the products that run",
 )
 def serving_unmerged_costs_two_small_products(case: Case) -> tuple[Tensor, Tensor]:
@@ -58,7 +59,7 @@ def serving_unmerged_costs_two_small_products(case: Case) -> tuple[Tensor, Tenso
 
 @foil(
     of=serving_unmerged_costs_two_small_products,
-    statement=r"\text{LoRA has no added latency, so neither has S-LoRA}",
+    statement=r"LoRA has no added latency, so neither has serving many adapters.",
     source="a property of one merged adapter, said of many unmerged ones",
 )
 def serving_is_free(case: Case) -> tuple[Tensor, Tensor]:

@@ -35,15 +35,12 @@ def check_device(device: torch.device | str | None) -> torch.device:
     Raises: ValueError naming the device and what to use instead.
     """
     try:
-        where = torch.device(device or "cpu")
-    except RuntimeError as error:
-        raise ValueError(f"device={device!r} is no device; write 'cpu', 'cuda' or 'cuda:1'.") from error
-    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        return torch.empty(0, device=device or "cpu").device
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA raises the second
         raise ValueError(
-            f"device={device!r}: this machine has {torch.cuda.device_count()} CUDA devices that torch can use; "
-            f"use device='cpu', or install a torch built for your GPU."
-        )
-    return where
+            f"device={device!r} cannot be used here ({str(error).splitlines()[0]}); torch sees "
+            f"{torch.cuda.device_count()} CUDA devices. Use device='cpu', or install a torch built for your GPU."
+        ) from error
 
 
 def check_dtype(dtype: torch.dtype | None) -> torch.dtype:

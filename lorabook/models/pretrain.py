@@ -124,7 +124,8 @@ def export(weights: dict[str, Tensor], config: DecoderConfig, made: dict, folder
     (folder / f"{name}.new").chmod(0o644)
     os.replace(folder / f"{name}.new", folder / f"{name}.safetensors")
     text = json.dumps({"config": asdict(config), "made": made}, indent=1) + "\n"
-    (folder / f"{name}.json").write_text(text, encoding="utf-8")
+    (folder / f"{name}.new").write_text(text, encoding="utf-8")
+    os.replace(folder / f"{name}.new", folder / f"{name}.json")
 
 
 def provenance(run: Run) -> dict:

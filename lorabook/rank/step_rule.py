@@ -9,10 +9,14 @@ from torch import Tensor
 class StepRule(ABC):
     """A rule that the training loop calls around each optimiser step; t is 0 for the first step.
 
-        loss = task loss + rule.penalty();  backward;  rule.before_step(t);  optimizer.step();  rule.after_step(t);  zero_grad
+        (loss + rule.penalty()).backward();  rule.before_step(t);  optimizer.step();  rule.after_step(t);  zero_grad
 
     A recipe's `rule` builds one on a model that has its adapters: `recipe.rule(model) -> StepRule`.
     """
+
+    @abstractmethod
+    def begin(self, steps: int) -> None:
+        """Take note that a run of this many steps begins; raise ValueError if the rule was planned for another."""
 
     @abstractmethod
     def penalty(self) -> Float[Tensor, ""]:

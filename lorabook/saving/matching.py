@@ -84,7 +84,7 @@ def _continued(file: AdapterFile, name: str, one: LayerRecord, layer: Adapted) -
     mine = layer.start.B.double().cpu() @ layer.start.A.double().cpu()
     apart = float((-(b0.double() @ a0.double()) - mine).norm() / mine.norm())
     # W_res depends on the product B₀A₀ only: one SVD and another may differ in signs and in the last digit.
-    if apart > 8 * torch.finfo(layer.start.A.dtype).eps:
+    if apart > 8 * max(torch.finfo(kind).eps for kind in (a0.dtype, layer.start.A.dtype)):
         raise BadAdapter(
             f"{file.weights_path}: {name} was started from another W₀: its B₀A₀ is {apart:.1e} away from this model's. "
             "Load it into a plain model"

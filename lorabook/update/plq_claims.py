@@ -1,9 +1,9 @@
-"""What is true of AdaLoRA's form, and what is only often said."""
+"""What is true of AdaLoRA's form; the allocator's claims are in rank/."""
 
 import torch
 
 from lorabook.cases import Case
-from lorabook.claims import claim, foil
+from lorabook.claims import claim
 from lorabook.update.plq import PLQ
 
 ZHANG = "Zhang et al. 2023 (2303.10512)"
@@ -15,19 +15,6 @@ def trained(case: Case) -> PLQ:
     with torch.no_grad():
         update.E.copy_(case.randn(case.r, 1, stream="lambda"))
     return update
-
-
-@claim(
-    statement=r"$P\Lambda Q=\sum_k\lambda_k\,p_kq_k^\top$: setting one $\lambda_k$ to zero removes exactly the $k$-th term.",
-    source=f"{ZHANG}, section 3.1",
-)
-def a_masked_lambda_removes_its_term(case: Case):
-    update, w0 = trained(case), case.linear().matrix
-    before = update.weight(w0)
-    p, q, last = update.B[:, -1], update.A[-1], update.E[-1].clone()
-    with torch.no_grad():
-        update.E[-1] = 0.0
-    return before - update.weight(w0), update.s * last * torch.outer(p, q)
 
 
 @claim(
@@ -43,13 +30,3 @@ def the_penalty_measures_orthogonality(case: Case):
         update.A.copy_(torch.linalg.qr(update.A.T).Q.T)
         update.B.copy_(torch.linalg.qr(update.B).Q)
     return torch.stack([start, update.orthogonality().detach()]), torch.stack([by_hand, torch.zeros_like(by_hand)])
-
-
-@foil(
-    of=the_penalty_measures_orthogonality,
-    statement=r"$P$ and $Q$ are orthogonal, so $P\Lambda Q$ is a singular value decomposition.",
-    source="summaries of the paper; nothing but a penalty pulls them there, and they start as Gaussian noise",
-)
-def plq_is_a_singular_value_decomposition(case: Case):
-    update = trained(case)
-    return torch.stack([update.orthogonality().detach()] * 2), torch.zeros(2, dtype=torch.float64)

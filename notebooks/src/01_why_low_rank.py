@@ -34,7 +34,7 @@ from lorabook.explore.predict import predict
 from lorabook.explore.spectrum import spectrum
 from lorabook.explore.state import Choice, Steps
 from lorabook.figures import spectrum as pictures
-from lorabook.spectrum import energy_kept, nearest_of_rank, rank_for
+from lorabook.spectrum import energy_kept, nearest_of_rank
 from lorabook.tasks import text
 
 axis_map(lit="form")
@@ -209,13 +209,10 @@ card(claims.dimension_is_rank)
 # So theory allows low rank, and promises nothing. What remains is to look.
 #
 # ## 4 · The code
-# The best rank-$r$ part of a matrix, and the smallest rank that keeps a given share, in the library's own words:
+# The best rank-$r$ part of a matrix, in the library's own words:
 
 # %%
 source(nearest_of_rank)
-
-# %%
-source(rank_for)
 
 # %% [markdown]
 # Full fine-tuning here trains every entry of the 28 projection matrices (seven in each of four layers). Embedding and

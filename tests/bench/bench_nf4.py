@@ -2,8 +2,8 @@
 
     python tests/bench/bench_nf4.py [--rounds 11] [--threads 1] [--sizes 4096 1024]
 
-A ratio is bitsandbytes' time over ours, the median over rounds of the ratio within a round: above 1 we are faster. Process
-CPU time is the one to read on a shared machine. Every round checks that both sides gave the same numbers. Not a test.
+A ratio is bitsandbytes' time over ours, the median over rounds of the ratio within a round: above 1 we are faster. On a
+shared machine, read process CPU time. Every round checks that both sides gave the same numbers. Not a test.
 """
 
 import argparse

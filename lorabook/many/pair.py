@@ -1,0 +1,57 @@
+"""A LoRA adapter as plain tensors, layer by layer: what a bank holds many of."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lorabook.adapted import Adapted, adapted
+from lorabook.update.low_rank import LowRank
+
+
+class Pair(NamedTuple):
+    """One LoRA adapter on one layer: ΔW = scale·BA."""
+
+    A: Float[Tensor, "r d_in"]
+    B: Float[Tensor, "d_out r"]
+    scale: float
+
+
+State = Mapping[str, Pair]
+"""One adapter on a whole model: its pair for every layer it touches, by the layer's name."""
+
+
+def pairs_of(model: nn.Module) -> dict[str, Pair]:
+    """Return the adapter of an adapted model, layer by layer, against the layers as they were before injection.
+
+    Where an init took s·B₀A₀ out of W₀ (PiSSA), the pair has rank 2r: s·[B, −B₀][A; A₀].
+
+    Raises:
+        ValueError: a layer's update is not s·BA, so that no pair can stand for it.
+    """
+    return {name: _pair(name, layer) for name, layer in adapted(model).items()}
+
+
+def _pair(name: str, layer: Adapted) -> Pair:
+    update, start = layer.update, layer.start
+    if not isinstance(update, LowRank):
+        raise ValueError(
+            f"{name} is a {type(update).__name__}: a bank holds updates of the form s·BA only; merge it instead"
+        )
+    a, b = update.A.detach(), update.B.detach()
+    if start is not None:
+        a, b = torch.cat([a, start.A]), torch.cat([b, -start.B], dim=1)
+    return Pair(a.clone(), b.clone(), update.s)
+
+
+def check_pair(what: str, pair: Pair, d_out: int, d_in: int) -> None:
+    """Raise ValueError, naming `what`, if a pair does not fit a d_out × d_in layer or is not finite."""
+    r = len(pair.A)
+    if pair.A.shape != (r, d_in) or pair.B.shape != (d_out, r):
+        raise ValueError(
+            f"{what}: A is {tuple(pair.A.shape)} and B {tuple(pair.B.shape)}; expected r × {d_in} and {d_out} × r"
+        )
+    if not (pair.A.isfinite().all() and pair.B.isfinite().all() and abs(pair.scale) < float("inf")):
+        raise ValueError(f"{what} has NaN or infinite entries; train or load it again")

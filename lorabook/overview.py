@@ -1,0 +1,55 @@
+"""What the start page shows, as Markdown: the chapters, the state of this environment, the ledger of all claims."""
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+
+from lorabook import doctor
+from lorabook.chapters import chapters
+from lorabook.ledger import line
+
+MINUTES = re.compile(r"(\d+(?:\s*[–-]\s*\d+)?) minutes")
+QUESTION = re.compile(r"^> \*\*(.+?)\*\*", re.MULTILINE)
+MARK = {doctor.OK: "✓", doctor.NOTE: "○", doctor.PROBLEM: "✗"}
+
+
+def contents(folder: Path) -> str:
+    """Return the table of chapters: a link, the question it answers, how long it takes."""
+    rows = []
+    for name in chapters(folder):
+        text = "\n".join(cell.source for cell in nbformat.read(folder / f"{name}.ipynb", as_version=4).cells)
+        title = re.search(r"^# (.+)$", text, re.MULTILINE)
+        question, minutes = QUESTION.search(text), MINUTES.search(text)
+        rows.append((f"[{title[1] if title else name}]({name}.ipynb)", question[1] if question else "", minutes[1] if minutes else ""))
+    return _table(("chapter", "the question", "minutes"), rows)
+
+
+def environment() -> str:
+    """Return what `lorabook doctor` looked at, with its verdicts; paths stay out of it."""
+    found = list(doctor.examine())
+    rows = [(MARK[f.verdict], f.what, f.do.replace(sys.executable, "python") if f.verdict == doctor.PROBLEM else "") for f in found if f.verdict != doctor.OK]
+    good = sum(f.verdict == doctor.OK for f in found)
+    head = f"✓ {good} of {len(found)} things are as they should be."
+    return head + ("\n\n" + _table(("", "also looked at", "what to do"), rows) if rows else "")
+
+
+def ledger(claims: Iterable) -> tuple[str, int]:
+    """Compute both sides of every claim; return the table by idea, and how many were not reproduced."""
+    holds, falls, broken = Counter(), Counter(), Counter()
+    for claim in claims:
+        idea = claim.module.removeprefix("lorabook.").removesuffix("_claims").replace(".", " · ").replace("_", " ")
+        reproduced = line(claim)["reproduced"]
+        (falls if claim.is_foil else holds)[idea] += reproduced
+        broken[idea] += not reproduced
+    rows = [(idea, str(holds[idea]), str(falls[idea] or "·"), str(broken[idea] or "·")) for idea in sorted(broken)]
+    total = ("**all**", *(f"**{sum(count.values())}**" for count in (holds, falls, broken)))
+    return _table(("idea", "hold", "often said, and false", "not reproduced"), [*rows, total]), sum(broken.values())
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -1,0 +1,256 @@
+"""The training explorer without a browser: its runs, its messages, and that it leaves everything else alone."""
+
+import dataclasses
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from explorers import NO_WORDS, SHAPE, bench, training
+
+from lorabook.adapted import inject
+from lorabook.count import trainable
+from lorabook.explore.record import record
+from lorabook.explore.recorded import Recording, read_recording, write_recording
+from lorabook.explore.studio import Room, Studio
+from lorabook.explore.training import NO_CUDA, TARGETS, VARIANTS, State, compute, on_workbenches
+from lorabook.explore.wire import Explorer
+from lorabook.explore.workbench import FULL, Run, Workbench, train
+from lorabook.fit import Diverged
+from lorabook.models.decoder import Decoder
+from lorabook.models.loaded import Loaded
+from lorabook.recipe import Recipe
+
+
+def press(explorer: Explorer, button: str) -> None:
+    """Do what the browser does when a button is pressed."""
+    explorer._message(explorer, {"do": button}, [])
+
+
+def wait(explorer: Explorer, seconds: float = 60.0) -> None:
+    """Wait until nothing trains."""
+    end = time.monotonic() + seconds
+    while explorer.result.running:
+        assert time.monotonic() < end, "the run does not end"
+        time.sleep(0.01)
+
+
+def run(variant: str = "LoRA", lr: float = 0.01, steps: int = 6, number: int = 1) -> Run:
+    return Run(number, "tiny", variant, 4, 8, lr, "q, v", steps, 0)
+
+
+def room(recording: Recording | None = None) -> Room:
+    return Room(bench(), None, 6, 0, {"tiny": recording, "gpu": recording}, Studio())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("targets", TARGETS)
+def test_the_stated_count_is_what_really_trains(variant: str, targets: str) -> None:
+    stated = compute(State(variant=variant, r=4, targets=targets), room()).trained
+    model, recipe = Decoder(SHAPE), VARIANTS[variant](20)
+    if recipe is not None:
+        inject(model, recipe | Recipe(r=4), TARGETS[targets])
+    assert stated == trainable(model)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_trains_streams_and_is_scored(variant: str) -> None:
+    explorer = training(steps=20)
+    explorer.values = {**explorer.values, "variant": variant, "r": 4, "lr": 0.005}
+    press(explorer, "start")
+    wait(explorer)
+    assert explorer.status == ""
+    (line,) = explorer.result.lines
+    assert line.run.state == "finished"
+    assert len(line.run.losses) == 20
+    assert line.run.losses[-1] < line.run.losses[0]
+    assert line.run.final < explorer.result.start
+    assert line.run.kept > 0
+    assert line.run.trained == explorer.result.trained
+    assert explorer.result.sentence.startswith("Full fine-tuning" if variant == FULL else f"{variant}, r = 4 ends at")
+    assert explorer.answer["lines"][0]["run"]["losses"] == line.run.losses
+
+
+def test_runs_are_laid_over_each_other_measured_against_full_fine_tuning_and_cleared() -> None:
+    explorer = training()
+    for variant in ("LoRA", FULL):
+        explorer.values = {**explorer.values, "variant": variant}
+        press(explorer, "start")
+        wait(explorer)
+    lora, full = explorer.result.lines
+    assert [lora.run.number, full.run.number] == [1, 2]
+    assert explorer.result.reference is full.run
+    assert full.gap == 1
+    start = explorer.result.start
+    assert lora.gap == pytest.approx((start - lora.run.final) / (start - full.run.final))
+    assert explorer.result.off == ["r", "alpha", "targets"]
+    press(explorer, "clear")
+    assert explorer.result.lines == []
+    assert explorer.answer["lines"] == []
+
+
+def test_one_seed_gives_one_run() -> None:
+    one, other = run(), run()
+    for each in (one, other):
+        train(bench(), VARIANTS["LoRA"](6) | Recipe(r=4), TARGETS["q, v"], each, threading.Event(), lambda: None)
+    assert one.losses == other.losses
+    assert one.final == other.final
+
+
+def test_stop_ends_a_run_after_the_step_it_is_in() -> None:
+    explorer = training(steps=100_000)
+    press(explorer, "start")
+    while not (explorer.result.lines and explorer.result.lines[0].run.losses):
+        time.sleep(0.005)
+    assert explorer.result.running
+    press(explorer, "stop")
+    began = time.monotonic()
+    wait(explorer, 2)
+    assert time.monotonic() - began < 0.5  # a step of this model takes 10 ms; the rest is a loaded machine
+    (line,) = explorer.result.lines
+    assert (line.run.state, line.run.final) == ("stopped", None)
+    assert "was stopped after" in explorer.result.sentence
+
+
+def test_a_second_start_is_refused_and_two_explorers_do_not_disturb_each_other() -> None:
+    one, other = training(steps=100_000), training()
+    press(one, "start")
+    press(one, "start")
+    assert one.status == "run 1 is still training: stop it first, or wait."
+    press(one, "clear")
+    assert one.status == "run 1 is still training: stop it before you clear."
+    press(other, "start")
+    wait(other)
+    assert [line.run.state for line in other.result.lines] == ["finished"]
+    assert one.result.running
+    press(one, "stop")
+    wait(one)
+    assert len(one.result.lines) == 1
+
+
+def test_a_loss_that_is_not_finite_is_said_and_nothing_is_broken() -> None:
+    poisoned = bench()
+    with torch.no_grad():
+        poisoned.base.model.norm.weight.fill_(1e38)
+    explorer = on_workbenches(poisoned, None, 6, 0)
+    press(explorer, "start")
+    wait(explorer)
+    assert "the step was not taken" in explorer.status
+    assert "Lower lr" in explorer.status
+    with torch.no_grad():
+        poisoned.base.model.norm.weight.fill_(1)
+    explorer.values = {**explorer.values, "r": 4}
+    assert explorer.status == ""
+    press(explorer, "start")
+    wait(explorer)
+    assert explorer.result.lines[-1].run.state == "finished"
+
+
+def test_a_diverged_run_keeps_the_losses_it_had() -> None:
+    diverged = run(lr=1e30)
+    with pytest.raises(Diverged):
+        train(bench(), None, "", diverged, threading.Event(), lambda: None)
+    assert diverged.state == "diverged"
+    assert diverged.losses
+    assert all(loss == loss for loss in diverged.losses)
+
+
+def test_a_recipe_the_model_cannot_take_is_said_and_leaves_no_run() -> None:
+    explorer = on_workbenches(narrow(), None, 6, 0)
+    explorer.values = {**explorer.values, "r": 64}
+    press(explorer, "start")
+    wait(explorer)
+    assert "64" in explorer.status
+    assert explorer.result.lines == []
+    explorer.values = {**explorer.values, "r": 4}
+    press(explorer, "start")
+    wait(explorer)
+    assert [line.run.state for line in explorer.result.lines] == ["finished"]
+
+
+def narrow() -> Workbench:
+    """A base whose layers are too small for rank 64."""
+    shape = dataclasses.replace(SHAPE, hidden=16, heads=2, kv_heads=2, d_head=8)
+    return dataclasses.replace(
+        bench(), base=Loaded(Decoder(shape).eval(), NO_WORDS, "narrow", torch.device("cpu"), 16)
+    )
+
+
+def test_training_leaves_the_base_and_the_global_generator_alone() -> None:
+    explorer, used = None, bench()
+    before = {name: tensor.clone() for name, tensor in used.base.model.state_dict().items()}
+    explorer = on_workbenches(used, None, 6, 0)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    press(explorer, "start")
+    wait(explorer)
+    assert torch.equal(torch.rand(3), expected)
+    for name, tensor in used.base.model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+# The GPU-sized model, and what is recorded
+
+
+def test_without_cuda_the_gpu_model_is_said_to_be_out_of_reach() -> None:
+    explorer = training()
+    explorer.values = {**explorer.values, "model": "gpu"}
+    assert explorer.result.sentence == NO_CUDA
+    assert explorer.result.total == 134_515_008
+    press(explorer, "start")
+    assert explorer.status.startswith(NO_CUDA)
+    assert not explorer.result.running
+
+
+def recorded(tmp_path: Path, **changes: object) -> Recording:
+    """A recording of full fine-tuning, made by the code that makes the book's."""
+    done = run(FULL)
+    train(bench(), None, "", done, threading.Event(), lambda: None)
+    path = write_recording("tiny", bench(), [done], tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return read_recording("tiny", tmp_path)
+
+
+def test_a_recorded_run_is_shown_with_where_and_when_it_was_made(tmp_path: Path) -> None:
+    made = recorded(tmp_path, device="a device", date="2026-01-02", versions="torch x")
+    assert made.note == "recorded on a device, 2026-01-02, torch x, seed 0"
+    with_it = compute(State(model="gpu"), room(made))
+    assert [line.recorded for line in with_it.lines] == [True]
+    assert with_it.note == f"{NO_CUDA} Shown: {made.note}."
+    assert read_recording("gpu", tmp_path) is None
+
+
+def test_a_recorded_run_is_a_reference_only_for_the_base_and_length_it_was_made_with(tmp_path: Path) -> None:
+    made = recorded(tmp_path)
+    assert compute(State(), room(made)).reference.final == made.runs[0].final
+    assert "recorded on CPU" in compute(State(), room(made)).note
+    other = recorded(tmp_path, base="0" * 12)
+    assert compute(State(), room(other)).reference is None
+    ended = json.loads((tmp_path / "training-tiny.json").read_text())["runs"][0]
+    longer = recorded(tmp_path, runs=[ended | {"steps": 9}])
+    assert compute(State(), room(longer)).reference is None
+
+
+def test_a_damaged_recording_is_named(tmp_path: Path) -> None:
+    for damage in ("{", "{}", '{"runs": [{"x": 1}]}'):
+        (tmp_path / "training-tiny.json").write_text(damage)
+        with pytest.raises(ValueError, match=r"training-tiny\.json is no recording"):
+            read_recording("tiny", tmp_path)
+    with pytest.raises(ValueError, match="run 1 .* is running; only finished runs"):
+        write_recording("tiny", bench(), [run()], tmp_path)
+    with pytest.raises(ValueError, match=r"record\('huge'\)"):
+        record("huge", folder=tmp_path)
+
+
+def test_the_books_recording_is_made_by_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lorabook.explore.record.tiny_bench", bench)
+    record("tiny", steps=3, folder=tmp_path)
+    made = read_recording("tiny", tmp_path)
+    assert [each.label for each in made.runs] == [FULL, "LoRA, r = 8", "LoRA, r = 8"]
+    assert made.base == bench().fingerprint
+    assert made.start == pytest.approx(bench().start)
+    with_it = compute(State(model="gpu"), room(made))
+    assert [line.gap is not None for line in with_it.lines] == [True, True, True]
