@@ -32,7 +32,7 @@ class Adapted(nn.Module):
 
     @property
     def weight(self) -> EffectiveWeight:
-        """The effective W, laid out like the plain layer's weight. Built when used, not when asked for dtype or shape."""
+        """The effective W, laid out like the plain layer's weight; built when used, not when asked for its dtype."""
         return EffectiveWeight(self)
 
     @property
@@ -61,7 +61,8 @@ class Adapted(nn.Module):
         store = self.base.store
         if x.device != store.device:
             raise RuntimeError(
-                f"the input is on {x.device} and this adapted layer on {store.device}: move one, e.g. model.to(x.device)"
+                f"the input is on {x.device} and this adapted layer on {store.device}: move one of the two, "
+                "e.g. model.to(x.device)"
             )
         if x.is_floating_point() and x.dtype != store.dtype and not torch.is_autocast_enabled(x.device.type):
             raise TypeError(

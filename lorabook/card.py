@@ -56,7 +56,7 @@ _FRAME = {
 
 def _share(gap: float) -> str:
     """Say a relative gap in words that do not change with the machine's last digits."""
-    return "not even a finite number" if gap == float("inf") else f"{100 * gap:.2g}% of the larger side"
+    return "not even a finite number" if gap == float("inf") else f"{float(f'{100 * gap:.2g}'):g}% of the larger side"
 
 
 def card(claim: Claim) -> Card:

@@ -12,7 +12,7 @@ from lorabook.rank.step_rule import StepRule
 def store(
     path: Path, model: nn.Module, steppers: torch.optim.Optimizer, rule: StepRule | None, losses: list[float]
 ) -> None:
-    """Write what trains, the states of optimiser and step rule, and the losses. The file is replaced whole or not at all."""
+    """Write what trains, the states of optimiser and step rule, and the losses; the file is replaced whole or not."""
     trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     partial = path.with_name(path.name + ".partial")
     acted = None if rule is None else rule.state_dict()
@@ -32,7 +32,9 @@ def restore(path: Path, model: nn.Module, steppers: torch.optim.Optimizer, rule:
     saved = state["trained"]
     odd = sorted(set(saved) ^ set(named)) or [n for n, p in named.items() if p.shape != saved[n].shape]
     if odd:
-        raise ValueError(f"{path} belongs to another run: {odd[0]} differs from this model; delete it or give another path")
+        raise ValueError(
+            f"{path} belongs to another run: {odd[0]} differs from this model; delete it or give another path"
+        )
     with torch.no_grad():
         for name, parameter in named.items():
             parameter.copy_(saved[name])

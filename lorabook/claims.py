@@ -86,7 +86,7 @@ def claim(
         ValueError: a tolerance that would let anything pass.
     """
     if not 0 <= tol <= 0.05:
-        raise ValueError(f"tol is {tol!r}; a claim that allows more than 5% says nothing: use the relation '~' for a law")
+        raise ValueError(f"tol is {tol!r}; a claim that allows more than 5% says nothing: a law has the relation '~'")
     if relation not in ("=", "<=", "~"):
         raise ValueError(f"relation is {relation!r}; it must be '=', '<=' or '~'")
     return lambda sides: Claim(sides, statement, source, relation, tol, tuple(cases))
@@ -118,7 +118,9 @@ def verify(claim: Claim) -> Verdict:
     if not verdict.reproduced:
         fault = "holds, and it is listed as false" if claim.is_foil else "does not hold"
         gaps = ", ".join(f"{gap:.1e}" for gap in verdict.gaps)
-        raise ClaimNotReproduced(f"{claim.module}.{claim.name} {fault}: gaps {gaps} against {claim.tol:.0e} ({claim.source})")
+        raise ClaimNotReproduced(
+            f"{claim.module}.{claim.name} {fault}: gaps {gaps} against {claim.tol:.0e} ({claim.source})"
+        )
     return verdict
 
 
@@ -148,7 +150,7 @@ def _excess(claim: Claim, estimate: Tensor, prediction: Tensor, error: Tensor) -
     if not (error > 0).all():
         raise ClaimNotReproduced(f"{claim.name}: a standard error is zero or less; estimate it from independent draws")
     if not claim.is_foil and (error > PRECISION * prediction.abs()).any():
-        raise ClaimNotReproduced(f"{claim.name}: the standard error is above {PRECISION:.0%} of the prediction: draw more")
+        raise ClaimNotReproduced(f"{claim.name}: the standard error is above {PRECISION:.0%} of the law: draw more")
     beyond = (estimate - prediction).abs() - SIGMAS * error
     return max(0.0, (beyond / prediction.abs().clamp_min(1e-300)).max().item())
 

@@ -1,7 +1,7 @@
 """The effective weight of an adapted layer, built only when a number of it is really read.
 
-Models ask a layer for `layer.weight.dtype` or `.device` in every forward pass; other code hands `layer.weight` to a torch
-function and means the weight in use. Both must be right, and the first must cost nothing.
+Models ask a layer for `layer.weight.dtype` or `.device` in every forward pass; other code hands `layer.weight` to a
+torch function and means the weight in use. Both must be right, and the first must cost nothing.
 """
 
 import torch

@@ -29,8 +29,8 @@ class UnsupportedLayer(TypeError):
 class Frozen(nn.Module, ABC):
     """A layer whose W₀ and bias never train.
 
-    `reduce` then `mix` is the two-path way to apply a product BA: y + B(Ax), through r numbers per position. `two_paths`
-    is the same with W₀x in front, as cheap as the layer's kind allows.
+    `reduce` then `mix` is the two-path way to apply a product BA: y + B(Ax), through r numbers per position.
+    `two_paths` is the same with W₀x in front, as cheap as the layer's kind allows.
     """
 
     def __init__(self, w0: Float[Tensor, "d_out d_in"], bias: Tensor | None) -> None:

@@ -24,14 +24,19 @@ def contents(folder: Path) -> str:
         text = "\n".join(cell.source for cell in nbformat.read(folder / f"{name}.ipynb", as_version=4).cells)
         title = re.search(r"^# (.+)$", text, re.MULTILINE)
         question, minutes = QUESTION.search(text), MINUTES.search(text)
-        rows.append((f"[{title[1] if title else name}]({name}.ipynb)", question[1] if question else "", minutes[1] if minutes else ""))
+        said = [found[1] if found else "" for found in (question, minutes)]
+        rows.append((f"[{title[1] if title else name}]({name}.ipynb)", *said))
     return _table(("chapter", "the question", "minutes"), rows)
 
 
 def environment() -> str:
     """Return what `lorabook doctor` looked at, with its verdicts; paths stay out of it."""
     found = list(doctor.examine())
-    rows = [(MARK[f.verdict], f.what, f.do.replace(sys.executable, "python") if f.verdict == doctor.PROBLEM else "") for f in found if f.verdict != doctor.OK]
+    rows = []
+    for finding in found:
+        advice = finding.do.replace(sys.executable, "python") if finding.verdict == doctor.PROBLEM else ""
+        if finding.verdict != doctor.OK:
+            rows.append((MARK[finding.verdict], finding.what, advice))
     good = sum(f.verdict == doctor.OK for f in found)
     head = f"✓ {good} of {len(found)} things are as they should be."
     return head + ("\n\n" + _table(("", "also looked at", "what to do"), rows) if rows else "")

@@ -144,7 +144,7 @@ def _said(value: Any) -> str:
 
 
 def catalogue() -> dict[str, dict[str, Callable[..., Recipe]]]:
-    """Return every recipe function by the folder (the axis of its main idea) and by name, found in the package itself."""
+    """Return every recipe function by its folder (the axis of its main idea) and name, found in the package itself."""
     found: dict[str, dict[str, Callable[..., Recipe]]] = {}
     for axis in FOLDERS:
         folder = importlib.import_module(f"lorabook.{axis}")

@@ -62,7 +62,7 @@ def _check_layer(name: str, layer: nn.Module, recipe: Recipe) -> None:
     if recipe.dropout and isinstance(frozen, FrozenEmbedding):
         raise ValueError(f"{name} is an Embedding: it reads indices, which dropout={recipe.dropout} cannot zero; use 0")
     if recipe.base is not Dense and not frozen.matrix.isfinite().all():
-        raise ValueError(f"{name}.weight has NaN or infinite entries, which no quantised store can keep; repair it first")
+        raise ValueError(f"{name}.weight has NaN or infinite entries, which no quantised store can keep; repair it")
 
 
 def refuse_large_rank(found: list[Target], recipe: Recipe) -> None:

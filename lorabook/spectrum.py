@@ -43,7 +43,8 @@ def rank_for(m: Float[Tensor, "rows columns"], share: float) -> int:
 
 
 @claim(
-    statement=r"$\lVert M-U_r\Sigma_rV_r^\top\rVert_F^2=\sum_{i>r}\sigma_i^2$: what a rank throws away is the tail of the spectrum.",
+    statement=r"$\lVert M-U_r\Sigma_rV_r^\top\rVert_F^2=\sum_{i>r}\sigma_i^2$: what a rank throws away is the "
+    r"tail of the spectrum.",
     source="Eckart, Young 1936; Mirsky 1960",
     cases=(Case(12, 5, 1), Case(7, 16, 3), Case(9, 9, 6)),
 )
@@ -53,7 +54,8 @@ def truncation_error_is_the_tail(case: Case):
 
 
 @claim(
-    statement=r"$\lVert M-U_r\Sigma_rV_r^\top\rVert_F\le\lVert M-BA\rVert_F$ for every $B$, $A$ of rank $r$ (64 tries: random ones, and best ones nudged).",
+    statement=r"$\lVert M-U_r\Sigma_rV_r^\top\rVert_F\le\lVert M-BA\rVert_F$ for every $B$, $A$ of rank $r$ (64 "
+    r"tries: random ones, and best ones nudged).",
     source="Eckart, Young 1936",
     relation="<=",
     cases=(Case(12, 5, 1), Case(7, 16, 3), Case(9, 9, 6)),
@@ -71,7 +73,8 @@ def no_other_rank_r_matrix_is_nearer(case: Case):
 
 @foil(
     of=truncation_error_is_the_tail,
-    statement=r"$\lVert M-U_r\Sigma_rV_r^\top\rVert_F^2=\sigma_{r+1}^2$: that is the error in the spectral norm, squared, not in Frobenius'.",
+    statement=r"$\lVert M-U_r\Sigma_rV_r^\top\rVert_F^2=\sigma_{r+1}^2$: that is the error in the spectral norm, "
+    r"squared, not in Frobenius'.",
     source="a frequent slip: two norms, one theorem",
 )
 def truncation_error_is_one_singular_value(case: Case):

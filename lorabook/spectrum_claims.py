@@ -42,7 +42,8 @@ def whole(case: Case) -> Tensor:
 
 
 @claim(
-    statement=r"Every matrix keeps at least $\sum_{i\le r}\sigma_i^2/\sum_i\sigma_i^2\ge r/d$ of its energy at rank $r$, $d=\min(d_{out},d_{in})$.",
+    statement=r"Every matrix keeps at least $\sum_{i\le r}\sigma_i^2/\sum_i\sigma_i^2\ge r/d$ of its energy at "
+    r"rank $r$, $d=\min(d_{out},d_{in})$.",
     source="the r largest of d numbers are at least r/d of their sum",
     relation="<=",
     cases=ROOMY,
@@ -54,7 +55,8 @@ def no_matrix_keeps_less_than_its_share(case: Case):
 
 
 @claim(
-    statement=r"One SGD step on $k$ tokens: $\operatorname{rank}(\eta G)\le k$, because $G=\sum_{t=1}^k g_tx_t^\top$ is a sum of $k$ matrices of rank one.",
+    statement=r"One SGD step on $k$ tokens: $\operatorname{rank}(\eta G)\le k$, because $G=\sum_{t=1}^k "
+    r"g_tx_t^\top$ is a sum of $k$ matrices of rank one.",
     source="chain rule for y = Wx",
     relation="<=",
     cases=ROOMY,
@@ -64,7 +66,8 @@ def a_step_has_no_more_rank_than_tokens(case: Case):
 
 
 @claim(
-    statement=r"$T$ SGD steps on $k$ fresh tokens each reach $\operatorname{rank}(\Delta W)=\min(Tk,d)$: ranks add up, and 3 steps fill three times as much as one.",
+    statement=r"$T$ SGD steps on $k$ fresh tokens each reach $\operatorname{rank}(\Delta W)=\min(Tk,d)$: ranks "
+    r"add up, and 3 steps fill three times as much as one.",
     source="the bound of one step, summed; attained when the tokens are in general position",
     cases=ROOMY,
 )
@@ -124,7 +127,9 @@ def flat_run(case: Case) -> tuple[Tensor, Tensor]:
 
 
 @claim(
-    statement=r"$L(W)=\tfrac12(\langle T,W\rangle-1)^2$ with an orthogonal $T$ is flat in all directions but one, and gradient descent ends at $\Delta W=tT$: $(\operatorname{rank}\nabla^2L,\ \operatorname{rank}\Delta W)=(1,\,d)$.",
+    statement=r"$L(W)=\tfrac12(\langle T,W\rangle-1)^2$ with an orthogonal $T$ is flat in all directions but "
+    r"one, and gradient descent ends at $\Delta W=tT$: $(\operatorname{rank}\nabla^2L,\ \operatorname{rank}\Delta "
+    r"W)=(1,\,d)$.",
     source="∇L is a multiple of T at every W",
     cases=SMALL,
 )
@@ -135,7 +140,8 @@ def a_flat_landscape_can_ask_for_full_rank(case: Case):
 
 @foil(
     of=a_flat_landscape_can_ask_for_full_rank,
-    statement=r"The landscape is flat in most directions, so $\Delta W$ has low rank: $\operatorname{rank}\Delta W=\operatorname{rank}\nabla^2L$.",
+    statement=r"The landscape is flat in most directions, so $\Delta W$ has low rank: $\operatorname{rank}\Delta "
+    r"W=\operatorname{rank}\nabla^2L$.",
     source="a “proof sketch” in teaching texts: few directions in weight space, read as few directions in input space",
 )
 def a_flat_landscape_gives_low_rank(case: Case):
@@ -144,7 +150,8 @@ def a_flat_landscape_gives_low_rank(case: Case):
 
 
 @claim(
-    statement=r"The matrices $BA$ of rank $r$ have dimension $r(d_{out}+d_{in}-r)$: $r^2$ of LoRA's $r(d_{out}+d_{in})$ numbers change nothing, since $BA=(BM)(M^{-1}A)$.",
+    statement=r"The matrices $BA$ of rank $r$ have dimension $r(d_{out}+d_{in}-r)$: $r^2$ of LoRA's "
+    r"$r(d_{out}+d_{in})$ numbers change nothing, since $BA=(BM)(M^{-1}A)$.",
     source="rank of the Jacobian of (A, B) ↦ BA",
     cases=SMALL,
 )

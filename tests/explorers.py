@@ -9,11 +9,13 @@ from torch import Tensor
 
 from lorabook.explore.codebook import codebook
 from lorabook.explore.memory import memory_calculator
+from lorabook.explore.recorded import Recording
 from lorabook.explore.scale import Table, on_table, tabulate
 from lorabook.explore.spectrum import spectrum
+from lorabook.explore.studio import Room, Studio
 from lorabook.explore.training import on_workbenches
 from lorabook.explore.wire import Explorer
-from lorabook.explore.workbench import Workbench
+from lorabook.explore.workbench import Run, Workbench
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.loaded import Loaded
 from lorabook.tasks.text import Corpus
@@ -56,6 +58,16 @@ def bench() -> Workbench:
 def training(steps: int = 6) -> Explorer:
     """The training explorer on that decoder, without a GPU."""
     return on_workbenches(bench(), None, steps, 0)
+
+
+def run(variant: str = "LoRA", lr: float = 0.01) -> Run:
+    """A run of six steps that has not begun."""
+    return Run(1, "tiny", variant, 4, 8, lr, "q, v", 6, 0)
+
+
+def room(recording: Recording | None = None) -> Room:
+    """What a training explorer without a GPU works with."""
+    return Room(bench(), None, 6, 0, {"tiny": recording, "gpu": recording}, Studio())
 
 
 @cache

@@ -1,23 +1,18 @@
 """The training explorer without a browser: its runs, its messages, and that it leaves everything else alone."""
 
 import dataclasses
-import json
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import torch
-from explorers import NO_WORDS, SHAPE, bench, training
+from explorers import NO_WORDS, SHAPE, bench, room, run, training
 
 from lorabook.adapted import inject
 from lorabook.count import trainable
-from lorabook.explore.record import record
-from lorabook.explore.recorded import Recording, read_recording, write_recording
-from lorabook.explore.studio import Room, Studio
 from lorabook.explore.training import NO_CUDA, TARGETS, VARIANTS, State, compute, on_workbenches
 from lorabook.explore.wire import Explorer
-from lorabook.explore.workbench import FULL, Run, Workbench, train
+from lorabook.explore.workbench import FULL, Workbench, train
 from lorabook.fit import Diverged
 from lorabook.models.decoder import Decoder
 from lorabook.models.loaded import Loaded
@@ -35,14 +30,6 @@ def wait(explorer: Explorer, seconds: float = 60.0) -> None:
     while explorer.result.running:
         assert time.monotonic() < end, "the run does not end"
         time.sleep(0.01)
-
-
-def run(variant: str = "LoRA", lr: float = 0.01, steps: int = 6, number: int = 1) -> Run:
-    return Run(number, "tiny", variant, 4, 8, lr, "q, v", steps, 0)
-
-
-def room(recording: Recording | None = None) -> Room:
-    return Room(bench(), None, 6, 0, {"tiny": recording, "gpu": recording}, Studio())
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -192,9 +179,6 @@ def test_training_leaves_the_base_and_the_global_generator_alone() -> None:
         assert torch.equal(tensor, before[name]), name
 
 
-# The GPU-sized model, and what is recorded
-
-
 def test_without_cuda_the_gpu_model_is_said_to_be_out_of_reach() -> None:
     explorer = training()
     explorer.values = {**explorer.values, "model": "gpu"}
@@ -203,54 +187,3 @@ def test_without_cuda_the_gpu_model_is_said_to_be_out_of_reach() -> None:
     press(explorer, "start")
     assert explorer.status.startswith(NO_CUDA)
     assert not explorer.result.running
-
-
-def recorded(tmp_path: Path, **changes: object) -> Recording:
-    """A recording of full fine-tuning, made by the code that makes the book's."""
-    done = run(FULL)
-    train(bench(), None, "", done, threading.Event(), lambda: None)
-    path = write_recording("tiny", bench(), [done], tmp_path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    return read_recording("tiny", tmp_path)
-
-
-def test_a_recorded_run_is_shown_with_where_and_when_it_was_made(tmp_path: Path) -> None:
-    made = recorded(tmp_path, device="a device", date="2026-01-02", versions="torch x")
-    assert made.note == "recorded on a device, 2026-01-02, torch x, seed 0"
-    with_it = compute(State(model="gpu"), room(made))
-    assert [line.recorded for line in with_it.lines] == [True]
-    assert with_it.note == f"{NO_CUDA} Shown: {made.note}."
-    assert read_recording("gpu", tmp_path) is None
-
-
-def test_a_recorded_run_is_a_reference_only_for_the_base_and_length_it_was_made_with(tmp_path: Path) -> None:
-    made = recorded(tmp_path)
-    assert compute(State(), room(made)).reference.final == made.runs[0].final
-    assert "recorded on CPU" in compute(State(), room(made)).note
-    other = recorded(tmp_path, base="0" * 12)
-    assert compute(State(), room(other)).reference is None
-    ended = json.loads((tmp_path / "training-tiny.json").read_text())["runs"][0]
-    longer = recorded(tmp_path, runs=[ended | {"steps": 9}])
-    assert compute(State(), room(longer)).reference is None
-
-
-def test_a_damaged_recording_is_named(tmp_path: Path) -> None:
-    for damage in ("{", "{}", '{"runs": [{"x": 1}]}'):
-        (tmp_path / "training-tiny.json").write_text(damage)
-        with pytest.raises(ValueError, match=r"training-tiny\.json is no recording"):
-            read_recording("tiny", tmp_path)
-    with pytest.raises(ValueError, match="run 1 .* is running; only finished runs"):
-        write_recording("tiny", bench(), [run()], tmp_path)
-    with pytest.raises(ValueError, match=r"record\('huge'\)"):
-        record("huge", folder=tmp_path)
-
-
-def test_the_books_recording_is_made_by_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lorabook.explore.record.tiny_bench", bench)
-    record("tiny", steps=3, folder=tmp_path)
-    made = read_recording("tiny", tmp_path)
-    assert [each.label for each in made.runs] == [FULL, "LoRA, r = 8", "LoRA, r = 8"]
-    assert made.base == bench().fingerprint
-    assert made.start == pytest.approx(bench().start)
-    with_it = compute(State(model="gpu"), room(made))
-    assert [line.gap is not None for line in with_it.lines] == [True, True, True]

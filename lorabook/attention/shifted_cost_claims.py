@@ -99,7 +99,8 @@ def trained_numbers(case: Case, recipe: Recipe) -> Tensor:
 
 
 @claim(
-    statement=r"LongLoRA trains LoRA's numbers, $|V|\,d$ of the embedding and $(2n+1)\,d$ of the norms in $n$ layers.",
+    statement=r"LongLoRA trains LoRA's numbers, $|V|\,d$ of the embedding and $(2n+1)\,d$ of the norms in $n$ "
+    r"layers.",
     source=f"{PAPER}, section 3.3; for LLaMA-2-7B at r = 8 these are 17 times LoRA's own",
 )
 def embedding_and_norms_train_as_well(case: Case) -> tuple[Tensor, Tensor]:

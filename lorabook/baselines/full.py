@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, linalg, nn
 
@@ -59,9 +58,11 @@ def full_update(
     before = dict(model.named_parameters())
     trained = {name: p for name, p in tuned.named_parameters() if p.requires_grad}
     if not trained:
-        raise ValueError(f"targets={targets!r} matches no weight matrix; the model has {', '.join(list(before)[:12])} …")
+        known = ", ".join(list(before)[:12])
+        raise ValueError(f"targets={targets!r} matches no weight matrix; the model has {known} …")
     fit(tuned, batches, steps=steps, lr=lr, progress=False)
-    return {name.removesuffix(".weight"): change_of(p.detach() - before[name].detach()) for name, p in trained.items()}
+    deltas = {name.removesuffix(".weight"): p.detach() - before[name].detach() for name, p in trained.items()}
+    return {name: change_of(delta) for name, delta in deltas.items()}
 
 
 def by_kind(values: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -78,16 +79,14 @@ def kept_by_kind(changes: Mapping[str, Change], r: int) -> dict[str, float]:
 
 
 @contextmanager
-@torch.no_grad()
 def changed(model: nn.Module, changes: Mapping[str, Change], r: int | None = None) -> Iterator[nn.Module]:
     """W₀ + ΔW inside the block, each ΔW cut to rank r (None: whole); W₀ after it, bit for bit."""
-    layers = {name: model.get_submodule(name) for name in changes}
-    before = {name: layer.weight.detach().clone() for name, layer in layers.items()}
+    weights = {name: model.get_submodule(name).weight.detach() for name in changes}
+    before = {name: weight.clone() for name, weight in weights.items()}
     try:
-        for name, layer in layers.items():
-            change = changes[name]
-            layer.weight.add_(change.delta if r is None else change.at(r))
+        for name, weight in weights.items():
+            weight.add_(changes[name].delta if r is None else changes[name].at(r))
         yield model
     finally:
-        for name, layer in layers.items():
-            layer.weight.copy_(before[name])
+        for name, weight in weights.items():
+            weight.copy_(before[name])

@@ -30,7 +30,9 @@ SINGLE = (
     "and a group of them shares one float32."
 )
 NO_GROUP = "You forget the float32 that a group of constants shares: 32 bits for block·group weights."
-PER_GROUP = "You spread the second constant over `group` weights. A group holds `group` constants, so block·group weights."
+PER_GROUP = (
+    "You spread the second constant over `group` weights. A group holds `group` constants, so block·group weights."
+)
 BOTH_WIDE = "Your first constants still take 32 bits. Quantised, they take 8; only the second ones stay float32."
 BYTES = "You return bytes. Bits, please: 8 times as many."
 ADDED = "You divide 8 + 32 bits by the block: every block pays 8, but only every group pays 32."
@@ -68,8 +70,10 @@ EXERCISE = Exercise(
     difficulty=2,
     minutes=8,
     prompt=(
-        "Write `bits_per_weight(block, group)`: the bits that one weight takes when it has a 4-bit code, `block` weights "
-        "share one 8-bit constant, and `group` of those constants share one 32-bit constant. Then find the block size at "
+        "Write `bits_per_weight(block, group)`: the bits that one weight takes when it has a 4-bit code, `block` "
+        "weights "
+        "share one 8-bit constant, and `group` of those constants share one 32-bit constant. Then find the block "
+        "size at "
         "which a 70B model no longer fits into 35.5 GB."
     ),
     hints=(

@@ -35,9 +35,10 @@ SPECTRA = (
 def worlds() -> tuple[World, ...]:
     """Return a tall, a wide and a square case; α/r is never 1."""
     stream = random.Random(22)
-    return tuple(
-        World(*with_spectrum(rows, columns, sigma, stream), sigma, r, alpha) for rows, columns, sigma, r, alpha in SPECTRA
-    )
+    made = []
+    for rows, columns, sigma, r, alpha in SPECTRA:
+        made.append(World(*with_spectrum(rows, columns, sigma, stream), sigma, r, alpha))
+    return tuple(made)
 
 
 def right(w: World) -> Matrix:
@@ -81,7 +82,8 @@ def product(result: object, w: World) -> object:
     if shapes == wanted[::-1]:
         return Failed(SWAPPED)
     said = " and ".join("no matrix" if shape is None else f"{shape[0]} × {shape[1]}" for shape in shapes)
-    return Failed(f"Your B and A are {said}; they should be {wanted[0][0]} × {wanted[0][1]} and {wanted[1][0]} × {wanted[1][1]}.")
+    due = " and ".join(f"{rows} × {columns}" for rows, columns in wanted)
+    return Failed(f"Your B and A are {said}; they should be {due}.")
 
 
 def probe(answer: Callable) -> str | None:
@@ -116,13 +118,14 @@ EXERCISE = Exercise(
     difficulty=3,
     minutes=12,
     prompt=(
-        "Someone fine-tuned every weight; you want to ship an adapter. Write `extract(delta, r, alpha)` that returns `B, A` "
-        "(d_out × r and r × d_in) such that LoRA's update (α/r)·BA is the best rank-r approximation of `delta`."
+        "Someone fine-tuned every weight; you want to ship an adapter. Write `extract(delta, r, alpha)` that returns "
+        "`B, A` (d_out × r and r × d_in) such that LoRA's update (α/r)·BA is the best rank-r approximation of `delta`."
     ),
     hints=(
-        "Which r terms of delta = Σ σᵢuᵢvᵢᵀ do you keep? `torch.linalg.svd(delta, full_matrices=False)` gives u, σ and vᵀ.",
+        "Which r terms of delta = Σ σᵢuᵢvᵢᵀ do you keep? `torch.linalg.svd(delta, full_matrices=False)` gives u, σ, vᵀ.",
         "The columns of B are the kept uᵢ, the rows of A the kept vᵢᵀ. Where does σᵢ go? Anywhere, once.",
-        "The layer will multiply BA by α/r. What must BA be, so that the product comes out right? (For r = α you would not notice.)",
+        "The layer will multiply BA by α/r. What must BA be, so that the product comes out right? (If r = α, no "
+        "test notices: that is why the mistake lives so long.)",
     ),
     probe=probe,
     bank=BANK,

@@ -1,4 +1,4 @@
-"""Matrices whose singular values are known because they were chosen, in plain floats: what the exercises on rank use."""
+"""Matrices whose singular values are known because they were chosen, in plain floats."""
 
 import random
 
@@ -12,7 +12,9 @@ def reflection(n: int, stream: random.Random) -> Matrix:
     return [[float(i == j) - 2 * v[i] * v[j] / size for j in range(n)] for i in range(n)]
 
 
-def with_spectrum(d_out: int, d_in: int, sigma: tuple[float, ...], stream: random.Random) -> tuple[Matrix, list[Matrix]]:
+def with_spectrum(
+    d_out: int, d_in: int, sigma: tuple[float, ...], stream: random.Random
+) -> tuple[Matrix, list[Matrix]]:
     """Return M = Σ σᵢ uᵢ vᵢᵀ, and its terms, strongest first; `sigma` must fall, and have min(d_out, d_in) entries."""
     u, v = turned(reflection(d_out, stream)), turned(reflection(d_in, stream))
     terms = [scaled(s, times(turned([u[i]]), [v[i]])) for i, s in enumerate(sigma)]

@@ -113,7 +113,8 @@ EXERCISE = Exercise(
     difficulty=3,
     minutes=12,
     prompt=(
-        "Write `quantise(w, codes)`: `w` is one block of weights (n), `codes` a table of numbers on [−1, 1]. Return what "
+        "Write `quantise(w, codes)`: `w` is one block of weights (n), `codes` a table of numbers on [−1, 1]. "
+        "Return what "
         "the block reads like after storage: every weight replaced by the block's scale times its nearest code."
     ),
     hints=(

@@ -33,7 +33,10 @@ SPECTRA = (
 def worlds() -> tuple[World, ...]:
     """Return cases in which every known mistake gives another rank at least once."""
     stream = random.Random(21)
-    return tuple(World(with_spectrum(rows, columns, sigma, stream)[0], sigma, share) for rows, columns, sigma, share in SPECTRA)
+    made = []
+    for rows, columns, sigma, share in SPECTRA:
+        made.append(World(with_spectrum(rows, columns, sigma, stream)[0], sigma, share))
+    return tuple(made)
 
 
 def reached(weights: list[float], share: float) -> int:
@@ -55,10 +58,12 @@ def _of(rule: Callable[[World], float]) -> Callable[[World], float]:
     return lambda w: float(rule(w))
 
 
-NOT_SQUARED = "You add the singular values themselves. Energy is the sum of their squares: without squaring, you ask for too many."
-ONE_SHORT = "You are one short: you return how many ranks do *not* reach the share. The rank that reaches it is one more."
+NOT_SQUARED = (
+    "You add the singular values themselves. Energy adds their squares: without squaring, you ask for too many."
+)
+ONE_SHORT = "You are one short: you return how many ranks do not reach the share. The one that reaches it comes next."
 BOTH = "Two mistakes at once: the singular values are not squared, and the rank is one short."
-NORM = "You measure the share of the norm ‖M‖, not of the energy ‖M‖²: a share of the norm, squared, is a share of the energy."
+NORM = "You measure the share of the norm ‖M‖, not of the energy ‖M‖². The square of the one is the other."
 LOST = "You return how many directions may go. Asked is how many must stay."
 SMALLEST = "You add from the smallest singular value upwards. The best rank keeps the largest."
 
@@ -78,8 +83,9 @@ def probe(answer: Callable) -> str | None:
     return diagnose(worlds(), results, lambda w: float(right(w)), MISTAKES)
 
 
-def _kept(m: torch.Tensor, power: int) -> torch.Tensor:
+def _kept(m: torch.Tensor, power: int, from_the_least: bool = False) -> torch.Tensor:
     weights = torch.linalg.svdvals(m) ** power
+    weights = weights.flip(0) if from_the_least else weights
     return weights.cumsum(0) / weights.sum()
 
 
@@ -89,7 +95,7 @@ BANK = (
     WrongAnswer(lambda m, share: (_kept(m, 1) < share).sum(), BOTH),
     WrongAnswer(lambda m, share: (_kept(m, 2).sqrt() < share).sum() + 1, NORM),
     WrongAnswer(lambda m, share: min(m.shape) - (_kept(m, 2) < share).sum() - 1, LOST),
-    WrongAnswer(lambda m, share: ((w := torch.linalg.svdvals(m).flip(0) ** 2).cumsum(0) / w.sum() < share).sum() + 1, SMALLEST),
+    WrongAnswer(lambda m, share: (_kept(m, 2, from_the_least=True) < share).sum() + 1, SMALLEST),
 )
 
 EXERCISE = Exercise(
@@ -98,9 +104,10 @@ EXERCISE = Exercise(
     difficulty=2,
     minutes=8,
     prompt=(
-        "A pull request says `sigma = torch.linalg.svdvals(m); return (sigma.cumsum(0) / sigma.sum() < share).sum()`. Two "
-        "things are wrong with it. Write `rank_needed(m, share)`: the least rank whose best approximation keeps at least "
-        "this share of the energy ‖m‖²."
+        "A pull request says\n\n```python\nsigma = torch.linalg.svdvals(m)\n"
+        "return (sigma.cumsum(0) / sigma.sum() < share).sum()\n```\n\n"
+        "Two things are wrong with it. Write `rank_needed(m, share)`: the least rank whose best approximation keeps at "
+        "least this share of the energy ‖m‖²."
     ),
     hints=(
         "Try it on a diagonal matrix with 2 and 1 on the diagonal. Its energy is 5. Which share does rank 1 keep?",

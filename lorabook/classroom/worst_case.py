@@ -12,7 +12,7 @@ SIZES = (3, 4, 6)
 
 ONE_DIRECTION = "Every row is a multiple of the same row: that is rank 1, the opposite of what is asked."
 ZERO = "All entries are zero: then there is no energy to share out."
-NEARLY = "Close, and not it: some directions are still stronger than others. A random matrix is nearly even, never exactly."
+NEARLY = "Close, and not it: some directions are still stronger than others. Random is nearly even, never exactly."
 UNEVEN = "The rows are at right angles, but not equally long, so some directions are stronger than others."
 SHAPE = "Return a d × d tensor."
 
@@ -59,13 +59,13 @@ EXERCISE = Exercise(
     difficulty=2,
     minutes=5,
     prompt=(
-        "Write `worst(d)`: a d × d matrix of which rank r keeps only the share r/d of the energy, for *every* r. Then you "
-        "know what no adapter of low rank can follow."
+        "Write `worst(d)`: a d × d matrix of which rank r keeps only the share r/d of the energy, for *every* r. Then "
+        "you know what no adapter of low rank can follow."
     ),
     hints=(
         "What must be true of the singular values, if each direction you add brings equally much?",
         "All equal. Which matrices stretch every input by the same factor?",
-        "Rotations, reflections, permutations — the orthogonal matrices, times any number. One of them is very short to write.",
+        "Rotations, reflections, permutations: the orthogonal matrices, times any number. One is very short to write.",
     ),
     probe=probe,
     bank=BANK,

@@ -1,7 +1,7 @@
 """The map of the axes: what each one decides, what LoRA does there, and which variants move. Read off the recipes.
 
-    axis_map(lit="form")     the eight axes as cells, the chapter's own lit
-    displacements()          one row for each variant: where it differs from LoRA, and to what
+axis_map(lit="form")     the eight axes as cells, the chapter's own lit
+displacements()          one row for each variant: where it differs from LoRA, and to what
 """
 
 import html

@@ -2,26 +2,29 @@
 import { overlay } from "./marks.js";
 
 const WAIT = 20000;
+const LATE = "The chart comes as soon as the kernel is free. If the kernel has stopped, run this cell again.";
 
 function ask(model) {
-  return new Promise((resolve, reject) => {
-    const stop = setTimeout(() => fail(new Error("The chart needs a running kernel: run this cell again.")), WAIT);
-    const fail = (error) => { globalThis.lorabookPlotly = undefined; model.off("msg:custom", hear); reject(error); };
+  return new Promise((resolve) => {
+    // A busy kernel answers late and a stopped one never: this chart keeps listening, and the next one may ask again.
+    const stop = setTimeout(() => { globalThis.lorabookPlotly = undefined; }, WAIT);
     function hear(message, buffers) {
       if (message?.type !== "plotly") return;
       clearTimeout(stop);
       model.off("msg:custom", hear);
-      const amd = globalThis.define; // with an AMD loader on the page plotly would register there and not on globalThis
-      globalThis.define = undefined;
-      const script = document.createElement("script");
-      script.textContent = new TextDecoder().decode(buffers[0]);
-      document.head.append(script);
-      globalThis.define = amd;
+      if (!globalThis.Plotly) run(new TextDecoder().decode(buffers[0]));
       resolve(globalThis.Plotly);
     }
     model.on("msg:custom", hear);
     model.send({ type: "need-plotly" });
   });
+}
+
+function run(text) {
+  const amd = globalThis.define; // with an AMD loader on the page plotly would register there and not on globalThis
+  globalThis.define = undefined;
+  document.head.append(Object.assign(document.createElement("script"), { textContent: text }));
+  globalThis.define = amd;
 }
 
 function load(model) {
@@ -72,7 +75,8 @@ export function chart(stage, { model }) {
     drawn = key;
     mark(marks, layout);
   }
-  load(model).then((loaded) => { plotly = loaded; show(); }, (error) => { curves.textContent = error.message; });
+  const late = setTimeout(() => { curves.textContent = LATE; }, WAIT);
+  load(model).then((loaded) => { clearTimeout(late); curves.replaceChildren(); plotly = loaded; show(); });
   new ResizeObserver(() => show()).observe(holder);
   return ({ key, traces, layout, marks }, style) => {
     picture = { key: `${key} ${style.dark}`, traces, layout: grounded(style, layout), marks };

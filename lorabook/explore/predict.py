@@ -1,7 +1,7 @@
 """A prediction: the reader's answer before the result, kept until the chapter comes back to it. No grade.
 
-    guess = predict("What share … ?", Steps("energy in 8 directions", tuple(range(0, 101, 5)), "%"))
-    guess.look_back("64 %")
+guess = predict("What share … ?", Steps("energy in 8 directions", tuple(range(0, 101, 5)), "%"))
+guess.look_back("64 %")
 """
 
 from dataclasses import dataclass

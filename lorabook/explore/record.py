@@ -12,13 +12,13 @@ from tqdm.auto import tqdm
 
 from lorabook.explore.recorded import write_recording
 from lorabook.explore.training import TARGETS, gpu_bench, tiny_bench
-from lorabook.explore.workbench import FULL, Run, train
+from lorabook.explore.workbench import FULL, STEPS, Run, train
 from lorabook.update.low_rank import LoRA
 
 RATES = {"tiny": {FULL: 2e-3, "LoRA": 1e-2}, "gpu": {FULL: 1e-4, "LoRA": 1e-3}}
 
 
-def record(model: str, steps: int = 120, seed: int = 0, folder: Path | None = None) -> Path:
+def record(model: str, steps: int = STEPS, seed: int = 0, folder: Path | None = None) -> Path:
     """Train the runs of `model`, "tiny" or "gpu", and write them beside the book's data; returns the file.
 
     Raises:

@@ -17,7 +17,7 @@ from lorabook.explore.recorded import Recording, read_recording
 from lorabook.explore.state import Choice, Steps, control
 from lorabook.explore.studio import Room, Studio
 from lorabook.explore.wire import Action, Explorer, Still, explorer
-from lorabook.explore.workbench import FULL, Run, Workbench, warm_up, workbench
+from lorabook.explore.workbench import FULL, STEPS, Run, Workbench, warm_up, workbench
 from lorabook.init.pissa import PiSSA
 from lorabook.models.decoder import DecoderConfig
 from lorabook.optim.lora_plus import LoRAPlus
@@ -89,7 +89,7 @@ class Result:
     sentence: str
 
 
-def training_explorer(steps: int = 120, seed: int = 0) -> Explorer:
+def training_explorer(steps: int = STEPS, seed: int = 0) -> Explorer:
     """Return the training explorer on the shipped base and, where there is a CUDA device, on the GPU-sized model.
 
     Raises:

@@ -18,6 +18,9 @@ from lorabook.models.loaded import Loaded
 from lorabook.recipe import Recipe
 from lorabook.tasks.text import Corpus, batches, evaluate, language_loss, read, tokenize
 
+STEPS = 60
+"""Steps of a run: half a minute on two cores, and the recorded runs are as long, or they would compare with nothing."""
+
 CHARACTERS = 600_000  # of the text: more than any run here reads, and tokenised in a second
 
 

@@ -33,7 +33,7 @@ def codes_on_the_line(
 
 
 def losses(base: float, runs: Mapping[str, Sequence[Sequence[float]]], sentence: str, over: int = 3) -> Picture:
-    """Draw training curves: `runs[variant][seed]` are losses per step; thin lines are seeds, the thick one their mean."""
+    """Draw training curves: `runs[variant][seed]` are losses per step; thin lines are seeds, thick ones their mean."""
     drawn = style.figure(6.8, 3.2)
     axes = style.axes(drawn, sentence, "step", f"loss (nats per token, mean of {over} steps)")
     smooth = np.ones(over) / over

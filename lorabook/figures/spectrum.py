@@ -41,7 +41,8 @@ def grids(matrices: Mapping[str, Tensor], sentence: str) -> Picture:
         made.set_title(title, color=TEXT, fontsize=10)
         made.set_axis_off()
         for (i, j), value in np.ndenumerate(m.numpy()):
-            made.text(j, i, f"{value:.1f}", ha="center", va="center", color=TEXT, fontsize=8, fontweight="bold")
+            colour = style.LIGHT.text if value > 0.6 * largest else TEXT
+            made.text(j, i, f"{round(value, 1) + 0.0:.1f}", ha="center", va="center", color=colour, fontsize=9)
     return Picture(sentence, drawn)
 
 
@@ -50,7 +51,7 @@ def energy_by_kind(shares: Mapping[str, Sequence[Mapping[str, float]]], r: int, 
 
     `shares[what]` has one {kind: share} for each run; the order of `what` is that of `MARKS`.
     """
-    drawn = style.figure(6.8, 3.4)
+    drawn = style.figure(7.4, 3.4)
     axes = style.axes(drawn, sentence, f"share of ‖·‖² in the {r} strongest directions (%)", "")
     kinds = list(next(iter(shares.values()))[0])
     for what, (colour, marker, filled) in zip(shares, MARKS, strict=False):
@@ -63,7 +64,7 @@ def energy_by_kind(shares: Mapping[str, Sequence[Mapping[str, float]]], r: int, 
     axes.set_yticks(range(len(kinds)), kinds)
     axes.set_xlim(0, 100)
     axes.invert_yaxis()
-    _legend(axes)
+    axes.legend(frameon=False, labelcolor=TEXT, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return Picture(sentence, drawn)
 
 
@@ -80,7 +81,8 @@ def loss_by_rank(panels: Mapping[str, Ranks], sentence: str) -> Picture:
     drawn = style.figure(7.2, 3.3)
     drawn.suptitle(sentence, color=TEXT, fontsize=10, x=0.01, ha="left")
     for place, (title, panel) in enumerate(panels.items(), start=1):
-        axes = style.axes(drawn, title, "rank r (log scale)", "loss (nats per token)" * (place == 1), (1, len(panels), place))
+        unit = "loss (nats per token)" if place == 1 else ""
+        axes = style.axes(drawn, title, "rank r (log scale)", unit, (1, len(panels), place))
         _panel(axes, panel)
         if place == 1:
             _legend(axes)
@@ -91,13 +93,13 @@ def _panel(axes, panel: Ranks) -> None:
     ranks = list(panel.cut)
     seeds = np.array(list(panel.cut.values()))
     axes.axhline(panel.base, color=style.FROZEN.light, linewidth=1.4)
-    axes.annotate("base, not tuned", (ranks[-1], panel.base), (0, -11), textcoords="offset points", ha="right",
-                  color=TEXT, fontsize=8)  # fmt: skip
+    _note(axes, "base, not tuned", ranks[-1], panel.base)
     axes.axhline(np.mean(panel.full), color=TEXT, linestyle=":", linewidth=1.6)
-    axes.annotate("full fine-tuning", (ranks[-1], np.mean(panel.full)), (0, -11), textcoords="offset points", ha="right",
-                  color=TEXT, fontsize=8)  # fmt: skip
+    _note(axes, "full fine-tuning", ranks[-1], np.mean(panel.full))
     axes.plot(ranks, seeds, color=TEXT, linewidth=0.6, alpha=0.5)
-    axes.plot(ranks, seeds.mean(1), color=TEXT, linestyle=":", marker=".", linewidth=1.8, label="full ΔW, cut to rank r")
+    label = "full ΔW, cut to rank r"
+    axes.plot(ranks, seeds.mean(1), color=TEXT, linestyle=":", marker=".", linewidth=1.8, label=label)
+    axes.margins(y=0.12)
     stroke = style.variant("LoRA")
     for r, losses in panel.lora.items():
         axes.plot([r] * len(losses), losses, style.MATPLOTLIB_MARKER[stroke.marker], color=stroke.light, alpha=0.8,
@@ -110,15 +112,19 @@ def energy_and_gain(ranks: Sequence[int], energy: Sequence[float], gain: Sequenc
     """Draw two shares against the rank: energy of ΔW kept, and gain in loss kept; and the gain of uniform guessing."""
     drawn = style.figure(6.4, 3.2)
     axes = style.axes(drawn, sentence, "rank r (log scale)", "share (%)")
-    axes.plot(ranks, 100 * np.array(energy), color=style.FROZEN.light, linestyle="-.", marker="s", label="energy of ΔW kept")
-    axes.plot(ranks, 100 * np.array(gain), color=style.TRAINABLE.light, marker="o", label="gain in loss kept")
+    grey, orange = style.FROZEN.light, style.TRAINABLE.light
+    axes.plot(ranks, 100 * np.array(energy), color=grey, linestyle="-.", marker="s", label="energy of ΔW kept")
+    axes.plot(ranks, 100 * np.array(gain), color=orange, marker="o", label="gain in loss kept")
     axes.axhline(100 * know_nothing, color=style.FALSE.light, linestyle="--", linewidth=1.2)
-    axes.annotate("guessing every token alike", (ranks[-1], 100 * know_nothing), (0, -11), textcoords="offset points",
-                  ha="right", color=TEXT, fontsize=8)  # fmt: skip
+    _note(axes, "guessing every token alike", ranks[-1], 100 * know_nothing)
     axes.set_ylim(0, 105)
     _ranks(axes, ranks)
     _legend(axes)
     return Picture(sentence, drawn)
+
+
+def _note(axes, text: str, x: float, y: float) -> None:
+    axes.annotate(text, (x, y), (0, -12), textcoords="offset points", ha="right", color=TEXT, fontsize=8)
 
 
 def _ranks(axes, ranks: Sequence[int]) -> None:

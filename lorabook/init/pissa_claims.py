@@ -17,7 +17,8 @@ def residual_and_factors_add_up(case: Case):
 
 
 @claim(
-    statement=r"$sBA$ is the best rank-$r$ approximation of $W_0$, for every $\alpha$: the scale is folded into the factors.",
+    statement=r"$sBA$ is the best rank-$r$ approximation of $W_0$, for every $\alpha$: the scale is folded into "
+    r"the factors.",
     source=f"{MENG}, equations 2 and 3",
     cases=SHAPES,
 )

@@ -38,7 +38,8 @@ def a_batch_is_its_rows_merged(case: Case) -> tuple[Tensor, Tensor]:
 @foil(
     of=a_batch_is_its_rows_merged,
     statement=r"Padded to one rank, all adapters share one scale $\alpha/r_{\max}$.",
-    source="reading s = α/r off the padded shapes; padding adds zeros to a product, its scale stays the adapter's own",
+    source="reading s = α/r off the padded shapes; padding adds zeros to a product, its scale stays the "
+    "adapter's own",
 )
 def padding_changes_the_scale(case: Case) -> tuple[Tensor, Tensor]:
     base, update, x = served(case)

@@ -34,7 +34,8 @@ def growth(case: Case, which: int) -> tuple[Tensor, Tensor]:
 
 
 @claim(
-    statement=r"One Adam step of size $\eta_A$ moves $Ax$ by $\Theta(n\,\eta_A)$: the same step size is 16 times larger in effect at 16 times the width.",
+    statement=r"One Adam step of size $\eta_A$ moves $Ax$ by $\Theta(n\,\eta_A)$: the same step size is 16 times "
+    r"larger in effect at 16 times the width.",
     source=f"{HAYOU}, section 4; Σ_j |x_j| has n terms of one sign",
     relation="~",
     cases=WORLD,
@@ -45,7 +46,8 @@ def a_moves_with_the_width(case: Case):
 
 
 @claim(
-    statement=r"One Adam step of size $\eta_B$ moves $BAx$ by $\Theta(\eta_B)$, at every width. So $\eta_B/\eta_A=\Theta(n)$: B may learn faster.",
+    statement=r"One Adam step of size $\eta_B$ moves $BAx$ by $\Theta(\eta_B)$, at every width. So "
+    r"$\eta_B/\eta_A=\Theta(n)$: B may learn faster.",
     source=f"{HAYOU}, theorem 1 and section 5",
     relation="~",
     cases=WORLD,

@@ -36,8 +36,8 @@ class Allocator(StepRule):
     def begin(self, steps: int) -> None:
         if steps != self.schedule.total_steps:
             raise ValueError(
-                f"AdaLoRA was planned with total_steps = {self.schedule.total_steps} and the run has {steps}: its budget "
-                "would not land. Give both the same number"
+                f"AdaLoRA was planned with total_steps = {self.schedule.total_steps} and the run has {steps}: its "
+                "budget would not land. Give both the same number"
             )
 
     def penalty(self) -> Float[Tensor, ""]:

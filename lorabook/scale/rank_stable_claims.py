@@ -118,7 +118,8 @@ def adam_is_stable_under_r(case: Case):
 
 @foil(
     of=adam_is_stable_under_r,
-    statement=r"$s=\alpha/\sqrt r$ is rank-stable whatever the optimiser: after one Adam step the output keeps its size.",
+    statement=r"$s=\alpha/\sqrt r$ is rank-stable whatever the optimiser: after one Adam step the output keeps "
+    r"its size.",
     source="the theorem is about gradient descent; Adam's first step grows it as √r",
 )
 def root_r_is_stable_under_adam(case: Case):

@@ -41,7 +41,7 @@ class Setting:
 
     def score(self, model: nn.Module) -> float:
         """Return the loss of a model on the validation text, in nats per token."""
-        return evaluate(model, self.corpus, self.length, pieces=64).nats_per_token
+        return evaluate(model, self.corpus, self.length, pieces=48).nats_per_token
 
 
 @dataclass(frozen=True)

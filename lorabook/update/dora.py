@@ -13,10 +13,10 @@ from lorabook.update.update import Update
 
 
 class RowScaled(Update):
-    """W = m ⊙ V/‖V‖ with V = W₀ + s·BA, one norm and one m per row of W (d_out of them); m starts at ‖V‖.
+    """W = m ⊙ V/‖V‖ with V = W₀ + s·BA, one norm and one m for each row of W; m starts at ‖V‖.
 
-    The norm is held constant in the backward pass (section 4.3 of the paper). The paper writes "column" because its W is
-    the transpose of torch's; the number is one per *output* either way. The bias is not scaled.
+    The norm is held constant in the backward pass (section 4.3 of the paper). The paper writes "column" because its W
+    is the transpose of torch's; the number is one per *output* either way. The bias is not scaled.
 
     Source: Liu et al. 2024 (2402.09353), equations 5 and 11.
     """

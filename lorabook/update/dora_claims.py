@@ -20,7 +20,8 @@ def trained(case: Case) -> tuple:
 
 
 @claim(
-    statement=r"$\lVert V_i\rVert^2=\lVert W_{0,i}\rVert^2+2s\,B_i(AW_{0,i}^\top)+s^2B_i(AA^\top)B_i^\top$: every row's norm, without the sum $V=W_0+sBA$.",
+    statement=r"$\lVert V_i\rVert^2=\lVert W_{0,i}\rVert^2+2s\,B_i(AW_{0,i}^\top)+s^2B_i(AA^\top)B_i^\top$: "
+    r"every row's norm, without the sum $V=W_0+sBA$.",
     source="expand the square; used here for the cheap path",
 )
 def row_norms_without_the_sum(case: Case):

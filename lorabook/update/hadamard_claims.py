@@ -17,7 +17,8 @@ def trained(case: Case) -> tuple:
 
 
 @claim(
-    statement=r"$(B_1A_1)\odot(B_2A_2)=(B_1\ast B_2)(A_1\ast A_2)$ with row-wise products of all pairs: a product of inner size $r^2$.",
+    statement=r"$(B_1A_1)\odot(B_2A_2)=(B_1\ast B_2)(A_1\ast A_2)$ with row-wise products of all pairs: a "
+    r"product of inner size $r^2$.",
     source="Khatri–Rao product; Slyusar 1996",
 )
 def a_hadamard_product_of_products_is_a_product(case: Case):
@@ -71,7 +72,8 @@ def loha_multiplies(case: Case):
 
 
 @claim(
-    statement=r"The two-path form moves less than building $\Delta W$ exactly when $3r^2(d_{in}+d_{out})<d_{in}d_{out}$ (LoHa's break-even at r = 4: d = 96).",
+    statement=r"The two-path form moves less than building $\Delta W$ exactly when "
+    r"$3r^2(d_{in}+d_{out})<d_{in}d_{out}$ (LoHa's break-even at r = 4: d = 96).",
     source="counted: three passes over r²-wide factors (forward, and two gradients) against three over ΔW",
     cases=(Case(96, 96, 4),),
 )

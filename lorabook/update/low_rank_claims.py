@@ -39,7 +39,8 @@ def starts_at_the_base(case: Case):
 
 
 @claim(
-    statement=r"$\partial L/\partial A=s\,B^\top G$ and $\partial L/\partial B=s\,G A^\top$ with $G=\partial L/\partial W$ (stacked).",
+    statement=r"$\partial L/\partial A=s\,B^\top G$ and $\partial L/\partial B=s\,G A^\top$ with $G=\partial "
+    r"L/\partial W$ (stacked).",
     source="chain rule on W = W₀ + s·BA",
 )
 def gradients_of_the_factors(case: Case):
@@ -50,7 +51,8 @@ def gradients_of_the_factors(case: Case):
 
 
 @claim(
-    statement=r"At the start $\partial L/\partial A=0$ exactly, and $\partial L/\partial B=s\,GA^\top\ne0$: B moves first (stacked: A's part, then B's).",
+    statement=r"At the start $\partial L/\partial A=0$ exactly, and $\partial L/\partial B=s\,GA^\top\ne0$: B "
+    r"moves first (stacked: A's part, then B's).",
     source=f"{HU}, section 4.1; the gradients above at B = 0",
 )
 def only_b_moves_first(case: Case):
@@ -63,7 +65,8 @@ def only_b_moves_first(case: Case):
 
 @foil(
     of=only_b_moves_first,
-    statement=r"$\partial L/\partial A\ne0$ and $\partial L/\partial B\ne0$ at the start, as with both factors random.",
+    statement=r"$\partial L/\partial A\ne0$ and $\partial L/\partial B\ne0$ at the start, as with both factors "
+    r"random.",
     source="a teaching text: “∂L/∂A, ∂L/∂B ≠ 0” as a property of LoRA",
 )
 def both_factors_move_at_once(case: Case):
@@ -75,7 +78,8 @@ def both_factors_move_at_once(case: Case):
 
 
 @claim(
-    statement=r"$\partial L/\partial W_0=G=\sum_t g_t x_t^\top$, as large as in full fine-tuning: freezing does not *use* it.",
+    statement=r"$\partial L/\partial W_0=G=\sum_t g_t x_t^\top$, as large as in full fine-tuning: freezing does "
+    r"not *use* it.",
     source="W = W₀ + s·BA, so ∂W/∂W₀ is the identity",
 )
 def the_frozen_weight_has_a_gradient(case: Case):
@@ -98,7 +102,11 @@ def the_frozen_weight_has_no_gradient(case: Case):
     return torch.zeros_like(g), g
 
 
-@claim(statement=r"$\operatorname{rank}(\Delta W)\le r$, whatever is trained.", source=f"{HU}, section 4.1", relation="<=")
+@claim(
+    statement=r"$\operatorname{rank}(\Delta W)\le r$, whatever is trained.",
+    source=f"{HU}, section 4.1",
+    relation="<=",
+)
 def rank_is_at_most_r(case: Case):
     base, update = trained(case)
     sigma = singular_values((update.weight(base.matrix) - base.matrix).detach())
@@ -140,7 +148,8 @@ def merging_is_exact(case: Case):
 
 
 @claim(
-    statement=r"$\operatorname{std}(A)=1/\sqrt{3\,d_{in}}$: Kaiming's rule with $a=\sqrt5$ reads the fan-in $d_{in}$.",
+    statement=r"$\operatorname{std}(A)=1/\sqrt{3\,d_{in}}$: Kaiming's rule with $a=\sqrt5$ reads the fan-in "
+    r"$d_{in}$.",
     source="He et al. 2015 (1502.01852); loralib",
     relation="~",
     cases=(Case(64, 768, 16),),

@@ -18,7 +18,8 @@ def trained(case: Case) -> PLQ:
 
 
 @claim(
-    statement=r"The penalty $\lVert P^\top P-I\rVert^2+\lVert QQ^\top-I\rVert^2$ is zero for orthonormal $P$, $Q$ and positive otherwise (value at the start, and after QR).",
+    statement=r"The penalty $\lVert P^\top P-I\rVert^2+\lVert QQ^\top-I\rVert^2$ is zero for orthonormal $P$, "
+    r"$Q$ and positive otherwise (value at the start, and after QR).",
     source=f"{ZHANG}, equation 4",
     cases=(Case(12, 5, 1), Case(7, 16, 3), Case(6, 6, 6)),
 )

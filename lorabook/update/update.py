@@ -44,7 +44,7 @@ class Update(nn.Module, ABC):
 
 
 def materialised(base: Frozen, update: Update, x: Tensor) -> Tensor:
-    """Apply a dense effective W: d_out·d_in numbers are built, and kept for backward. For forms with no cheaper path."""
+    """Apply a dense effective W, for forms with no cheaper path: d_out·d_in numbers are built, and kept."""
     # What W was computed from is computed again in the backward pass: one dense matrix is kept, not one per operation.
     w = checkpoint(lambda: update.weight(base.matrix), use_reentrant=False, preserve_rng_state=False)
     return base.apply_matrix(x, w, base.bias)

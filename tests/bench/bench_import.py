@@ -10,7 +10,12 @@ import statistics
 import subprocess
 import sys
 
-TIMED = "import time; a, c = time.perf_counter(), time.process_time(); {}; print(time.perf_counter() - a, time.process_time() - c)"
+TIMED = """
+import time
+wall, cpu = time.perf_counter(), time.process_time()
+{}
+print(time.perf_counter() - wall, time.process_time() - cpu)
+"""
 
 
 def seconds(statement: str) -> tuple[float, float]:

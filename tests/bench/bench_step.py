@@ -27,8 +27,9 @@ def base(hidden: int) -> LlamaForCausalLM:
     """Return the same random model on every call."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=512, hidden_size=hidden, intermediate_size=hidden * 43 // 16, num_hidden_layers=4 if hidden < 512 else 1,
-        num_attention_heads=8, num_key_value_heads=8, max_position_embeddings=LENGTH, tie_word_embeddings=False,
+        vocab_size=512, hidden_size=hidden, intermediate_size=hidden * 43 // 16,
+        num_hidden_layers=4 if hidden < 512 else 1, num_attention_heads=8, num_key_value_heads=8,
+        max_position_embeddings=LENGTH, tie_word_embeddings=False,
     )  # fmt: skip
     return LlamaForCausalLM(config)
 
@@ -57,7 +58,10 @@ def pairs(hidden: int) -> dict[str, tuple[Callable[[], nn.Module], Callable[[], 
             lambda: ours(hidden, lb.PiSSA(R, ALPHA)),
             lambda: theirs(hidden, peft.LoraConfig(**lora, init_lora_weights="pissa")),
         ),
-        "DoRA": (lambda: ours(hidden, lb.DoRA(R, ALPHA)), lambda: theirs(hidden, peft.LoraConfig(**lora, use_dora=True))),
+        "DoRA": (
+            lambda: ours(hidden, lb.DoRA(R, ALPHA)),
+            lambda: theirs(hidden, peft.LoraConfig(**lora, use_dora=True)),
+        ),
         "AdaLoRA": (
             lambda: ours(hidden, lb.AdaLoRA(12, ALPHA, total_steps=10_000)),
             lambda: theirs(hidden, peft.AdaLoraConfig(**adalora, target_modules=TARGETS)),
