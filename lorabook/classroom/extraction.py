@@ -124,8 +124,8 @@ EXERCISE = Exercise(
     hints=(
         "Which r terms of delta = Σ σᵢuᵢvᵢᵀ do you keep? `torch.linalg.svd(delta, full_matrices=False)` gives u, σ, vᵀ.",
         "The columns of B are the kept uᵢ, the rows of A the kept vᵢᵀ. Where does σᵢ go? Anywhere, once.",
-        "The layer will multiply BA by α/r. What must BA be, so that the product comes out right? (If r = α, no "
-        "test notices: that is why the mistake lives so long.)",
+        "The layer will multiply BA by α/r. What must BA be, so that the product is right? (If r = α, no test notices. "
+        "That is why the mistake lives so long.)",
     ),
     probe=probe,
     bank=BANK,

@@ -1,0 +1,56 @@
+"""What the chapters show: every claim has its place in the book, and every card in the book is a claim."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lorabook.claims import discover
+from lorabook.paths import notebooks_dir
+
+SOURCES = sorted((notebooks_dir() / "src").glob("*.py"))
+TAUGHT = {
+    "01_why_low_rank": ("spectrum", "spectrum_claims"),
+    "02_lora": ("update.low_rank_claims", "scale.rank_stable_claims", "attention.score_terms_claims"),
+    "03_qlora": ("base.nf4_claims", "base.double_quant_claims", "base.qlora_claims"),
+}
+"""The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
+CLAIMS = discover()
+NAMES = {claim.name: claim for claim in CLAIMS}
+
+
+def cards(source: Path) -> set[str]:
+    """Return the names in `card(…)` of a chapter's source."""
+    return {found.rsplit(".", 1)[-1] for found in re.findall(r"\bcard\(([\w.]+)\)", source.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_every_card_is_a_claim(source):
+    assert cards(source) <= set(NAMES)
+
+
+@pytest.mark.parametrize("chapter", TAUGHT)
+def test_a_chapter_shows_the_claims_of_its_ideas(chapter):
+    shown = cards(notebooks_dir() / "src" / f"{chapter}.py")
+    modules = {f"lorabook.{name}" for name in TAUGHT[chapter]}
+    assert {claim.name for claim in CLAIMS if claim.module in modules} - shown == set()
+
+
+@pytest.mark.parametrize("chapter", TAUGHT)
+def test_a_chapter_shows_what_is_often_said_and_false(chapter):
+    shown = cards(notebooks_dir() / "src" / f"{chapter}.py")
+    assert sum(NAMES[name].is_foil for name in shown) >= 3
+
+
+def test_the_start_page_counts_every_claim():
+    built = (notebooks_dir() / "00_start.ipynb").read_text(encoding="utf-8")
+    assert "overview.ledger(discover())" in built
+    counted = [int(number) for number in re.findall(r"\*\*(\d+)\*\*", built)]
+    assert len([c for c in CLAIMS if not c.is_foil]) in counted
+    assert len([c for c in CLAIMS if c.is_foil]) in counted
+
+
+def test_statements_are_markdown_with_whole_formulas():
+    for claim in CLAIMS:
+        assert claim.statement.count("$") % 2 == 0, claim.name
+        assert "\\" not in re.sub(r"\$[^$]*\$", "", claim.statement), claim.name
