@@ -113,7 +113,7 @@ def _add_pretrain(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser(
         "pretrain",
         help="train the shipped base model again from its corpus",
-        description="Reproduce data/'s base model. It takes hours on two cores and shows progress.",
+        description="Reproduce data/'s base model. It takes about half an hour on two free cores.",
     )
     command.add_argument(
         "--out",

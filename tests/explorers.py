@@ -13,7 +13,7 @@ from lorabook.explore.recorded import Recording
 from lorabook.explore.scale import Table, on_table, tabulate
 from lorabook.explore.spectrum import spectrum
 from lorabook.explore.studio import Room, Studio
-from lorabook.explore.training import on_workbenches
+from lorabook.explore.training import MODELS, on_workbenches
 from lorabook.explore.wire import Explorer
 from lorabook.explore.workbench import Run, Workbench
 from lorabook.models.decoder import Decoder, DecoderConfig
@@ -57,7 +57,12 @@ def bench() -> Workbench:
 
 def training(steps: int = 6) -> Explorer:
     """The training explorer on that decoder, without a GPU."""
-    return on_workbenches(bench(), None, steps, 0)
+    return on_bench(bench(), steps)
+
+
+def on_bench(used: Workbench, steps: int = 6) -> Explorer:
+    """The training explorer on any base, without a GPU and without the book's recorded runs."""
+    return on_workbenches(used, None, steps, 0, dict.fromkeys(MODELS))
 
 
 def run(variant: str = "LoRA", lr: float = 0.01) -> Run:

@@ -147,9 +147,12 @@ def test_every_data_file_is_listed_with_its_hash_and_all_are_small() -> None:
         reversed(line.split(maxsplit=1))
         for line in paths.data_file("SHA256SUMS").read_text(encoding="utf-8").splitlines()
     )
-    files = {path.name: path for path in paths.data_dir().iterdir() if path.name not in ("SHA256SUMS", "README.md")}
+    root = paths.data_dir()
+    files = {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file()}
+    for unlisted in ("SHA256SUMS", "README.md"):
+        del files[unlisted]
     actual = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    assert listed == actual, "in data/: sha256sum $(ls | grep -v -e SHA256SUMS -e README.md) > SHA256SUMS"
+    assert listed == actual, "in data/: sha256sum $(git ls-files | grep -v -e SUMS -e README) > SHA256SUMS"
     assert sum(path.stat().st_size for path in files.values()) < DATA_MB * 1e6
 
 

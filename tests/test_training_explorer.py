@@ -6,11 +6,11 @@ import time
 
 import pytest
 import torch
-from explorers import NO_WORDS, SHAPE, bench, room, run, training
+from explorers import NO_WORDS, SHAPE, bench, on_bench, room, run, training
 
 from lorabook.adapted import inject
 from lorabook.count import trainable
-from lorabook.explore.training import NO_CUDA, TARGETS, VARIANTS, State, compute, on_workbenches
+from lorabook.explore.training import NO_CUDA, TARGETS, VARIANTS, State, compute
 from lorabook.explore.wire import Explorer
 from lorabook.explore.workbench import FULL, Workbench, train
 from lorabook.fit import Diverged
@@ -121,7 +121,7 @@ def test_a_loss_that_is_not_finite_is_said_and_nothing_is_broken() -> None:
     poisoned = bench()
     with torch.no_grad():
         poisoned.base.model.norm.weight.fill_(1e38)
-    explorer = on_workbenches(poisoned, None, 6, 0)
+    explorer = on_bench(poisoned)
     press(explorer, "start")
     wait(explorer)
     assert "the step was not taken" in explorer.status
@@ -145,7 +145,7 @@ def test_a_diverged_run_keeps_the_losses_it_had() -> None:
 
 
 def test_a_recipe_the_model_cannot_take_is_said_and_leaves_no_run() -> None:
-    explorer = on_workbenches(narrow(), None, 6, 0)
+    explorer = on_bench(narrow())
     explorer.values = {**explorer.values, "r": 64}
     press(explorer, "start")
     wait(explorer)
@@ -166,9 +166,9 @@ def narrow() -> Workbench:
 
 
 def test_training_leaves_the_base_and_the_global_generator_alone() -> None:
-    explorer, used = None, bench()
+    used = bench()
     before = {name: tensor.clone() for name, tensor in used.base.model.state_dict().items()}
-    explorer = on_workbenches(used, None, 6, 0)
+    explorer = on_bench(used)
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

@@ -122,7 +122,7 @@ EXERCISE = Exercise(
         "`B, A` (d_out × r and r × d_in) such that LoRA's update (α/r)·BA is the best rank-r approximation of `delta`."
     ),
     hints=(
-        "Which r terms of delta = Σ σᵢuᵢvᵢᵀ do you keep? `torch.linalg.svd(delta, full_matrices=False)` gives u, σ, vᵀ.",
+        "Which r terms of Σ σᵢuᵢvᵢᵀ do you keep? `torch.linalg.svd(delta, full_matrices=False)` gives u, σ, vᵀ.",
         "The columns of B are the kept uᵢ, the rows of A the kept vᵢᵀ. Where does σᵢ go? Anywhere, once.",
         "The layer will multiply BA by α/r. What must BA be, so that the product is right? (If r = α, no test notices. "
         "That is why the mistake lives so long.)",

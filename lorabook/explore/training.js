@@ -71,7 +71,7 @@ const COLUMNS = {
   targets: ({ run }) => (run.variant === FULL ? "everything" : run.targets),
   trained: ({ run }) => count(run.trained),
   "kept for backward": ({ run }) => (run.kept ? bytes(run.kept) : ""),
-  "ms a step": ({ run }) => (run.seconds ? ((1000 * run.seconds) / run.losses.length).toFixed(0) : ""),
+  "ms a step": ({ run, recorded }) => (run.seconds && !recorded ? ((1000 * run.seconds) / run.losses.length).toFixed(0) : ""),
   "loss, unseen text": ({ run }) => (run.final === null ? run.state : run.final.toFixed(3)),
   "of full fine-tuning": ({ gap }) => (gap === null ? "" : percent(gap)),
 };

@@ -95,7 +95,8 @@ def training_explorer(steps: int = STEPS, seed: int = 0) -> Explorer:
     Raises:
         FileNotFoundError: a data file of the shipped base is missing.
     """
-    return on_workbenches(tiny_bench(), gpu_bench if torch.cuda.is_available() else None, steps, seed)
+    recordings = {model: read_recording(model) for model in MODELS}
+    return on_workbenches(tiny_bench(), gpu_bench if torch.cuda.is_available() else None, steps, seed, recordings)
 
 
 def tiny_bench() -> Workbench:
@@ -108,9 +109,10 @@ def gpu_bench() -> Workbench:
     return workbench("smollm2", "cuda", batch=16, length=256)
 
 
-def on_workbenches(tiny: Workbench, gpu: Callable[[], Workbench] | None, steps: int, seed: int) -> Explorer:
+def on_workbenches(
+    tiny: Workbench, gpu: Callable[[], Workbench] | None, steps: int, seed: int, recordings: dict[str, Recording | None]
+) -> Explorer:
     """Return the training explorer on given models; `gpu` is called when its model trains, None where it cannot."""
-    recordings = {model: read_recording(model) for model in MODELS}
     room = Room(tiny, None if gpu is None else cache(gpu), steps, seed, recordings, Studio())
     warm_up()
     made = explorer("training", State(), partial(compute, room=room), still)
