@@ -102,7 +102,8 @@ def open_book(chapter: str | None, port: int | None, browser: bool, folder: Path
     browser = browser and has_display()
     # Without this, a kernel the reader once registered as `python3` for another Python would be started instead.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait slow the browser beside them
+    # Threads that spin while they wait slow the browser beside them.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from jupyterlab.labapp import LabApp
 
     token = secrets.token_hex(24)

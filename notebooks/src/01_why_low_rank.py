@@ -242,11 +242,12 @@ Markdown("\n".join(rows))
 # * **Narrow**: Austen again, IN CAPITALS. The language is known, the spelling is new.
 # * **Broad**: the King James Bible. Other words, other grammar, another world.
 #
-# Three seeds each; 32 batches of 512 tokens a run. That is short, and enough to see the effect. (The rate, 2e-3, is the
-# best of 5e-4, 1e-3 and 2e-3 for both jobs.)
+# Three seeds each; 24 batches of 512 tokens a run. That is short, and enough to see the effect. The rate of each job
+# is the best of 5e-4, 1e-3, 2e-3 and 4e-3.
 
 # %%
-SEEDS, STEPS = (0, 1, 2), 32
+SEEDS, STEPS = (0, 1, 2), 24
+RATES = {"narrow": 1e-3, "broad": 2e-3}
 jobs = {"narrow": text.tokenize("AUSTEN", text.read("austen").upper()[-400_000:], base.tokenizer),
         "broad": text.tokenize("kjv", text.read("kjv")[-400_000:], base.tokenizer)}
 
@@ -255,7 +256,7 @@ def stream(job, seed):
     return text.batches(jobs[job], 4, 128, torch.Generator().manual_seed(seed))
 
 
-changes = {job: [full_update(base.model, stream(job, seed), targets="_proj", steps=STEPS, lr=2e-3)
+changes = {job: [full_update(base.model, stream(job, seed), targets="_proj", steps=STEPS, lr=RATES[job])
                  for seed in tqdm(SEEDS, desc=job, leave=False)] for job in jobs}
 
 # %% [markdown]
@@ -319,7 +320,7 @@ RANKS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def loss(model, corpus):
-    return text.evaluate(model, corpus, pieces=16).nats_per_token
+    return text.evaluate(model, corpus, pieces=12).nats_per_token
 
 
 def loss_at(change, corpus, r=None):
@@ -333,7 +334,7 @@ full = {job: [loss_at(run, jobs[job]) for run in changes[job]] for job in jobs}
 # %% [markdown]
 # Cutting *after* training is a hard test: nobody told the training to be low rank. LoRA is told. It trains $B$ and $A$
 # from the start, on the same 28 matrices and the same batches. You meet it properly in the next chapter; here it is the
-# plain comparison, with its rate tuned as carefully (1e-2, the best of 5e-3, 1e-2 and 2e-2 at rank 8).
+# plain comparison, with its rate tuned as carefully (1e-2, the best of 5e-3, 1e-2 and 2e-2 at rank 8, for either job).
 
 # %%
 def lora(job, r, seed):
@@ -368,7 +369,8 @@ told = {
     "narrow: 8 directions, cut afterwards, keep over 3/4 of the gain": kept_narrow > 0.75,
     "broad: they keep less than in the narrow job": kept_broad < kept_narrow,
     "LoRA trained at rank 1 beats the rank-1 cut": all(max(p.lora[1]) < min(p.cut[1]) for p in panels.values()),
-    "LoRA trained at rank 8 reaches full fine-tuning": all(min(p.lora[8]) < max(p.full) for p in panels.values()),
+    "narrow: LoRA trained at rank 8 keeps over 9/10 of the gain": narrow.gain_kept(narrow.lora[8]) > 0.9,
+    "broad: LoRA trained at rank 8 reaches full fine-tuning": min(broad.lora[8]) < max(broad.full),
     "energy and gain agree within 10 points": abs(energy_narrow - kept_narrow) < 0.1,
 }
 for statement, holds in told.items():
@@ -376,10 +378,10 @@ for statement, holds in told.items():
 
 # %% [markdown]
 # Three lessons. **One**: the spectrum of $\Delta W$ is an upper bound on the rank you need, not an estimate of it. A LoRA
-# that may use one direction finds a better one than the best direction of a $\Delta W$ that could use all; at rank 8 on the
-# narrow job the two are about even. **Two**: at this size and length, rank 8 comes close to full fine-tuning and does not
-# reach it. **Three**: energy and loss are two things. In the MLP matrices 8 directions hold little more than half the
-# energy, and the model loses almost nothing.
+# that may use one direction finds a better one than the best direction of a $\Delta W$ that could use all. **Two**: at this size
+# and length, LoRA at rank 8 comes close to full fine-tuning on the narrow job, and falls short on the broad one. **Three**:
+# energy and loss are two things. In the MLP matrices 8 directions hold little more than half the energy, and the cut model
+# keeps far more than half of what it had gained.
 #
 # ### A change that is not low rank
 # Here is a job whose perfect answer you know without training. A **cipher**: every token of Austen is replaced by another

@@ -63,7 +63,8 @@ guess_speed
 
 # %%
 guess_merge = predict(
-    "You train an adapter on the 4-bit base, add it to Ŵ and store the sum in 4 bits again. What is left of what it learnt?",
+    "You train an adapter on the 4-bit base, add it to Ŵ and store the sum in 4 bits again. What is left of what it "
+    "learnt?",
     Choice("your answer", ("all of it", "nearly all", "about half", "little or nothing")))
 guess_merge
 
@@ -296,9 +297,10 @@ memory_calculator()
 # %%
 base = lb.load("tiny")
 layers = {name: layer.weight.detach() for name, layer in base.model.named_modules() if name.endswith("_proj")}
-normalised = torch.cat([(rows / rows.abs().amax(1, keepdim=True)).flatten() for rows in map(in_blocks, layers.values())])
-pictures.codes_on_the_line(normalised[::7], {"NF4": nf4_codes(), "even steps": int4_codes(), "Φ⁻¹(i/17)": seventeenths()},
-                           ["Φ⁻¹(i/17)"], "NF4's codes lie where the weights are.")
+blocks = torch.cat([in_blocks(weight) for weight in layers.values()])
+normalised = (blocks / blocks.abs().amax(1, keepdim=True)).flatten()
+books = {"NF4": nf4_codes(), "even steps": int4_codes(), "Φ⁻¹(i/17)": seventeenths()}
+pictures.codes_on_the_line(normalised[::7], books, ["Φ⁻¹(i/17)"], "NF4's codes lie where the weights are.")
 
 # %%
 def off_by(quantise):
@@ -310,8 +312,8 @@ better = lloyd_max(torch.cat([w.flatten() for w in layers.values()]).double())
 tables = {"Lloyd–Max on these weights": better, "NF4": nf4_codes(), "Φ⁻¹(i/17), often said": seventeenths(),
           "even steps (int4)": int4_codes()}
 errors = {name: off_by(lambda w, table=table: nearest_in(w.double(), table)) for name, table in tables.items()}
-pictures.bars(errors, "‖W − Ŵ‖ / ‖W‖, mean of 28 matrices (%)", "Sixteen numbers leave about a tenth of the matrix out.",
-              ["Φ⁻¹(i/17), often said"])
+pictures.bars(errors, "‖W − Ŵ‖ / ‖W‖, mean of 28 matrices (%)",
+              "Sixteen numbers leave about a tenth of the matrix out.", ["Φ⁻¹(i/17), often said"])
 
 # %%
 print({name: f"{value:.0f}%" for name, value in errors.items()})
@@ -338,10 +340,11 @@ def loss(model, corpus=austen):
 
 
 whole = loss(base.model)
-damage = {name: loss(with_weights(lambda w, table=table: nearest_in(w, table))) - whole for name, table in tables.items()}
+damage = {name: loss(with_weights(lambda w, table=table: nearest_in(w, table))) - whole
+          for name, table in tables.items()}
 rows = [f"| {name} | {errors[name]:.0f}% | {cost:+.2f} |" for name, cost in damage.items()]
-Markdown(f"The base in full precision: {whole:.2f} nats per token.\n\n| codes | error of the weights | error in nats per token |\n"
-         "| --- | --- | --- |\n" + "\n".join(rows))
+Markdown(f"The base in full precision: {whole:.2f} nats per token.\n\n"
+         "| codes | error of the weights | error in nats per token |\n| --- | --- | --- |\n" + "\n".join(rows))
 
 # %% [markdown]
 # Errors of single weights point in all directions and mostly cancel in a sum of 192 terms. A tenth of every matrix costs
@@ -450,7 +453,8 @@ card(claims.requantising_keeps_a_small_update)
 
 # %%
 def lost_in_four_bits(model):
-    moved = [(layer.weight.tensor() - layer.base.matrix).norm() / layer.base.matrix.norm() for layer in lb.adapted(model).values()]
+    moved = [(layer.weight.tensor() - layer.base.matrix).norm() / layer.base.matrix.norm()
+             for layer in lb.adapted(model).values()]
     with lb.disabled(model):
         at_start = loss(model, kjv)
     learnt = loss(model, kjv)
@@ -483,7 +487,8 @@ for name, (moved, gain, gone) in lost.items():
 def start_error(recipe):
     model = copy.deepcopy(base.model)
     found = lb.inject(model, recipe, targets="_proj")
-    return {name: (layer.weight.tensor() - layers[name]).norm().item() / layers[name].norm().item() for name, layer in found.items()}
+    return {name: ((layer.weight.tensor() - layers[name]).norm() / layers[name].norm()).item()
+            for name, layer in found.items()}
 
 
 plain, pissa = start_error(recipes["QLoRA"]), start_error(recipes["QPiSSA"])
@@ -574,7 +579,8 @@ guess_error.look_back(f"about {errors['NF4']:.0f}%")
 guess_speed.look_back(f"it takes {ratio:.2f} of the time: slower")
 
 # %% tags=["nbval-ignore-output"]
-guess_merge.look_back(f"{1 - lost['gentle'][2]:.0%} after gentle training, {1 - lost['as above'][2]:.0%} after a large update")
+guess_merge.look_back(f"{1 - lost['gentle'][2]:.0%} after gentle training, "
+                      f"{1 - lost['as above'][2]:.0%} after a large update")
 
 # %% [markdown]
 # Before you go on, three questions from earlier chapters. Answer aloud; then open the answer.

@@ -1,4 +1,4 @@
-"""The book's explorers in a real JupyterLab: they draw, they answer keys in time, and training can be started and stopped."""
+"""The book's explorers in a real JupyterLab: they draw, answer keys in time, and training starts and stops."""
 
 from collections.abc import Iterator
 
