@@ -30,7 +30,8 @@ class Card:
             return f"HOLDS: measured {estimate:.3g} ± {error:.1g}, predicted {prediction:.3g}"
         if claim.relation == "<=":
             return f"HOLDS: the left side is at most the right one on {tried}"
-        return f"HOLDS: the two sides are equal to {claim.tol:.0e} on {tried}"
+        closely = f"equal to {claim.tol:.0e}" if claim.tol else "equal to the last bit"
+        return f"HOLDS: the two sides are {closely} on {tried}"
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         claim = self.verdict.claim

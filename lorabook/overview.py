@@ -12,21 +12,28 @@ from lorabook import doctor
 from lorabook.chapters import chapters
 from lorabook.ledger import line
 
-MINUTES = re.compile(r"(\d+(?:\s*[–-]\s*\d+)?) minutes")
+TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 QUESTION = re.compile(r"^> \*\*(.+?)\*\*", re.MULTILINE)
+NEEDS = re.compile(r"^\| time \| you need \| it builds on \|\n.*\n\| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
 MARK = {doctor.OK: "✓", doctor.NOTE: "○", doctor.PROBLEM: "✗"}
 
 
 def contents(folder: Path) -> str:
-    """Return the table of chapters: a link, the question it answers, how long it takes."""
+    """Return the table of chapters: a link, the question it answers, how long it takes and what it builds on.
+
+    Raises:
+        ValueError: the first cell of a chapter lacks one of them.
+    """
     rows = []
     for name in chapters(folder):
-        text = "\n".join(cell.source for cell in nbformat.read(folder / f"{name}.ipynb", as_version=4).cells)
-        title = re.search(r"^# (.+)$", text, re.MULTILINE)
-        question, minutes = QUESTION.search(text), MINUTES.search(text)
-        said = [found[1] if found else "" for found in (question, minutes)]
-        rows.append((f"[{title[1] if title else name}]({name}.ipynb)", *said))
-    return _table(("chapter", "the question", "minutes"), rows)
+        head = nbformat.read(folder / f"{name}.ipynb", as_version=4).cells[0].source
+        title, question, needs = (pattern.search(head) for pattern in (TITLE, QUESTION, NEEDS))
+        if not (title and question and needs):
+            raise ValueError(
+                f"{name}: the first cell needs `# title`, `> **question**` and a table `| time | you need | it builds on |`"
+            )
+        rows.append((f"[{title[1]}]({name}.ipynb)", question[1], *needs.groups()))
+    return _table(("chapter", "the question", "time", "you need", "it builds on"), rows)
 
 
 def environment() -> str:

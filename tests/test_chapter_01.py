@@ -128,10 +128,16 @@ def test_the_pictures_are_drawn_and_say_what_they_show() -> None:
         assert metadata["image/png"]["alt"] == data["text/plain"] == picture.sentence
 
 
-def test_the_start_page_lists_chapters_by_title_question_and_minutes(tmp_path: Path) -> None:
-    text = "# 07 · A title\n\n> **Why?**\n\nIt takes 30–40 minutes."
+def test_the_start_page_lists_chapters_with_what_they_need(tmp_path: Path) -> None:
+    table = "| time | you need | it builds on |\n| --- | --- | --- |\n| 30–40 minutes | a gradient | chapter 02 |"
+    text = f"# 07 · A title\n\n> **Why?**\n\n{table}\n\nMore."
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)]), tmp_path / "07_a.ipynb")
-    assert "| [07 · A title](07_a.ipynb) | Why? | 30–40 |" in overview.contents(tmp_path)
+    line = "| [07 · A title](07_a.ipynb) | Why? | 30–40 minutes | a gradient | chapter 02 |"
+    assert line in overview.contents(tmp_path)
+    cell = nbformat.v4.new_markdown_cell(text.replace("> ", ""))
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "07_a.ipynb")
+    with pytest.raises(ValueError, match="07_a: the first cell needs"):
+        overview.contents(tmp_path)
 
 
 def test_the_ledger_counts_what_is_not_reproduced() -> None:

@@ -37,7 +37,7 @@ class State:
     r: int = control(16, Steps("rank r", POWERS[:9]))
     targets: str = control("all seven", Choice("targets", tuple(TARGETS)))
     batch: int = control(1, Steps("batch", POWERS[:8], "seq."))
-    length: int = control(1024, Steps("length", tuple(128 * n for n in POWERS[:9]), "tokens"))
+    length: int = control(1024, Steps("length", tuple(128 * n for n in POWERS[:9]), "tok."))
     optimiser: str = control("AdamW", Choice("optimiser", tuple(OPTIMISERS)))
     adapters: int = control(1, Steps("adapters held", POWERS))
     checkpointing: bool = control(False, Toggle("gradient checkpointing"))

@@ -126,4 +126,6 @@ def _base(axes, x: float, start: float) -> None:
 
 
 def _legend(axes) -> None:
+    if axes.get_xlabel() == "step":
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False, labelcolor=TEXT, fontsize=8)

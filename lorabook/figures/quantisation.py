@@ -25,7 +25,7 @@ def codes_on_the_line(
         colour = style.FALSE.light if wrong else style.OKABE_ITO[row][0]
         y = -0.16 * top * row
         axes.vlines(codes.numpy(), y - 0.05 * top, y + 0.05 * top, color=colour, linestyle="--" if wrong else "-")
-        axes.text(-1.03, y, name, ha="right", va="center", color=colour, fontsize=8)
+        axes.text(1.03, y, name, ha="left", va="center", color=colour, fontsize=8)
     axes.axhline(0, color=style.NEUTRAL.quiet, linewidth=0.8)
     axes.set_xlim(-1.02, 1.02)
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= top])

@@ -78,8 +78,8 @@ def both_factors_move_at_once(case: Case):
 
 
 @claim(
-    statement=r"$\partial L/\partial W_0=G=\sum_t g_t x_t^\top$, as large as in full fine-tuning: freezing does "
-    r"not *use* it.",
+    statement=r"$\partial L/\partial W_0=G=\sum_t g_t x_t^\top$, as large as in full fine-tuning: freezing leaves "
+    r"it unused.",
     source="W = W₀ + s·BA, so ∂W/∂W₀ is the identity",
 )
 def the_frozen_weight_has_a_gradient(case: Case):

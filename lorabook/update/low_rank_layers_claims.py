@@ -67,7 +67,7 @@ def an_embedding_learns_what_it_reads(case: Case):
 
 @foil(
     of=an_embedding_learns_what_it_reads,
-    statement=r"So the *table* changes only in rows of tokens that were read.",
+    statement=r"So the table itself changes only in rows of tokens that were read.",
     source="A's columns do; B is shared by all rows, so once B moves every row moves",
 )
 def only_rows_that_were_read_change(case: Case):

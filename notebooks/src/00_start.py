@@ -6,7 +6,11 @@
 #
 # > **How do I read this, and does everything work here?**
 #
-# Ten minutes. Run the cells from top to bottom with <kbd>Shift</kbd>+<kbd>Enter</kbd>.
+# | time | you need | it builds on |
+# | --- | --- | --- |
+# | 10 minutes | PyTorch, and to have used LoRA once | nothing |
+#
+# Run the cells from top to bottom with <kbd>Shift</kbd>+<kbd>Enter</kbd>.
 
 # %%
 import torch
