@@ -19,18 +19,21 @@ MARK = {doctor.OK: "✓", doctor.NOTE: "○", doctor.PROBLEM: "✗"}
 
 
 def contents(folder: Path) -> str:
-    """Return the table of chapters: a link, the question it answers, how long it takes and what it builds on.
+    """Return the table of chapters, the start page left out: a link, the question, the time, what it builds on.
 
     Raises:
         ValueError: the first cell of a chapter lacks one of them.
     """
     rows = []
     for name in chapters(folder):
+        if name.startswith("00_"):
+            continue
         head = nbformat.read(folder / f"{name}.ipynb", as_version=4).cells[0].source
         title, question, needs = (pattern.search(head) for pattern in (TITLE, QUESTION, NEEDS))
         if not (title and question and needs):
             raise ValueError(
-                f"{name}: the first cell needs `# title`, `> **question**` and a table `| time | you need | it builds on |`"
+                f"{name}: the first cell needs `# title`, `> **question**` and a table with the columns "
+                "`time | you need | it builds on`"
             )
         rows.append((f"[{title[1]}]({name}.ipynb)", question[1], *needs.groups()))
     return _table(("chapter", "the question", "time", "you need", "it builds on"), rows)

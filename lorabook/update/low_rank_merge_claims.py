@@ -15,6 +15,7 @@ def layer_of(case: Case, dtype: torch.dtype) -> nn.Sequential:
     model = nn.Sequential(nn.Linear(case.d_in, case.d_out, dtype=dtype))
     with torch.no_grad():
         model[0].weight.copy_(case.w0())
+        model[0].bias.copy_(case.randn(case.d_out, stream="bias"))
     return model.requires_grad_(False)
 
 

@@ -72,12 +72,13 @@ guess_gradient
 # %%
 guess_double = predict(
     "You double r and leave α as it is. After a few steps of Adam, the adapter changes the model's output …",
-    Choice("your answer", ("a quarter as much", "half as much", "about as much", "twice as much", "four times as much")))
+    Choice("your answer", ("a quarter as much", "half as much", "as much", "twice as much", "four times as much")))
 guess_double
 
 # %%
 guess_share = predict(
-    "r = 8 on all seven projection matrices of the book's small model (hidden size 192). Which share of its numbers trains?",
+    "r = 8 on all seven projection matrices of the book's small model (hidden size 192). Which share of its numbers "
+    "trains?",
     Steps("your answer", (0.1, 0.5, 1, 2, 5, 10, 20, 50), "%"))
 guess_share
 
@@ -315,7 +316,8 @@ for name, path in paths.items():
     with FlopCounterMode(display=False) as flops:
         path().sum().backward()
     kept = count.saved_bytes(path, besides=[rows, base_layer.matrix]) / 2**20
-    print(f"{name:17} {flops.get_total_flops() / 1e9:5.2f} GFLOP in both passes, {kept:5.2f} MiB kept besides the input")
+    print(f"{name:17} {flops.get_total_flops() / 1e9:5.2f} GFLOP in both passes, "
+          f"{kept:5.2f} MiB kept besides the input")
 
 # %% [markdown]
 # Compare the first line with the last: LoRA saves about a third of full fine-tuning's arithmetic, not more. The
@@ -325,8 +327,8 @@ for name, path in paths.items():
 # ## 5 · The explorers
 # ### Train it
 # Your model: a small LLaMA-style decoder, pretrained on Jane Austen. Your text: the King James Bible. Choose a variant and
-# its knobs, press **Train**; runs with the same seed see the same batches and are drawn over each other. Train full
-# fine-tuning once for the dotted reference.
+# its knobs, press **Train**; runs with the same seed see the same batches and are drawn over each other. Full fine-tuning
+# is there already, recorded: the dotted line.
 
 # %%
 training_explorer(steps=60)
@@ -421,7 +423,7 @@ print("same s, four times the rank: more than twice as much:", moved[16, 32] / m
 # a larger one, by a factor of several: its factors are small, and two of them share the work.
 
 # %%
-setting = Setting(base, bible, batch=4, length=64, steps=20)
+setting = Setting(base, bible, batch=4, length=64, steps=24)
 lora8 = Contender("LoRA, r = 8", lb.LoRA(r=8, alpha=16), lr=1e-2)
 full = Contender("full fine-tuning", None, lr=3e-3)
 found = {lora8.name: tune(setting, lora8, (3e-3, 1e-2, 3e-2), seed=9)}
@@ -462,7 +464,8 @@ for one in outcomes:
 
 # %%
 print("yes" if wide.mean < setting.start and share > 0.5 else "no ", "LoRA recovers more than half of the gain")
-print("yes" if min(wide.finals) > max(reference.finals) else "no ", "full fine-tuning is ahead on every seed")
+ahead = all(lora > best for lora, best in zip(wide.finals, reference.finals, strict=True))
+print("yes" if ahead else "no ", "full fine-tuning is ahead on every seed")
 print("yes" if max(wide.finals) < min(qv.finals) else "no ", "a little rank everywhere beats much rank on q and v")
 print(f"equal budgets: {wide.trained / qv.trained:.2f} times as many numbers")
 
@@ -485,7 +488,8 @@ if torch.cuda.is_available():
     large = Setting(big, text.tokenize("kjv", text.read("kjv")[:2_000_000], big.tokenizer), 16, 256, 100)
     lora_big = Contender("LoRA, r = 8", lb.LoRA(r=8, alpha=16), 1e-3)
     for one in study(large, [lora_big, Contender(full.name, None, 5e-5)], SEEDS):
-        print(f"{one.contender.name:17} {one.trained:11,} trained  {one.mean:.2f} ± {one.spread:.2f} (base {large.start:.2f})")
+        print(f"{one.contender.name:17} {one.trained:11,} trained  {one.mean:.2f} ± {one.spread:.2f} "
+              f"(base {large.start:.2f})")
 else:
     recording = read_recording("gpu")
     print("No CUDA device here, so the GPU-sized model is not trained.")
@@ -506,26 +510,26 @@ card(layers.a_convolution_is_a_bottleneck)
 card(layers.one_by_one_comes_first)
 
 # %% [markdown]
-# Try it: a small net learns the 8 × 8 digits, then meets them dark on light. LoRA on its three convolutions, the linear
-# head frozen:
+# Try it: a small net learns the 8 × 8 digits, then meets them lying on their side. LoRA on its three convolutions, the
+# linear head frozen:
 
 # %%
-plain_digits, dark = digits.digits(), digits.inverted(digits.digits())
+plain_digits, turned = digits.digits(), digits.rotated(digits.digits())
 net = ConvNet(seeded(0))
 lb.fit(net, digits.batches(plain_digits, 64, seeded(0)), steps=150, lr=3e-3, progress=False)
-before, numbers = (digits.accuracy(net, plain_digits), digits.accuracy(net, dark)), count.parameters(net)
+before, numbers = (digits.accuracy(net, plain_digits), digits.accuracy(net, turned)), count.parameters(net)
 
 lb.inject(net, lb.LoRA(r=4, alpha=8), targets="conv", generator=seeded(0))
-lb.fit(net, digits.batches(dark, 64, seeded(0)), steps=200, lr=1e-2, progress=False)
-after = digits.accuracy(net, dark)
+lb.fit(net, digits.batches(turned, 64, seeded(0)), steps=200, lr=1e-2, progress=False)
+after = digits.accuracy(net, turned)
 with lb.disabled(net):
     again = digits.accuracy(net, plain_digits)
 print(f"LoRA trains {count.trainable(net):,} of {numbers:,} numbers")
-print("inverted digits: below a quarter right before,", "above three quarters after:", before[1] < 0.25, after > 0.75)
+print("turned digits: below a quarter right before, above three quarters after:", before[1] < 0.25, after > 0.75)
 print("adapters off, the old net is back:", again == before[0])
 
 # %% tags=["nbval-ignore-output"]
-print(f"digits {before[0]:.0%}, inverted digits {before[1]:.0%} → {after:.0%}")
+print(f"digits {before[0]:.0%}, turned digits {before[1]:.0%} → {after:.0%}")
 
 # %% [markdown]
 # ### An embedding
@@ -728,7 +732,8 @@ def gradient(*pieces):
 
 quarters = list(zip(*(half.split(4) for half in batch), strict=True))
 at_once, in_parts = gradient(batch), gradient(*quarters)
-cures = {"16 at once": peak_bytes(lambda: gradient(batch)), "4 × 4, accumulated": peak_bytes(lambda: gradient(*quarters))}
+cures = {"16 at once": peak_bytes(lambda: gradient(batch)),
+         "4 × 4, accumulated": peak_bytes(lambda: gradient(*quarters))}
 with recomputed(model):
     again = gradient(batch)
     cures["16, checkpointed"] = peak_bytes(lambda: gradient(batch))
@@ -750,9 +755,10 @@ def curve(lr, recipe=None, targets="_proj", steps=20, **options):
 
 _, wild = curve(0.3)
 _, calm = curve(0.01)
-print("worse than knowing nothing:", max(wild) > math.log(1024), "| at a thirtieth of it the loss falls:", calm[-1] < calm[0])
-pictures.cure({"lr = 0.3": wild}, {"lr = 0.01": calm}, "A rate far too large undoes the pretraining within a few steps.",
-              "loss (nats per token)")
+print("worse than knowing nothing:", max(wild) > math.log(1024),
+      "| at a thirtieth of it the loss falls:", calm[-1] < calm[0])
+pictures.cure({"lr = 0.3": wild}, {"lr = 0.01": calm},
+              "A rate far too large undoes the pretraining within a few steps.", "loss (nats per token)")
 
 # %% [markdown]
 # Cures, in this order: a smaller rate; warm-up (`schedule=warmup_cosine`); clipping (`clip=1.0`). A smaller α does the same
@@ -862,7 +868,8 @@ on_base, exact, original_base, four_bits = ways.values()
 print("merging in full precision changes nothing:", abs(exact - on_base) < 1e-3)
 print("the original base, which it never met: as good, within a tenth of what was learnt:",
       abs(original_base - on_base) < 0.1 * (setting.start - on_base))
-print("four bits again: more than half of what was learnt is gone:", four_bits - on_base > 0.5 * (setting.start - on_base))
+print("four bits again: more than half of what was learnt is gone:",
+      four_bits - on_base > 0.5 * (setting.start - on_base))
 
 # %% tags=["nbval-ignore-output"]
 for name, loss in ways.items():
@@ -925,7 +932,8 @@ print(f"CAPITALS: base {loud.start:.2f}, its own adapter {alone[1]:.2f}, both ad
 on_top = lb.merge(copy.deepcopy(tuned))
 lb.inject(on_top, lb.LoRA(r=8, alpha=16), targets="_proj", generator=seeded(0))
 lb.fit(on_top, text.batches(capitals, 4, 64, seeded(0)), steps=20, lr=1e-2, progress=False)
-print("CAPITALS, trained on top of the merged first:", "better than added" if loud.score(on_top) < added[1] else "no better")
+print("CAPITALS, trained on top of the merged first:",
+      "better than added" if loud.score(on_top) < added[1] else "no better")
 print("… and the Bible:", "forgotten in part" if setting.score(on_top) > alone[0] else "kept")
 
 # %% [markdown]
@@ -1077,7 +1085,7 @@ hint(classroom.count.EXERCISE, 1)
 guess_gradient.look_back(f"{measured_share:.0%}")
 
 # %% tags=["nbval-ignore-output"]
-guess_double.look_back(f"about as much: × {doubling:.2f} for each doubling")
+guess_double.look_back(f"as much: × {doubling:.2f} for each doubling")
 
 # %%
 guess_share.look_back(f"{ours / everything:.1%}")
