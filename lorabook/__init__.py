@@ -8,8 +8,6 @@ Recipes say what a variant is; `inject`, `fit`, `merge` and `save_adapter` act o
 `source` are how the book shows that what it says is so.
 """
 
-from lorabook.adapted import Adapted as Adapted
-from lorabook.adapted import adapted as adapted
 from lorabook.adapted import disabled as disabled
 from lorabook.adapted import inject as inject
 from lorabook.adapted import merge as merge
@@ -24,6 +22,8 @@ from lorabook.fit import Diverged as Diverged
 from lorabook.fit import History as History
 from lorabook.fit import fit as fit
 from lorabook.init.pissa import PiSSA as PiSSA
+from lorabook.layer import Adapted as Adapted
+from lorabook.layer import adapted as adapted
 from lorabook.models.load import load as load
 from lorabook.optim.lora_plus import LoRAPlus as LoRAPlus
 from lorabook.optim.optimizer import optimizer as optimizer

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from lorabook.adapted import adapted
 from lorabook.checkpoint import restore, store
+from lorabook.layer import adapted
 from lorabook.optim.optimizer import optimizer
 from lorabook.rank.step_rule import StepRule
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lorabook.adapted import Adapted, adapted, place
+from lorabook.adapted import place
+from lorabook.layer import Adapted, adapted
 from lorabook.recipe import Recipe
 from lorabook.saving import own_format, peft_format, peft_reading
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter, read, write

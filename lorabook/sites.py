@@ -7,6 +7,7 @@ from torch import nn
 
 from lorabook.base.dense import Dense
 from lorabook.kinds import FrozenEmbedding, freeze
+from lorabook.layer import adapted
 from lorabook.recipe import Recipe
 
 
@@ -81,8 +82,6 @@ def refuse_large_rank(found: list[Target], recipe: Recipe) -> None:
 
 
 def _refuse_adapted(model: nn.Module, targets: str) -> None:
-    from lorabook.adapted import adapted
-
     again = [name for name in adapted(model) if re.search(targets, name)]
     if again:
         raise ValueError(

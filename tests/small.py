@@ -7,7 +7,8 @@ import transformers
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from lorabook.adapted import Adapted, adapted, inject
+from lorabook.adapted import inject
+from lorabook.layer import Adapted, adapted
 from lorabook.recipe import Recipe
 from lorabook.save import save_adapter
 from lorabook.update.low_rank import LoRA

@@ -8,9 +8,10 @@ import pytest
 import torch
 from small import every_kind, gap, logits, shake
 
-from lorabook.adapted import adapted, disabled, inject, merge, merged
+from lorabook.adapted import disabled, inject, merge, merged
 from lorabook.base.qlora import QLoRA
 from lorabook.init.pissa import PiSSA
+from lorabook.layer import adapted
 from lorabook.recipe import Recipe
 from lorabook.saving.ideas import forms
 from lorabook.update.dora import DoRA

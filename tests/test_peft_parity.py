@@ -14,8 +14,9 @@ from small import gap
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from lorabook.adapted import Adapted, inject, merge
+from lorabook.adapted import inject, merge
 from lorabook.init.pissa import PiSSA
+from lorabook.layer import Adapted
 from lorabook.optim.lora_plus import LoRAPlus
 from lorabook.optim.optimizer import optimizer
 from lorabook.recipe import Recipe

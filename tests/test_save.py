@@ -8,8 +8,9 @@ import safetensors.torch
 import torch
 from small import assert_untouched, contents, every_kind, gap, llama, logits, saved, shake, state
 
-from lorabook.adapted import adapted, inject
+from lorabook.adapted import inject
 from lorabook.init.pissa import PiSSA
+from lorabook.layer import adapted
 from lorabook.optim.lora_plus import FasterB, LoRAPlus
 from lorabook.recipe import AxisConflict, Recipe
 from lorabook.save import load_adapter, save_adapter

@@ -10,10 +10,11 @@ import torch
 from small import every_kind, gap, logits, shake
 from torch import nn
 
-from lorabook.adapted import adapted, disabled, inject, merge
+from lorabook.adapted import disabled, inject, merge
 from lorabook.attention.shifted import LongLoRA
 from lorabook.base.qlora import QLoRA
 from lorabook.init.pissa import PiSSA
+from lorabook.layer import adapted
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.optim.lora_plus import LoRAPlus
 from lorabook.optim.optimizer import optimizer

@@ -8,8 +8,9 @@ import torch
 from small import TOKENS, every_kind, gap, gpt2, llama, logits, shake
 from torch import nn
 
-from lorabook.adapted import adapted, inject
+from lorabook.adapted import inject
 from lorabook.init.pissa import PiSSA
+from lorabook.layer import adapted
 from lorabook.recipe import Recipe
 from lorabook.save import load_adapter, save_adapter
 from lorabook.scale.rank_stable import rsLoRA

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from worlds import WORLDS, R, World, forms, fresh, shake
 
-from lorabook.adapted import Adapted, disabled, inject, merge, merged
+from lorabook.adapted import disabled, inject, merge, merged
+from lorabook.layer import Adapted
 from lorabook.recipe import Recipe
 from lorabook.save import load_adapter, save_adapter
 

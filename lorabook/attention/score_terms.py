@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lorabook.adapted import Adapted
+from lorabook.layer import Adapted
 from lorabook.models.decoder import Attention, rotate
 
 Scores = Float[Tensor, "batch heads length length"]

@@ -6,7 +6,6 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import FlopCounterMode
 
-from lorabook.adapted import Adapted
 from lorabook.base.dense import Dense
 from lorabook.base.double_quant import DoubleQuant
 from lorabook.base.double_quant_claims import QLORA, WHOLE
@@ -14,6 +13,7 @@ from lorabook.base.nf4 import NF4
 from lorabook.base.qlora import QLoRA
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
+from lorabook.layer import Adapted
 from lorabook.update.low_rank import LowRank
 
 

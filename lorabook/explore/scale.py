@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from lorabook import style
-from lorabook.adapted import Adapted, inject
+from lorabook.adapted import inject
 from lorabook.explore.state import Choice, Steps, control
 from lorabook.explore.wire import Explorer, Still, explorer
+from lorabook.layer import Adapted
 from lorabook.recipe import Recipe
 from lorabook.scale.rank_stable import rsLoRA
 from lorabook.update.low_rank import LoRA

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lorabook.adapted import Adapted, adapted
 from lorabook.frozen import Frozen
 from lorabook.kinds import freeze
+from lorabook.layer import Adapted, adapted
 from lorabook.many.pair import Pair, State, check_pair
 from lorabook.recipe import Recipe
 from lorabook.update.update import Update

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.adapted import Adapted, adapted
+from lorabook.layer import Adapted, adapted
 from lorabook.update.low_rank import LowRank
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from lorabook.adapted import adapted
+from lorabook.layer import adapted
 from lorabook.optim.groups import adamw
 from lorabook.recipe import AxisConflict
 

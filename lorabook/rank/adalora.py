@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from lorabook.adapted import adapted
 from lorabook.init.gaussian import gaussian
+from lorabook.layer import adapted
 from lorabook.rank.allocator import Allocator
 from lorabook.rank.schedule import CubicBudget
 from lorabook.recipe import Recipe

@@ -5,9 +5,9 @@ from collections import Counter
 
 from torch import Tensor, nn
 
-from lorabook.adapted import Adapted
 from lorabook.frozen import Frozen
 from lorabook.kinds import FrozenConv1D, freeze
+from lorabook.layer import Adapted
 from lorabook.recipe import Recipe
 from lorabook.saving.peft_form import PeftForm
 from lorabook.saving.record import Record

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from lorabook.adapted import Adapted
 from lorabook.base.dense import Dense
 from lorabook.frozen import Frozen, UnsupportedLayer
 from lorabook.kinds import FrozenEmbedding
+from lorabook.layer import Adapted
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.peft_form import Beside, PeftForm
 from lorabook.saving.peft_format import PREFIX, base_of

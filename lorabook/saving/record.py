@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from lorabook.adapted import Adapted, adapted
 from lorabook.base.dense import Dense
 from lorabook.init.kaiming import kaiming
+from lorabook.layer import Adapted, adapted
 from lorabook.recipe import Recipe
 
 
