@@ -117,7 +117,8 @@ def test_the_wheel_holds_code_views_data_and_chapters_and_no_tests(unpacked: Pat
     names = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
     tracked = [path for path in (ROOT / "lorabook").rglob("*") if path.suffix in (".py", ".js", ".css", ".json")]
     assert {path.relative_to(ROOT).as_posix() for path in tracked} <= names
-    assert {f"lorabook/shipped/data/{path.name}" for path in paths.data_dir().iterdir()} <= names
+    data = [path for path in paths.data_dir().rglob("*") if path.is_file()]
+    assert {f"lorabook/shipped/data/{path.relative_to(paths.data_dir()).as_posix()}" for path in data} <= names
     assert {f"lorabook/shipped/notebooks/{path.name}" for path in paths.notebooks_dir().glob("*.ipynb")} <= names
     assert any(name.endswith("share/jupyter/lab/settings/overrides.d/lorabook.json") for name in names)
     assert not [name for name in names if name.startswith("tests") or "__pycache__" in name]

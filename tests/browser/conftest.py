@@ -20,7 +20,8 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# One for each module, not for the session: while Playwright's event loop runs, no notebook can be built in this process.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Chromium from the system; a machine without it fails these tests and is told the command that installs it."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -32,7 +33,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """`lorabook lab` on a copy of the chapters; a test may put notebooks of its own into `lab.root`."""
     root = tmp_path_factory.mktemp("book")
