@@ -20,7 +20,7 @@ FLAGS = [
 ]
 
 
-# One for each module, not for the session: while Playwright's event loop runs, no notebook can be built in this process.
+# One for each module, not for the session: while Playwright's event loop runs, this process can build no notebook.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Chromium from the system; a machine without it fails these tests and is told the command that installs it."""
