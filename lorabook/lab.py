@@ -102,8 +102,8 @@ def open_book(chapter: str | None, port: int | None, browser: bool, folder: Path
     browser = browser and has_display()
     # Without this, a kernel the reader once registered as `python3` for another Python would be started instead.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    # Threads that spin while they wait slow the browser beside them.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that spin for long while they wait slow each other and the browser beside them.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     from jupyterlab.labapp import LabApp
 
     token = secrets.token_hex(24)

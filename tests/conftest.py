@@ -6,7 +6,7 @@ from pathlib import Path
 
 # Two cores and many small matrices: threads cost more than they give. Before torch is imported anywhere.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 pytest_plugins = ["pytester", "skip_rule"]

