@@ -6,8 +6,9 @@ to check nothing. A foil is the tempting false neighbour of a claim: it must fai
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Literal
 
 from torch import Tensor
@@ -33,7 +34,8 @@ class Claim:
     """A statement, and the function that computes its two sides for a case.
 
     `relation` is "=" (equal within `tol`, relative to the larger side), "<=" (elementwise), or "~" (a law in
-    expectation; the function returns estimate, prediction, standard error of the estimate).
+    expectation; the function returns estimate, prediction, standard error of the estimate). `when` is the condition
+    that a statement in circulation leaves out, and under which it holds.
     """
 
     sides: Callable[[Case], tuple[Tensor, ...]]
@@ -42,6 +44,7 @@ class Claim:
     relation: Relation = "="
     tol: float = 1e-9
     cases: tuple[Case, ...] = SHAPES
+    when: str = ""
     foil_of: "Claim | None" = None
 
     @property
@@ -78,9 +81,10 @@ class Verdict:
 
 
 def claim(
-    *, statement: str, source: str, relation: Relation = "=", tol: float = 1e-9, cases: tuple[Case, ...] = SHAPES
-) -> Callable[[Callable], Claim]:
-    """Declare a true statement: LaTeX `statement`, and where it comes from.
+    *, statement: str, source: str, relation: Relation = "=", tol: float = 1e-9, cases: tuple[Case, ...] = SHAPES,
+    when: str = "",
+) -> Callable[[Callable], Claim]:  # fmt: skip
+    """Declare a true statement: LaTeX `statement`, where it comes from, and `when` it holds if that is not always.
 
     Raises:
         ValueError: a tolerance that would let anything pass.
@@ -89,12 +93,12 @@ def claim(
         raise ValueError(f"tol is {tol!r}; a claim that allows more than 5% says nothing: a law has the relation '~'")
     if relation not in ("=", "<=", "~"):
         raise ValueError(f"relation is {relation!r}; it must be '=', '<=' or '~'")
-    return lambda sides: Claim(sides, statement, source, relation, tol, tuple(cases))
+    return lambda sides: Claim(sides, statement, source, relation, tol, tuple(cases), when)
 
 
 def foil(*, of: Claim, statement: str, source: str) -> Callable[[Callable], Claim]:
     """Declare the false neighbour of a claim. It runs on the claim's own cases, and must fail there."""
-    return lambda sides: replace(of, sides=sides, statement=statement, source=source, foil_of=of)
+    return lambda sides: replace(of, sides=sides, statement=statement, source=source, when="", foil_of=of)
 
 
 def examine(claim: Claim) -> Verdict:
@@ -161,11 +165,15 @@ def discover(package: str = "lorabook") -> list[Claim]:
     A foil follows its claim.
     """
     found: list[Claim] = []
-    root = importlib.import_module(package)
-    for info in sorted(pkgutil.walk_packages(root.__path__, f"{package}."), key=lambda info: info.name):
-        if info.name.endswith("__main__") or ".offline" in info.name:
-            continue
-        module = importlib.import_module(info.name)
-        here = [value for value in vars(module).values() if isinstance(value, Claim) and value.module == info.name]
+    for module in idea_modules(package):
+        here = [v for v in vars(module).values() if isinstance(v, Claim) and v.module == module.__name__]
         found += sorted(here, key=lambda c: c.sides.__code__.co_firstlineno)
     return found
+
+
+def idea_modules(package: str) -> Iterator[ModuleType]:
+    """Give every module of the package, imported, in the order of names."""
+    root = importlib.import_module(package)
+    for info in sorted(pkgutil.walk_packages(root.__path__, f"{package}."), key=lambda info: info.name):
+        if not info.name.endswith("__main__") and ".offline" not in info.name:
+            yield importlib.import_module(info.name)

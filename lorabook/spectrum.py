@@ -7,6 +7,8 @@ from torch import Tensor, linalg
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
 
+ABOUT = "low rank"
+
 
 def singular_values(m: Float[Tensor, "rows columns"]) -> Float[Tensor, " least"]:
     """Return σ₁ ≥ σ₂ ≥ … in float64."""

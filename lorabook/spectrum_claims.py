@@ -8,6 +8,8 @@ from lorabook.cases import Case
 from lorabook.claims import claim, foil
 from lorabook.spectrum import nearest_of_rank, singular_values
 
+ABOUT = "low rank"
+
 ROOMY = (Case(12, 9, 2), Case(9, 16, 3), Case(20, 20, 4))
 """Layers in which the rank of a case leaves room for several steps."""
 SMALL = (Case(6, 5, 1), Case(5, 8, 2), Case(6, 6, 3))

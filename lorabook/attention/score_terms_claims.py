@@ -11,6 +11,8 @@ from lorabook.claims import claim, foil
 from lorabook.models.decoder import Attention, DecoderConfig, rotations
 from lorabook.update.low_rank import LoRA
 
+ABOUT = "LoRA"
+
 LENGTH = 5
 CASES = (Case(16, 16, 1), Case(16, 16, 3), Case(16, 16, 8))
 CONFIG = DecoderConfig(vocab=8, hidden=16, layers=1, heads=4, kv_heads=2, d_head=4, ffn=16)

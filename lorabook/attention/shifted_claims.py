@@ -7,6 +7,8 @@ from lorabook.attention.shifted import Shifted, in_groups
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
 
+ABOUT = "LongLoRA"
+
 PAPER = "Chen et al. 2023 (2309.12307)"
 
 

@@ -17,6 +17,8 @@ from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.recipe import Recipe
 from lorabook.update.low_rank import LoRA
 
+ABOUT = "LongLoRA"
+
 QKVO = r"[qkvo]_proj"
 
 

@@ -8,6 +8,8 @@ from lorabook.base.double_quant import DoubleQuant, dequantise_constants, quanti
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
 
+ABOUT = "QLoRA"
+
 QLORA = "Dettmers et al. 2023 (2305.14314)"
 WHOLE = (Case(d_out=512, d_in=32, r=1), Case(d_out=64, d_in=512, r=3), Case(d_out=128, d_in=128, r=128))
 """Whole groups of 256 blocks of 64, so that no constant is shared by fewer weights than it could be."""

@@ -9,6 +9,8 @@ from lorabook.base.normal_float import count_midpoints_below, nearest_code, quan
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
 
+ABOUT = "QLoRA"
+
 QLORA = "Dettmers et al. 2023 (2305.14314)"
 MANY = (Case(d_out=128, d_in=256, r=8),)
 """512 blocks of normal weights: enough to compare mean errors, which differ by 10% and more."""

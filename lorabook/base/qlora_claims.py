@@ -16,6 +16,8 @@ from lorabook.claims import claim, foil
 from lorabook.layer import Adapted
 from lorabook.update.low_rank import LowRank
 
+ABOUT = "QLoRA"
+
 
 def layer(case: Case, storage=DoubleQuant) -> Adapted:
     """Return a Linear with W₀ kept by `storage` and a LoRA whose factors are both non-zero."""

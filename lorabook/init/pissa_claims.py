@@ -5,6 +5,8 @@ from lorabook.claims import claim, foil
 from lorabook.init.pissa import principal
 from lorabook.spectrum import nearest_of_rank, singular_values
 
+ABOUT = "PiSSA"
+
 MENG = "Meng, Wang, Zhang 2024 (2404.02948)"
 SHAPES = (Case(12, 5, 1), Case(7, 16, 3), Case(9, 9, 6))
 

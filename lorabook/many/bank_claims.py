@@ -10,6 +10,8 @@ from lorabook.frozen import Frozen
 from lorabook.many.bank import Bank
 from lorabook.many.pair import Pair
 
+ABOUT = "S-LoRA"
+
 ROWS = (0, None, 1, 2, 0, 1)
 SOURCE = "Sheng et al. 2023 (S-LoRA, 2311.03285), section 3"
 

@@ -8,6 +8,8 @@ from lorabook.cases import Case, ratio_of_means
 from lorabook.claims import claim, foil
 from lorabook.init.kaiming import uniform_rows
 
+ABOUT = "LoRA+"
+
 HAYOU = "Hayou, Ghosh, Yu 2024 (2402.12354)"
 DRAWS, NARROW, WIDE_N, R = 200, 128, 2048, 4
 WORLD = (Case(NARROW, WIDE_N, R),)

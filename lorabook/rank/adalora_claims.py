@@ -8,6 +8,8 @@ from lorabook.claims import claim, foil
 from lorabook.recipe import Factors
 from lorabook.update.plq import PLQ
 
+ABOUT = "AdaLoRA"
+
 PAPER = "Zhang et al. 2023 (2303.10512)"
 
 

@@ -9,6 +9,8 @@ from lorabook.rank.adalora_claims import PAPER, trained
 from lorabook.rank.importance import Importance, triplet_scores
 from lorabook.update.plq import PLQ
 
+ABOUT = "AdaLoRA"
+
 
 @claim(
     statement=r"For a loss linear in $W$, setting $\lambda_i$ to zero changes it by exactly "

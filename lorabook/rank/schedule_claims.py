@@ -8,6 +8,8 @@ from lorabook.claims import claim, foil
 from lorabook.rank.adalora_claims import PAPER
 from lorabook.rank.schedule import CubicBudget
 
+ABOUT = "AdaLoRA"
+
 
 def _budgets(case: Case, midway: int) -> tuple[Tensor, Tensor]:
     start, target = 80 * case.r, 16 * case.r

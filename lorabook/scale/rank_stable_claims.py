@@ -16,6 +16,8 @@ from lorabook.init.kaiming import uniform_rows
 from lorabook.scale.rank_stable import alpha_over_root_r
 from lorabook.scale.standard import alpha_over_r
 
+ABOUT = "rsLoRA"
+
 KALAJDZIEVSKI = "Kalajdzievski 2023 (2312.03732)"
 DRAWS, SMALL, LARGE = 200, 4, 64
 WORLD = (Case(64, 512, LARGE),)

@@ -6,6 +6,8 @@ from lorabook.cases import Case
 from lorabook.claims import claim, foil
 from lorabook.update.dora import RowScaled
 
+ABOUT = "DoRA"
+
 LIU = "Liu et al. 2024 (2402.09353)"
 
 

@@ -7,6 +7,8 @@ from lorabook.claims import claim, foil
 from lorabook.spectrum import singular_values
 from lorabook.update.hadamard import Hadamard, row_products, two_paths_pay_off
 
+ABOUT = "LoHa"
+
 FEDPARA = "Hyeon-Woo, Ye-Bin, Oh 2021 (FedPara, 2108.06098)"
 
 

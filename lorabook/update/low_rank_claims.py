@@ -10,6 +10,8 @@ from lorabook.init.kaiming import kaiming, uniform_rows
 from lorabook.spectrum import singular_values
 from lorabook.update.low_rank import LoRA, LowRank
 
+ABOUT = "LoRA"
+
 HU = "Hu et al. 2021 (2106.09685)"
 
 

@@ -9,6 +9,8 @@ from lorabook.cases import Case
 from lorabook.claims import claim, foil
 from lorabook.update.low_rank import LoRA
 
+ABOUT = "LoRA"
+
 CONVOLUTIONS = (Case(6, 3, 1), Case(4, 5, 2), Case(8, 8, 4))
 TOKENS = torch.tensor([[0, 2, 2, 1]])
 

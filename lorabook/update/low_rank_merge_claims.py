@@ -9,6 +9,8 @@ from lorabook.claims import claim, foil
 from lorabook.update.low_rank import LoRA
 from lorabook.update.low_rank_claims import merging_is_exact
 
+ABOUT = "LoRA"
+
 
 def layer_of(case: Case, dtype: torch.dtype) -> nn.Sequential:
     """Return one Linear with the case's W₀ in a dtype."""

@@ -9,6 +9,8 @@ from lorabook.recipe import Factors
 from lorabook.update.low_rank import LowRank
 from lorabook.update.low_rank_claims import HU, starts_at_the_base
 
+ABOUT = "LoRA"
+
 STEPS, RATE = 5, 0.05
 
 

@@ -6,6 +6,8 @@ from lorabook.cases import Case
 from lorabook.claims import claim
 from lorabook.update.plq import PLQ
 
+ABOUT = "AdaLoRA"
+
 ZHANG = "Zhang et al. 2023 (2303.10512)"
 
 
