@@ -56,6 +56,16 @@ class Claim:
         return self.sides.__module__
 
     @property
+    def about(self) -> str:
+        """The variant or topic that the claim belongs to: what its file declares as ABOUT."""
+        return importlib.import_module(self.module).ABOUT
+
+    @property
+    def kind(self) -> str:
+        """What the claim says of its statement: it holds, holds if `when` is so, or is false."""
+        return "false" if self.is_foil else "holds if" if self.when else "holds"
+
+    @property
     def is_foil(self) -> bool:
         return self.foil_of is not None
 

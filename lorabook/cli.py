@@ -73,16 +73,24 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
         nargs="?",
         default="",
         metavar="PATTERN",
-        help="only claims whose name or statement contains this text",
+        help="only claims whose variant, name or statement contains this text",
     )
     command.add_argument("--json", action="store_true", help="one JSON object per line, for programs")
+    command.add_argument(
+        "--write",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write the ledger to FILE.md, FILE.html or FILE.json as well; may be given more than once",
+    )
     command.set_defaults(run=_check)
 
 
 def _check(given: argparse.Namespace) -> int:
     from lorabook.ledger import check
 
-    return check(given.pattern, given.json)
+    return check(given.pattern, given.json, given.write)
 
 
 def _add_list(commands: argparse._SubParsersAction) -> None:
@@ -96,7 +104,7 @@ def _add_list(commands: argparse._SubParsersAction) -> None:
 
 
 def _list(given: argparse.Namespace) -> int:
-    from lorabook.ledger import variants
+    from lorabook.listing import variants
 
     by_axis = variants()
     if given.json:

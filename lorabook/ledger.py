@@ -1,45 +1,63 @@
-"""`lorabook check` and `lorabook list`: the claims with their verdicts, and the variants by axis, as text."""
+"""The ledger: every claim and foil with both sides and the verdict, by variant; and what cannot be checked here."""
 
-import inspect
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
 
 from torch import Tensor
 from tqdm import tqdm
 
+from lorabook import ledger_pages, style
 from lorabook.claims import Claim, ClaimNotReproduced, Verdict, discover, examine
-from lorabook.recipe import Recipe, catalogue
+from lorabook.ledger_pages import shown
 from lorabook.refused import Refused
+from lorabook.unchecked import unchecked
+
+Line = dict[str, object]
 
 
 def chosen(pattern: str) -> list[Claim]:
-    """The claims and foils whose module, name or statement contains the pattern.
+    """The claims and foils whose variant, module, name or statement contains the pattern, by variant.
 
     Raises: Refused when there is none, so that a misspelt pattern is not taken for a green ledger.
     """
     claims = discover()
-    found = [claim for claim in claims if pattern.lower() in f"{claim.module}.{claim.name} {claim.statement}".lower()]
+    found = [c for c in claims if pattern.lower() in f"{c.about} {c.module}.{c.name} {c.statement}".lower()]
     if not found:
         raise Refused(
-            f"none of the {len(claims)} claims has {pattern!r} in its name or statement; "
+            f"none of the {len(claims)} claims has {pattern!r} in its variant, name or statement; "
             "`lorabook check` alone lists them all"
         )
-    return found
+    return sorted(found, key=lambda claim: place(claim.about))
 
 
-def largest(side: Tensor) -> float:
-    """The entry of a side with the largest size: what the ledger shows of it."""
+def place(about: str) -> tuple[int, str]:
+    """Where a variant or topic stands in the ledger: variants in the book's order, then topics by name."""
+    return (style.VARIANTS.index(about), "") if about in style.VARIANTS else (len(style.VARIANTS), about)
+
+
+def largest(side: Tensor) -> float | None:
+    """The entry of a side with the largest size: what the ledger shows of it; None if it is not finite."""
     flat = side.detach().double().flatten()
-    return flat[flat.abs().argmax()].item()
+    return _finite(flat[flat.abs().argmax()].item())
 
 
-def line(claim: Claim) -> dict[str, object]:
+def _finite(number: float) -> float | None:
+    """JSON has no word for NaN and infinity."""
+    return number if math.isfinite(number) else None
+
+
+def line(claim: Claim) -> Line:
     """One line of the ledger: what is claimed, both sides, the gap, the verdict."""
     said = {
+        "about": claim.about,
         "claim": f"{claim.module.removeprefix('lorabook.')}.{claim.name}",
-        "foil": claim.is_foil,
+        "kind": claim.kind,
         "statement": claim.statement,
+        "when": claim.when,
+        "instead": claim.foil_of.statement if claim.foil_of else "",
         "source": claim.source,
         "relation": claim.relation,
         "tol": claim.tol,
@@ -53,53 +71,63 @@ def line(claim: Claim) -> dict[str, object]:
         **said,
         "reproduced": verdict.reproduced,
         "verdict": "holds" if verdict.holds else "fails",
-        "gap": max(verdict.gaps),
+        "gap": _finite(max(verdict.gaps)),
         "left": largest(verdict.sides[0]),
         "right": largest(verdict.sides[1]),
         "seconds": round(time.perf_counter() - start, 3),
     }
 
 
-def check(pattern: str, as_json: bool) -> int:
-    """Verify the chosen claims, print the ledger; returns 1 when one is not reproduced, else 0."""
+def open_lines(pattern: str) -> list[Line]:
+    """The statements that no run here can settle, with the reason; those that fit the pattern."""
+    from importlib import import_module
+
+    found = [
+        {"about": import_module(module).ABOUT, "claim": f"{module.removeprefix('lorabook.')}.{name}",
+         "kind": "not checkable here", "statement": entry.statement, "source": entry.source, "reason": entry.reason}
+        for name, (module, entry) in unchecked().items()
+    ]  # fmt: skip
+    fits = [one for one in found if pattern.lower() in f"{one['about']} {one['claim']} {one['statement']}".lower()]
+    return sorted(fits, key=lambda one: place(one["about"]))
+
+
+def check(pattern: str, as_json: bool, pages: list[Path]) -> int:
+    """Verify the chosen claims, print the ledger and write it to `pages`; returns 1 if a verdict is not reproduced."""
     claims = chosen(pattern)
-    failed = 0
-    for claim in tqdm(claims, desc="claims", unit="", disable=None, leave=False):
-        result = line(claim)
-        failed += not result["reproduced"]
-        tqdm.write(json.dumps(result, ensure_ascii=False) if as_json else _as_text(result))
+    writers = [(page, ledger_pages.writer(page)) for page in pages]
+    results: list[Line] = []
+    for said in _verified(claims):
+        results.append(said)
+        tqdm.write(json.dumps(said, ensure_ascii=False) if as_json else _as_text(said, results))
+    results += (left := open_lines(pattern))
+    for said in left:
+        print(json.dumps(said, ensure_ascii=False) if as_json else _as_text(said, results))
+    for page, write in writers:
+        page.write_text(write(results), encoding="utf-8")
+    failed = sum(said.get("reproduced") is False for said in results)
     if not as_json:
         foils = sum(claim.is_foil for claim in claims)
-        print(f"\n{len(claims) - foils} claims and {foils} foils, {failed} not reproduced")
+        total = f"{len(claims) - foils} claims and {foils} foils, {failed} not reproduced"
+        print(f"\n{total}; {len(left)} statements cannot be checked here" if left else f"\n{total}")
     return int(failed > 0)
 
 
-def _as_text(result: dict[str, object]) -> str:
-    mark = "ok  " if result["reproduced"] else "FAIL"
-    kind = "foil " if result["foil"] else "claim"
-    head = f"{mark} {kind} {result['claim']}: {result['verdict']}"
-    if "gap" in result:
-        head += f", {result['left']:.6g} {result['relation']} {result['right']:.6g}"
-        head += f", gap {result['gap']:.1e} (tol {result['tol']:.0e})"
-    return f"{head}\n           {result['statement']}\n           {result['source']}"
+def _verified(claims: list[Claim]) -> Iterator[Line]:
+    with tqdm(claims, desc="claims", unit="", disable=None, leave=False) as bar:
+        for claim in bar:
+            bar.set_postfix_str(claim.about, refresh=False)
+            yield line(claim)
 
 
-def example(make: Callable[..., Recipe]) -> Recipe:
-    """A recipe with its defaults; a number it insists on (AdaLoRA's total_steps) changes no axis, so any will do."""
-    required = [p.name for p in inspect.signature(make).parameters.values() if p.default is p.empty]
-    return make(**dict.fromkeys(required, 100))
-
-
-def variants() -> dict[str, list[dict[str, str]]]:
-    """Every variant under the folder of its main idea: its name, what it changes, its first line of documentation."""
-    return {
-        axis: [
-            {
-                "name": name,
-                "changes": ", ".join(example(make).changes()) or "nothing: it is the origin",
-                "about": (inspect.getdoc(make) or "").partition("\n")[0],
-            }
-            for name, make in recipes.items()
-        ]
-        for axis, recipes in catalogue().items()
-    }
+def _as_text(said: Line, before: list[Line]) -> str:
+    """One entry as text; the first of a variant under the variant's name."""
+    heading = "" if any(one is not said and one["about"] == said["about"] for one in before) else f"\n{said['about']}\n"
+    if "reason" in said:
+        return f"{heading}open {said['claim']}\n           {said['statement']}\n           why not: {said['reason']}"
+    mark = "ok  " if said["reproduced"] else "FAIL"
+    head = f"{mark} {said['kind']}: {said['claim']}: {said['verdict']}"
+    if "gap" in said:
+        head += f", {shown(said['left'], '.6g')} {said['relation']} {shown(said['right'], '.6g')}"
+        head += f", gap {shown(said['gap'], '.1e')} (tol {said['tol']:.0e})"
+    more = [said["statement"], f"if {said['when']}" if said["when"] else "", said["source"]]
+    return heading + "\n           ".join([head, *filter(None, more)])

@@ -10,7 +10,7 @@ import nbformat
 
 from lorabook import doctor
 from lorabook.chapters import chapters
-from lorabook.ledger import line
+from lorabook.ledger import line, place
 
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 QUESTION = re.compile(r"^> \*\*(.+?)\*\*", re.MULTILINE)
@@ -53,16 +53,17 @@ def environment() -> str:
 
 
 def ledger(claims: Iterable) -> tuple[str, int]:
-    """Compute both sides of every claim; return the table by idea, and how many were not reproduced."""
-    holds, falls, broken = Counter(), Counter(), Counter()
+    """Compute both sides of every claim; return the table by variant, and how many were not reproduced."""
+    counts: dict[str, Counter] = {}
     for claim in claims:
-        idea = claim.module.removeprefix("lorabook.").removesuffix("_claims").replace(".", " · ").replace("_", " ")
-        reproduced = line(claim)["reproduced"]
-        (falls if claim.is_foil else holds)[idea] += reproduced
-        broken[idea] += not reproduced
-    rows = [(idea, str(holds[idea]), str(falls[idea] or "·"), str(broken[idea] or "·")) for idea in sorted(broken)]
-    total = ("**all**", *(f"**{sum(count.values())}**" for count in (holds, falls, broken)))
-    return _table(("idea", "hold", "often said, and false", "not reproduced"), [*rows, total]), sum(broken.values())
+        said = line(claim)
+        counts.setdefault(claim.about, Counter())[said["kind"] if said["reproduced"] else "not reproduced"] += 1
+    columns = ("holds", "holds if", "false", "not reproduced")
+    rows = [(about, *(str(counts[about][c] or "·") for c in columns)) for about in sorted(counts, key=place)]
+    total = {column: sum(count[column] for count in counts.values()) for column in columns}
+    rows.append(("**all**", *(f"**{total[column]}**" for column in columns)))
+    head = ("about", "hold", "hold if", "often said, and false", "not reproduced")
+    return _table(head, rows), total["not reproduced"]
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

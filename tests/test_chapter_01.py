@@ -138,6 +138,9 @@ def test_the_start_page_lists_chapters_with_what_they_need(tmp_path: Path) -> No
         overview.contents(tmp_path)
 
 
+ABOUT = "arithmetic of a test"
+
+
 def test_the_ledger_counts_what_is_not_reproduced() -> None:
     @claim(statement="1 = 2", source="none")
     def one_is_two(case):
@@ -145,8 +148,8 @@ def test_the_ledger_counts_what_is_not_reproduced() -> None:
 
     table, broken = overview.ledger([spectrum_claims.dimension_is_rank, one_is_two])
     assert broken == 1
-    assert "| spectrum | 0 | 1 | · |" in table
-    assert "| **all** | **0** | **1** | **1** |" in table
+    assert "| low rank | · | · | 1 | · |" in table
+    assert "| **all** | **0** | **0** | **1** | **1** |" in table
 
 
 def test_the_environment_is_told_without_paths() -> None:

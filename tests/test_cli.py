@@ -250,18 +250,42 @@ def test_check_prints_the_ledger_of_the_claims_asked_for(capsys: pytest.CaptureF
 
 def test_check_with_a_pattern_that_fits_nothing_is_not_green(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "no such claim"]) == 2
-    assert "has 'no such claim' in its name or statement" in capsys.readouterr().err
+    assert "has 'no such claim' in its variant, name or statement" in capsys.readouterr().err
+
+
+ABOUT = "arithmetic of a test"
 
 
 def test_a_claim_that_fails_fails_the_check(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     wrong = Claim(lambda case: (torch.ones(2), torch.full((2,), 2.0)), "$1=2$", "arithmetic")
     monkeypatch.setattr(ledger, "discover", lambda: [wrong])
-    assert main(["check"]) == 1
+    assert main(["check", "--write", str(tmp_path / "ledger.md"), "--write", str(tmp_path / "ledger.json")]) == 1
     printed = capsys.readouterr().out
-    assert printed.startswith("FAIL claim")
+    assert printed.startswith("\narithmetic of a test\nFAIL holds")
+    assert "Not reproduced: 1." in (tmp_path / "ledger.md").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "ledger.json").read_text(encoding="utf-8"))[0]["reproduced"] is False
     assert "fails, 1 = 2, gap 5.0e-01" in printed
+
+
+def test_the_ledger_is_written_as_pages_with_formulas_and_no_network(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    page = tmp_path / "ledger.html"
+    assert main(["check", "m_is_the_length_of_each", "--write", str(page)]) == 0
+    assert "\nDoRA\n" in capsys.readouterr().out
+    html = page.read_text(encoding="utf-8")
+    assert "<math" in html
+    assert "Often said, and false" in html
+    assert "$" not in html
+    assert not re.search(r"https?://(?!www\.w3\.org)", html)
+
+
+@pytest.mark.parametrize("name", ["ledger.txt", "no/such/ledger.md"])
+def test_a_ledger_that_cannot_be_written_is_refused_before_any_work(name, tmp_path, capsys) -> None:
+    assert main(["check", "dora", "--write", str(tmp_path / name)]) == 2
+    assert "cannot write the ledger" in capsys.readouterr().err
 
 
 def test_list_shows_each_variant_under_its_axis(capsys: pytest.CaptureFixture[str]) -> None:

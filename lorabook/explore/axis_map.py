@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from lorabook import style
-from lorabook.ledger import example
+from lorabook.listing import example
 from lorabook.recipe import IDEAS, Recipe, as_in_lora, catalogue
 
 DECIDES = {
