@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_check(commands)
     _add_list(commands)
+    _add_figures(commands)
     _add_pretrain(commands)
     _add_build(commands)
     return top
@@ -114,6 +115,26 @@ def _list(given: argparse.Namespace) -> int:
         print(axis)
         for recipe in recipes:
             print(f"  {recipe['name']:14}{recipe['about']}\n{'':16}changes: {recipe['changes']}")
+    return 0
+
+
+def _add_figures(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "figures",
+        help="draw the diagram of every variant, and the overviews",
+        description="Draw every diagram as SVG, from the library's own objects.",
+    )
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("figures"), help="draw into this folder (default: ./figures)"
+    )
+    command.set_defaults(run=_figures)
+
+
+def _figures(given: argparse.Namespace) -> int:
+    from lorabook.figures.gallery import draw_all
+
+    drawn = draw_all(given.out)
+    print("\n".join(str(file) for file in drawn))
     return 0
 
 

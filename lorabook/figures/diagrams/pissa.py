@@ -1,0 +1,26 @@
+"""PiSSA: what the factors take out of W₀, singular value by singular value."""
+
+from torch import linalg
+
+import lorabook as lb
+from lorabook.figures.drawing import Drawing
+from lorabook.figures.page import BOTTOM, RANK, RIGHT, TOP, adapt, beside_lora, trains, w0
+from lorabook.figures.plot import Plot, Span
+from lorabook.figures.terms import Word, of, row
+
+
+def draw() -> Drawing:
+    layer = adapt(lb.PiSSA(r=RANK))
+    update, residual = layer.update, layer.base.matrix
+    drawing = beside_lora("PiSSA: train W₀'s own strongest directions; freeze what is left",
+                          "B = U_r √(Σ_r/s), A = √(Σ_r/s) V_rᵀ, W_res = W₀ − s·BA; the layer's output is unchanged",
+                          trains(layer))  # fmt: skip
+    row(drawing, [w0(layer, "W_res", role="residual"), Word("+"), of("B", update.B), of("A", update.A)],
+        242, TOP, 270, BOTTOM - TOP)  # fmt: skip
+    taken = linalg.svdvals((update.s * update.B @ update.A).detach())[:RANK].tolist()
+    left = linalg.svdvals(residual)[: 48 - RANK].tolist()
+    plot = Plot(drawing, 560, TOP + 28, RIGHT - 560, BOTTOM - TOP - 74, Span(0, 49), Span(0, 2))
+    plot.axes("singular values of W₀, by size", "σ", {1: "1", RANK: f"r = {RANK}", 48: "48"}, {1: "1", 2: "2"})
+    for place, value in enumerate(taken + left, start=1):
+        plot.bar(place, value, 2.6, "trainable" if place <= RANK else "residual")
+    return drawing
