@@ -24,6 +24,15 @@ from lorabook.fit import fit as fit
 from lorabook.init.pissa import PiSSA as PiSSA
 from lorabook.layer import Adapted as Adapted
 from lorabook.layer import adapted as adapted
+from lorabook.many.bank import bank as bank
+from lorabook.many.bank import serving as serving
+from lorabook.many.pages import PoolFull as PoolFull
+from lorabook.many.pair import pairs_of as pairs_of
+from lorabook.many.scheduler import InTime as InTime
+from lorabook.many.scheduler import Request as Request
+from lorabook.many.scheduler import Scheduler as Scheduler
+from lorabook.many.in_turn import learn_in_turn as learn_in_turn
+from lorabook.many.orthogonal import OrthogonalLoRA as OrthogonalLoRA
 from lorabook.models.load import load as load
 from lorabook.optim.lora_plus import LoRAPlus as LoRAPlus
 from lorabook.optim.optimizer import optimizer as optimizer
@@ -35,5 +44,9 @@ from lorabook.save import load_adapter as load_adapter
 from lorabook.save import save_adapter as save_adapter
 from lorabook.scale.rank_stable import rsLoRA as rsLoRA
 from lorabook.update.dora import DoRA as DoRA
+from lorabook.update.frozen_a import LoRAFA as LoRAFA
 from lorabook.update.hadamard import LoHa as LoHa
+from lorabook.update.hira import HiRA as HiRA
+from lorabook.update.kronecker import LoKr as LoKr
 from lorabook.update.low_rank import LoRA as LoRA
+from lorabook.update.vera import VeRA as VeRA

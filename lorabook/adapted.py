@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -42,11 +43,12 @@ def place(model: nn.Module, recipe: Recipe, found: list[Target], generator: torc
     """Do what `inject` does, on targets that are checked. A rank above min(d_out, d_in) is wasteful, not wrong."""
     heads = _attention_modules(model) if recipe.attention is not None else []
     also = _also_trained(model, recipe)
-    shared: dict = {}
+    shapes = [freeze(target.layer, target.name).store.shape for target in found]
+    common = _Common({}, (max(d_out for d_out, _ in shapes), max(d_in for _, d_in in shapes)))
     # The first layer is built before anything is replaced: what two axes of a recipe cannot do together fails here.
-    layers = {found[0].name: _build(found[0], recipe, generator, shared)}
+    layers = {found[0].name: _build(found[0], recipe, generator, common)}
     for target in found:
-        layer = layers.get(target.name) or _build(target, recipe, generator, shared)
+        layer = layers.get(target.name) or _build(target, recipe, generator, common)
         layers[target.name] = layer
         target.put(layer)
     for head in heads:
@@ -60,8 +62,17 @@ def place(model: nn.Module, recipe: Recipe, found: list[Target], generator: torc
     return layers
 
 
-def _build(target: Target, recipe: Recipe, generator: torch.Generator, shared: dict) -> Adapted:
-    site = Site(target.name, recipe.r, recipe.scale(recipe.alpha, recipe.r), recipe.dropout, generator, shared)
+@dataclass(frozen=True)
+class _Common:
+    """What the layers of one injection have in common."""
+
+    shared: dict
+    largest: tuple[int, int]
+
+
+def _build(target: Target, recipe: Recipe, generator: torch.Generator, common: _Common) -> Adapted:
+    scale = recipe.scale(recipe.alpha, recipe.r)
+    site = Site(target.name, recipe.r, scale, recipe.dropout, generator, common.shared, common.largest)
     with torch.no_grad():
         base = freeze(target.layer, target.name)
         factors = recipe.init(base.matrix, site)

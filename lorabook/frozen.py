@@ -39,6 +39,11 @@ class Frozen(nn.Module, ABC):
         self.register_buffer("bias", None if bias is None else bias.detach())
 
     @property
+    def patch(self) -> int:
+        """How many columns of W₀ belong to one input channel: 1, or the size of a convolution's kernel."""
+        return 1
+
+    @property
     def matrix(self) -> Float[Tensor, "d_out d_in"]:
         """W₀ as the forward pass sees it (dequantised, if it is stored in fewer bits)."""
         return self.store.dense()
@@ -68,6 +73,22 @@ class Frozen(nn.Module, ABC):
     @abstractmethod
     def mix(self, h: Tensor, b: Float[Tensor, "d_out r"], onto: Tensor) -> Tensor:
         """Return onto + Bh, where h came from `reduce`."""
+
+    @abstractmethod
+    def kronecker(
+        self, x: Tensor, c: Float[Tensor, "l m"], d: Float[Tensor, "n_or_r n"], b: Float[Tensor, "k r"] | None,
+        onto: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Return onto + (C ⊗ D)x, or onto + (C ⊗ BD)x if there is a B."""
+
+    @abstractmethod
+    def each_row(
+        self, x: Tensor, a: Float[Tensor, "n r d_in"], b: Float[Tensor, "n d_out r"], onto: Tensor
+    ) -> Tensor:
+        """Return onto + B_n(A_n x_n) for every row n of a batch: each row has factors of its own.
+
+        `onto` is fresh from W₀x, and may be written into.
+        """
 
     @abstractmethod
     def two_paths(

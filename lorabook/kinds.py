@@ -3,6 +3,7 @@
 import sys
 from abc import ABC
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -20,6 +21,15 @@ class FrozenRows(Frozen, ABC):
 
     def mix(self, h, b, onto):
         return onto + F.linear(h, b)
+
+    def kronecker(self, x, c, d, b, onto):
+        # (C ⊗ BD)x = vec(B(D X)Cᵀ) for x = vec(X): the product C ⊗ BD, d_out × d_in, is never built.
+        h = c @ F.linear(x.unflatten(-1, (c.shape[1], -1)), d)
+        return onto + (h if b is None else F.linear(h, b)).flatten(-2)
+
+    def each_row(self, x, a, b, onto):
+        h = torch.bmm(x.reshape(len(x), -1, x.shape[-1]), a.mT)
+        return onto.view(*h.shape[:2], -1).baddbmm_(h, b.mT).view(onto.shape)
 
     def two_paths(self, x, branch, a, b, s, bias=None):
         rows = x.reshape(-1, x.shape[-1])
@@ -86,6 +96,15 @@ class FrozenEmbedding(Frozen):
     def mix(self, h, b, onto):
         return onto + F.linear(h, b)
 
+    def kronecker(self, x, c, d, b, onto):
+        # Column j of C ⊗ D is column j // n of C ⊗ column j % n of D.
+        right = F.embedding(x % d.shape[1], d.T)
+        right = right if b is None else F.linear(right, b)
+        return onto + (F.embedding(x // d.shape[1], c.T)[..., None] * right[..., None, :]).flatten(-2)
+
+    def each_row(self, x, a, b, onto):
+        return _every_row(self, x, a, b, onto)
+
     def two_paths(self, x, branch, a, b, s, bias=None):
         y = self.times_w0(x.flatten())
         return _add_product_in_place(y, self.reduce(branch.flatten(), a), b, s).view(*x.shape, -1)
@@ -132,6 +151,16 @@ class FrozenConv2d(Frozen):
     def mix(self, h, b, onto):
         return onto + F.conv2d(h, b[:, :, None, None], groups=self.groups)
 
+    @property
+    def patch(self):
+        return self.kernel[1] * self.kernel[2]
+
+    def kronecker(self, x, c, d, b, onto):
+        return onto + self.apply_matrix(x, torch.kron(c, d if b is None else b @ d))
+
+    def each_row(self, x, a, b, onto):
+        return _every_row(self, x, a, b, onto)
+
     def two_paths(self, x, branch, a, b, s, bias=None):
         return self.mix(self.reduce(branch, a), s * b, onto=self.times_w0(x, bias))
 
@@ -147,6 +176,11 @@ class FrozenConv2d(Frozen):
             self.bias is not None, self.padding_mode, device=w.device, dtype=w.dtype,
         )  # fmt: skip
         return _filled(layer, self.native(w), self.bias)
+
+
+def _every_row(base: Frozen, x: Tensor, a: Tensor, b: Tensor, onto: Tensor) -> Tensor:
+    """Return onto + B_n(A_n x_n) for every row n: the paths of a single layer, mapped over the rows by torch."""
+    return torch.vmap(base.mix)(torch.vmap(base.reduce)(x, a), b, onto)
 
 
 def _add_product_in_place(y: Tensor, h: Tensor, b: Tensor, s: float) -> Tensor:

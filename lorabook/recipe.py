@@ -27,6 +27,7 @@ class Site:
     """What an update may know of the layer it lands on.
 
     `shared` is one dict for the whole injection: forms that share tensors between layers (VeRA) keep them there.
+    `largest` is (d_out, d_in), each the largest over all layers of the injection; None if the layer is alone.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Site:
     dropout: float
     generator: torch.Generator
     shared: dict = field(default_factory=dict)
+    largest: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def test_every_word_lies_on_the_page(name: str) -> None:
     words = list(ElementTree.fromstring(drawing.svg()).iter(f"{SVG}text"))
     assert words
     for word in words:
-        x, y, wide = float(word.get("x")), float(word.get("y")), 0.5 * float(word.get("font-size")) * len(word.text)
+        em = 0.57 if word.get("font-weight") else 0.5  # the mean width of a letter, in units of its height
+        x, y, wide = float(word.get("x")), float(word.get("y")), em * float(word.get("font-size")) * len(word.text)
         left = {"start": x, "middle": x - wide / 2, "end": x - wide}[word.get("text-anchor")]
         assert 0 <= left and left + wide <= drawing.width and 0 < y < drawing.height, word.text
 

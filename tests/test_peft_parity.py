@@ -22,9 +22,13 @@ from lorabook.optim.optimizer import optimizer
 from lorabook.recipe import Recipe
 from lorabook.scale.rank_stable import rsLoRA
 from lorabook.update.dora import DoRA
+from lorabook.update.frozen_a import LoRAFA
 from lorabook.update.hadamard import LoHa
+from lorabook.update.hira import HiRA
+from lorabook.update.kronecker import LoKr
 from lorabook.update.low_rank import LoRA
 from lorabook.update.plq import PLQ
+from lorabook.update.vera import VeRA
 
 pytestmark = pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to:UserWarning")
 
@@ -36,13 +40,19 @@ LAYERS = {
     "Conv1D": (lambda: Conv1D(7, 9), (5, 9)),
     "Conv2d": (lambda: nn.Conv2d(5, 6, 3, stride=2, padding=1), (2, 5, 8, 8)),
     "Embedding": (lambda: nn.Embedding(11, 7), None),
+    "large Linear": (lambda: nn.Linear(36, 30), (5, 36)),
 }
 ROWS = {"A": "lora_A.default.weight", "B": "lora_B.default.weight", "m": "lora_magnitude_vector.default.weight"}
 TABLE = ROWS | {"A": "lora_embedding_A.default", "B": "lora_embedding_B.default"}
 HADA = {"B": "hada_w1_a", "A": "hada_w1_b", "B2": "hada_w2_a", "A2": "hada_w2_b"}
+LOKR = {"C": "lokr_w1", "D": "lokr_w2", "B": "lokr_w2_a", "A": "lokr_w2_b"}
 KEYS = {
     "LoHa": {letter: f"{name}.default" for letter, name in HADA.items()},
     "PLQ": {letter: f"lora_{letter}.default" for letter in "ABE"},
+    "HiRA": {letter: f"hira_{letter}.default" for letter in "AB"},
+    "LoKr": {letter: f"{name}.default" for letter, name in LOKR.items()},
+    "LoKr, factor 9": {letter: f"{name}.default" for letter, name in LOKR.items()},
+    "VeRA": {letter: f"vera_lambda_{letter}.default" for letter in "bd"},
 }
 
 
@@ -52,6 +62,13 @@ def lora(**options) -> peft.LoraConfig:
 
 VARIANTS = {
     "LoRA": (LoRA(R, ALPHA), lora()),
+    "LoRA-FA": (LoRAFA(R, ALPHA), lora()),
+    "HiRA": (HiRA(R), peft.HiraConfig(r=R, target_modules=["0"])),
+    "LoKr": (LoKr(R, ALPHA), peft.LoKrConfig(r=R, alpha=6, target_modules=["0"])),
+    "LoKr, factor 9": (
+        LoKr(1, ALPHA, factor=9), peft.LoKrConfig(r=1, alpha=6, decompose_factor=9, target_modules=["0"])
+    ),
+    "VeRA": (VeRA(R, d_initial=0.3), peft.VeraConfig(r=R, d_initial=0.3, target_modules=["0"])),
     "rsLoRA": (rsLoRA(R, ALPHA), lora(use_rslora=True)),
     "DoRA": (DoRA(R, ALPHA), lora(use_dora=True)),
     "LoHa": (LoHa(R, ALPHA), peft.LoHaConfig(r=R, alpha=6, target_modules=["0"])),
@@ -61,12 +78,12 @@ VARIANTS = {
         peft.AdaLoraConfig(init_r=R, target_r=2, lora_alpha=6, target_modules=["0"], total_step=10),
     ),
 }
-CASES = [
-    (variant, kind)
-    for variant in VARIANTS
-    for kind in LAYERS
-    if (variant, kind) not in {("LoHa", "Embedding"), ("LoHa", "Conv1D"), ("PLQ", "Embedding")}
-]
+LACKS = {
+    "LoHa": {"Embedding", "Conv1D"}, "PLQ": {"Embedding"}, "HiRA": {"Conv2d"}, "LoKr": {"Embedding", "Conv1D"},
+    "LoKr, factor 9": {"Embedding", "Conv1D"}, "VeRA": {"Embedding", "Conv2d"},
+}  # fmt: skip
+"""What PEFT does not have. Its HiRA of a Conv2d is another one: a bottleneck beside the kernel, not W₀ ⊙ BA."""
+CASES = [(variant, kind) for variant in VARIANTS for kind in LAYERS if kind not in LACKS.get(variant, ())]
 
 
 class Pair:
@@ -83,12 +100,21 @@ class Pair:
         self.theirs = peft.get_peft_model(plain, copy.deepcopy(config))
         held = dict(self.theirs.base_model.model[0].named_parameters())
         keys = KEYS.get(variant, TABLE if kind == "Embedding" else ROWS)
+        if (variant, kind) == ("HiRA", "Embedding"):
+            keys = {letter: name.replace("hira_", "hira_embedding_") for letter, name in keys.items()}
         self.pairs: dict[str, tuple[nn.Parameter, nn.Parameter]] = {}
         for letter, mine in self.layer.update.named_parameters():
             mine.data += 0.3 * torch.randn_like(mine)
             other = held[keys[letter]]
             other.data.copy_(mine.data.reshape(other.shape))
             self.pairs[letter] = mine, other
+        if variant == "LoRA-FA":
+            held[keys["A"]].data.copy_(self.layer.update.A.reshape(held[keys["A"]].shape))
+            held[keys["A"]].requires_grad_(False)
+        if variant == "VeRA":
+            for letter in "AB":
+                shared = getattr(self.theirs.base_model.model[0], f"vera_{letter}")
+                shared["default"].copy_(getattr(self.layer.update.pair, letter))
 
     def outputs(self) -> tuple[Tensor, Tensor]:
         return self.ours(self.x), self.theirs(self.x)

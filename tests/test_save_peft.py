@@ -16,8 +16,11 @@ from lorabook.save import load_adapter, save_adapter
 from lorabook.scale.rank_stable import rsLoRA
 from lorabook.update.dora import DoRA
 from lorabook.update.hadamard import LoHa
+from lorabook.update.hira import HiRA
+from lorabook.update.kronecker import LoKr
 from lorabook.update.low_rank import LoRA
 from lorabook.update.plq import PLQ
+from lorabook.update.vera import VeRA
 
 # What PEFT and transformers say to each other, and that PEFT notices Conv1D's transposed weight by itself.
 pytestmark = [
@@ -28,9 +31,12 @@ pytestmark = [
 PLQ_FORM = Recipe(form=PLQ, names=frozenset({"AdaLoRA's form"}))
 VARIANTS = {
     "LoRA": LoRA(), "rsLoRA": rsLoRA(), "DoRA": DoRA(), "PiSSA": PiSSA(), "DoRA_PiSSA": DoRA() | PiSSA(),
-    "rsLoRA_PiSSA": rsLoRA() | PiSSA(), "LoHa": LoHa(), "PLQ": PLQ_FORM,
+    "rsLoRA_PiSSA": rsLoRA() | PiSSA(), "LoHa": LoHa(), "PLQ": PLQ_FORM, "HiRA": HiRA(), "LoKr": LoKr(factor=4),
+    "VeRA": VeRA(),
 }  # fmt: skip
-NO_TABLE = {"LoHa", "PLQ"}
+NO_TABLE = {"LoHa", "PLQ", "LoKr", "VeRA"}
+KINDS = {"LoHa": "conv|up", "LoKr": "conv|up", "PLQ": "conv|up|out", "HiRA": "table|up|out", "VeRA": "up|out"}
+"""The layers of `every_kind` beside which PEFT has a form, where that is not all of them."""
 # PEFT keeps LoHa's scale in float32 and divides AdaLoRA's α by r + 10⁻⁵.
 LOOSE = {"LoHa": 2e-7, "PLQ": 1e-5}
 BF16 = 0.03
@@ -41,12 +47,13 @@ def in_peft(model: nn.Module, folder) -> nn.Module:
 
 
 def variant(name: str) -> Recipe:
-    return VARIANTS[name] | Recipe(r=3, alpha=7.0)
+    # At rank 3 each right factor of the small models would be kept whole, and B and A never written.
+    return VARIANTS[name] | Recipe(r=1 if name == "LoKr" else 3, alpha=7.0)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_ours_in_peft_on_every_layer_kind(name, tmp_path):
-    targets = {"LoHa": "conv|up", "PLQ": "conv|up|out"}.get(name, "table|conv|up|out")
+    targets = KINDS.get(name, "table|conv|up|out")
     model = every_kind()
     inject(model, variant(name), targets)
     shake(model)
@@ -65,7 +72,7 @@ def test_ours_in_peft_on_a_llama(name, dtype, tmp_path):
     assert gap(logits(other).float(), logits(model).float()) <= (BF16 if dtype == torch.bfloat16 else 2e-6)
 
 
-@pytest.mark.parametrize("name", sorted(VARIANTS.keys() - {"LoHa"}))
+@pytest.mark.parametrize("name", sorted(VARIANTS.keys() - {"LoHa", "LoKr"}))
 def test_ours_in_peft_on_a_gpt2(name, tmp_path):
     model = gpt2()
     inject(model, variant(name), r"attn\.c_attn|mlp\.c_proj")
@@ -79,6 +86,12 @@ def peft_config(name: str, targets: list[str]) -> peft.PeftConfig:
     """PEFT's own way to ask for a variant, at r = 3 and α = 7."""
     if name == "LoHa":
         return peft.LoHaConfig(r=3, alpha=7, target_modules=targets)
+    if name == "HiRA":
+        return peft.HiraConfig(r=3, target_modules=targets)
+    if name == "LoKr":
+        return peft.LoKrConfig(r=1, alpha=7, decompose_factor=4, target_modules=targets)
+    if name == "VeRA":
+        return peft.VeraConfig(r=3, target_modules=targets)
     if name == "PLQ":
         return peft.AdaLoraConfig(init_r=3, target_r=2, lora_alpha=7, target_modules=targets, total_step=10)
     return peft.LoraConfig(
@@ -107,9 +120,9 @@ def train(model: nn.Module, steps: int) -> None:
         adam.zero_grad()
 
 
-@pytest.mark.parametrize("name", ["LoRA", "rsLoRA", "DoRA", "LoHa", "PLQ"])
+@pytest.mark.parametrize("name", ["LoRA", "rsLoRA", "DoRA", "LoHa", "PLQ", "HiRA", "LoKr", "VeRA"])
 def test_peft_here_on_every_layer_kind(name, tmp_path):
-    targets = ["conv", "up"] if name in NO_TABLE else ["table", "conv", "up", "out"]
+    targets = KINDS.get(name, "conv|up" if name in NO_TABLE else "table|conv|up|out").split("|")
     other = trained_in_peft(every_kind(), peft_config(name, targets))
     other.save_pretrained(tmp_path)
     model = every_kind()
@@ -127,7 +140,7 @@ def test_peft_here_on_a_llama(name, dtype, tmp_path):
     assert gap(logits(model).float(), logits(other).float()) <= (BF16 if dtype == torch.bfloat16 else 5e-6)
 
 
-@pytest.mark.parametrize("name", ["LoRA", "rsLoRA", "DoRA", "PiSSA", "PLQ"])
+@pytest.mark.parametrize("name", ["LoRA", "rsLoRA", "DoRA", "PiSSA", "PLQ", "HiRA", "VeRA"])
 def test_peft_here_on_a_gpt2(name, tmp_path):
     other = trained_in_peft(gpt2(), peft_config(name, ["c_attn", "c_proj"]))
     other.save_pretrained(tmp_path)

@@ -15,6 +15,7 @@ from lorabook.adapted import disabled, inject, merge, merged
 from lorabook.layer import Adapted
 from lorabook.recipe import Recipe
 from lorabook.save import load_adapter, save_adapter
+from lorabook.update.update import Family
 
 FORMS = forms()
 everywhere = pytest.mark.parametrize(
@@ -152,7 +153,9 @@ def test_the_parameter_count_is_the_stated_formula(form, world):
     _, layer, _ = adapt(form, world)
     d_out, d_in = layer.base.store.shape
     counted = sum(p.numel() for p in layer.update.parameters() if p.requires_grad)
-    assert counted == type(layer.update).count(d_out, d_in, R)
+    form = layer.recipe.form
+    patch = (layer.base.patch,) if isinstance(form, Family) else ()
+    assert counted == form.count(d_out, d_in, R, *patch)
 
 
 @everywhere

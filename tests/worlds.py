@@ -67,7 +67,7 @@ def forms() -> dict[str, Recipe]:
         for recipe in folder.values():
             made = example(recipe)
             if made.form is not None:
-                found[made.form.__name__] = made
+                found[getattr(made.form, "__name__", type(made.form).__name__)] = made
     return found
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from lorabook.update.update import Update
+from lorabook.update.update import Family, Update
 
 
 def modules(folder: str) -> list[ModuleType]:
@@ -19,13 +19,13 @@ def modules(folder: str) -> list[ModuleType]:
 
 
 @cache
-def forms() -> dict[str, type[Update]]:
-    """Return every form of update by its class name."""
+def forms() -> dict[str, type[Update] | type[Family]]:
+    """Return every form of update by its class name; a family of forms stands for all of its members."""
     return {
         name: value
         for module in modules("update")
         for name, value in vars(module).items()
-        if inspect.isclass(value) and issubclass(value, Update) and not inspect.isabstract(value)
+        if inspect.isclass(value) and issubclass(value, Update | Family) and not inspect.isabstract(value)
     }
 
 

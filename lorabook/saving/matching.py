@@ -62,8 +62,10 @@ def _checked(file: AdapterFile, name: str, tensor: Tensor, here: Tensor) -> Tens
 def _refuse_other_update(file: AdapterFile, name: str, one: LayerRecord, layer: Adapted) -> None:
     said, here = one.recipe, type(layer.update).__name__
     scale = said.scale(said.alpha, said.r)
-    form = getattr(said.form, "__name__", here)
-    if form != here:
+    form = getattr(said.form, "__name__", type(said.form).__name__)
+    mine = layer.recipe.form
+    read_as = "" if getattr(mine, "in_peft", None) is None else mine.in_peft.read_as
+    if said.form != mine and form not in (here, read_as):
         raise BadAdapter(f"{file.folder}: {name} is a {form} in the file and a {here} in the model")
     if layer.start is not None and said.init is not layer.recipe.init:
         raise BadAdapter(

@@ -4,6 +4,7 @@ The two files have PEFT's names. `peft_type` says "lorabook", which PEFT refuses
 `::<parameter>` for a parameter that trained beside the adapters.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from lorabook.recipe import Recipe
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.ideas import forms, scales
 from lorabook.saving.record import LayerRecord, Record
+from lorabook.update.update import Family
 
 PEFT_TYPE = "lorabook"
 
@@ -22,6 +24,7 @@ def encode(record: Record, base_name: str | None, why: str) -> tuple[dict, dict[
     layers = {
         name: {
             "form": _name(one.recipe.form),
+            **_numbers(one.recipe.form),
             "r": one.recipe.r,
             "alpha": one.recipe.alpha,
             "dropout": one.recipe.dropout,
@@ -67,6 +70,8 @@ def decode(file: AdapterFile, given: Recipe, model: nn.Module) -> Record:
 def _recipe(path: Path, name: str, said: dict, given: Recipe) -> Recipe:
     try:
         form = _idea(said["form"], forms(), given.form)
+        if isinstance(form, type) and issubclass(form, Family):
+            form = form(**said["numbers"])
         scale = _idea(said["scale"], scales(), given.scale)
         return Recipe(said["r"], said["alpha"], said["dropout"], form, kaiming, scale)
     except (KeyError, TypeError, ValueError) as error:
@@ -79,6 +84,11 @@ def _idea(name: str, known: dict, given: object) -> object:
     if name not in known:
         raise ValueError(f"{name!r} is none of {', '.join(known)}; if it is yours, give load_adapter a recipe with it")
     return known[name]
+
+
+def _numbers(form: object) -> dict[str, dict]:
+    """Return what makes one member of a family."""
+    return {"numbers": asdict(form)} if isinstance(form, Family) else {}
 
 
 def _name(idea: object) -> str:

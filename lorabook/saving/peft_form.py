@@ -15,6 +15,7 @@ from lorabook.kinds import FrozenConv1D, FrozenConv2d, FrozenEmbedding, FrozenLi
 from lorabook.recipe import Recipe
 from lorabook.scale.rank_stable import alpha_over_root_r
 from lorabook.scale.standard import alpha_over_r
+from lorabook.scale.unit import one
 
 Shape = tuple[int, ...]
 
@@ -83,13 +84,17 @@ class PeftForm:
     marks: options that tell this form from others of one peft_type. required: options that PEFT insists on, and that
         say nothing about the numbers. per_layer: PEFT allows another rank and α for single layers.
     whole: (options, layer, tensors) -> tensors, for files that leave parts of a parameter out.
+    read_as: the form that PEFT's file of this one is read as, where the file does not tell the two apart.
+    shared: our letter -> PEFT's whole key, for what all layers hold together; the first layer keeps it.
+    numbers: field of the family of forms -> PEFT's option. layout: (form, base, r) -> the shape of every parameter that
+        the layer has, for forms whose parameters differ from layer to layer; `sizes` then only names the letters.
     """
 
     peft_type: str
     beside: dict[type[Frozen], Beside]
     sizes: dict[str, str]
     rank: str = "r"
-    alpha: str = "lora_alpha"
+    alpha: str | None = "lora_alpha"
     dropout: str | None = "lora_dropout"
     root: str | None = None
     init: str = "init_lora_weights"
@@ -98,6 +103,10 @@ class PeftForm:
     required: dict[str, Any] = field(default_factory=dict)
     per_layer: bool = True
     whole: Callable[[dict, str, dict[str, Tensor]], dict[str, Tensor]] = kept_whole
+    read_as: str = ""
+    shared: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, str] = field(default_factory=dict)
+    layout: Callable[[Any, Frozen, int], dict[str, Shape]] | None = None
 
     def reads(self, options: dict) -> bool:
         """Say whether a file with these options holds this form."""
@@ -111,19 +120,30 @@ class PeftForm:
         words = {"d_out": d_out, "d_in": d_in, "r": r, "1": 1}
         return tuple(words[word] for word in self.sizes[letter].split())
 
+    def shapes(self, form: Any, base: Frozen, r: int) -> dict[str, Shape]:
+        """Return our letter -> shape of every parameter that a layer has at rank r."""
+        if self.layout is not None:
+            return self.layout(form, base, r)
+        return {letter: self.shape(letter, base, r) for letter in self.sizes}
+
     def options(self, recipe: Recipe) -> dict[str, Any]:
         """Return PEFT's options for a recipe of this form. A scale that PEFT lacks here is folded into α."""
         rooted = self.root is not None and recipe.scale is alpha_over_root_r
         alpha = recipe.alpha if rooted else recipe.scale(recipe.alpha, recipe.r) * recipe.r
-        options = {"peft_type": self.peft_type, self.rank: recipe.r, self.alpha: _whole_if_whole(alpha)}
+        options = {"peft_type": self.peft_type, self.rank: recipe.r}
+        if self.alpha is not None:
+            options[self.alpha] = _whole_if_whole(alpha)
         if self.root is not None:
             options[self.root] = rooted
         if self.dropout is not None:
             options[self.dropout] = recipe.dropout
-        return options | {self.init: True} | self.marks | self.required
+        numbers = {option: getattr(recipe.form, own) for own, option in self.numbers.items()}
+        return options | {self.init: True} | self.marks | self.required | numbers
 
     def recipe(self, options: dict, r: int, alpha: float) -> Recipe:
-        """Return the recipe that PEFT's options describe, without form and init."""
+        """Return the recipe that PEFT's options describe, without form and init. Where PEFT has no α, s = 1."""
+        if self.alpha is None:
+            return Recipe(r, 1.0, float(options.get(self.dropout, 0.0)), scale=one)
         rooted = self.root is not None and options.get(self.root, False)
         dropout = 0.0 if self.dropout is None else float(options.get(self.dropout, 0.0))
         return Recipe(r, float(alpha), dropout, scale=alpha_over_root_r if rooted else alpha_over_r)
@@ -148,6 +168,9 @@ LORA_LAYERS: dict[type[Frozen], Beside] = {
 _DIFFERS = {FrozenLinear: same_unless_bypassed, FrozenConv2d: same_if_zero_padded}
 
 
-def dense_layers(ends: dict[str, str], *kinds: type[Frozen]) -> dict[type[Frozen], Beside]:
+def dense_layers(
+    ends: dict[str, str], *kinds: type[Frozen], conv: Callable[[Any, str, Shape], Shape] = as_here
+) -> dict[type[Frozen], Beside]:
     """Return the layers of a form that PEFT applies as a dense ΔW, with the same keys beside each kind."""
-    return {kind: Beside(ends, differs=_DIFFERS.get(kind, same)) for kind in kinds}
+    shape = {FrozenConv2d: conv}
+    return {kind: Beside(ends, shape.get(kind, as_here), _DIFFERS.get(kind, same)) for kind in kinds}

@@ -19,10 +19,10 @@ def obstacle(record: Record, model: nn.Module) -> str | None:
     """Return why PEFT cannot hold this adapter, or compute what it means; None if it can."""
     used = {one.recipe.form for one in record.layers.values()}
     if len(used) > 1:
-        return f"one file of PEFT holds one form, this model has {', '.join(sorted(f.__name__ for f in used))}"
+        return f"one file of PEFT holds one form, this model has {', '.join(sorted(_name(f) for f in used))}"
     form: PeftForm | None = getattr(used.pop(), "in_peft", None)
     if form is None:
-        return f"PEFT has no form like {next(iter(record.layers.values())).recipe.form.__name__}"
+        return f"PEFT has no form like {_name(next(iter(record.layers.values())).recipe.form)}"
     for name in record.layers:
         base = base_of(model, name)
         beside = form.beside.get(type(base))
@@ -31,10 +31,17 @@ def obstacle(record: Record, model: nn.Module) -> str | None:
         differs = beside.differs(base)
         if differs is not None:
             return f"{differs} ({name})"
-    numbers = {(one.recipe.r, form.options(one.recipe)[form.alpha]) for one in record.layers.values()}
+    scales = {one.recipe.scale(one.recipe.alpha, one.recipe.r) for one in record.layers.values()}
+    if form.alpha is None and scales != {1.0}:
+        return f"PEFT's {form.peft_type} has no scale, and here s is {', '.join(map(str, sorted(scales)))}"
+    numbers = {(one.recipe.r, form.options(one.recipe).get(form.alpha)) for one in record.layers.values()}
     if len(numbers) > 1 and not form.per_layer:
         return f"PEFT's {form.peft_type} has one rank and one alpha for all layers"
     return _obstacle_beside(record, model)
+
+
+def _name(form: object) -> str:
+    return getattr(form, "__name__", type(form).__name__)
 
 
 def base_of(model: nn.Module, name: str) -> Frozen:
@@ -77,6 +84,9 @@ def encode(record: Record, model: nn.Module, base_name: str | None) -> tuple[dic
     for name, one in record.layers.items():
         beside = form.beside[type(bases[name])]
         for letter, tensor in one.tensors.items():
+            if letter in form.shared:
+                tensors[form.shared[letter]] = tensor
+                continue
             shape = beside.shape(bases[name], letter, tuple(tensor.shape))
             tensors[f"{PREFIX}{name}.{beside.ends[letter]}"] = tensor.reshape(shape)
     return options, tensors
@@ -104,6 +114,6 @@ def _exceptions(form: PeftForm, main: Recipe, recipes: dict[str, Recipe]) -> dic
         pattern = "^" + re.escape(name)
         if recipe.r != main.r:
             ranks[pattern] = recipe.r
-        if abs(alpha - form.options(main)[form.alpha]) > 1e-9 * alpha:
+        if form.alpha is not None and abs(alpha - form.options(main)[form.alpha]) > 1e-9 * alpha:
             alphas[pattern] = alpha
-    return {"rank_pattern": ranks, "alpha_pattern": alphas}
+    return {"rank_pattern": ranks} | ({} if form.alpha is None else {"alpha_pattern": alphas})

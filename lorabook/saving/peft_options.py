@@ -8,7 +8,7 @@ from lorabook.recipe import Recipe
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.ideas import forms, peft_inits
 from lorabook.saving.peft_form import PeftForm
-from lorabook.update.update import Update
+from lorabook.update.update import Family, Update
 
 SAYS_NOTHING = frozenset(
     "peft_type task_type auto_mapping peft_version base_model_name_or_path revision inference_mode target_modules "
@@ -22,14 +22,14 @@ WHOLE_W0 = (True, False, "gaussian", "eva", "orthogonal", "mica")
 """Values of PEFT's init option that leave W₀ as it is, so that the file's tensors are the whole story."""
 
 
-def form_of(file: AdapterFile) -> type[Update]:
+def form_of(file: AdapterFile) -> type[Update] | type[Family]:
     """Return the form that the options describe.
 
     Raises:
         BadAdapter: no form of ours, or an option is on that changes it in a way that we do not have.
     """
     known = [form for form in forms().values() if form.in_peft is not None]
-    fits = [form for form in known if form.in_peft.reads(file.options)]
+    fits = [form for form in known if form.in_peft.reads(file.options) and not form.in_peft.read_as]
     if len(fits) != 1:
         kinds = ", ".join(sorted({form.in_peft.peft_type for form in known}))
         raise BadAdapter(
@@ -37,7 +37,7 @@ def form_of(file: AdapterFile) -> type[Update]:
             "format. An adapter of another type can be merged into its base with PEFT"
         )
     mine = fits[0].in_peft
-    read = SAYS_NOTHING | {mine.rank, mine.alpha, mine.dropout, mine.root, mine.init} | mine.marks.keys()
+    read = SAYS_NOTHING | {mine.rank, mine.alpha, mine.dropout, mine.root, mine.init} | mine.marks.keys() | mine.required.keys() | set(mine.numbers.values())
     for option, value in file.options.items():
         if option not in read and value and value != "none":
             raise BadAdapter(
@@ -83,15 +83,18 @@ def init_of(file: AdapterFile, form: PeftForm) -> Callable:
     return kaiming
 
 
-def recipe_of(file: AdapterFile, form: type[Update], name: str, init: Callable, indexed: bool) -> Recipe:
+def recipe_of(file: AdapterFile, form: type[Update] | type[Family], name: str, init: Callable, indexed: bool) -> Recipe:
     """Return the recipe of one layer; `indexed` says that it reads indices (an Embedding)."""
     mine, options = form.in_peft, file.options
     try:
         r = _of_layer(options.get("rank_pattern") or {}, name, options[mine.rank])
-        alpha = _of_layer(options.get("alpha_pattern") or {}, name, options[mine.alpha])
+        usual = 1.0 if mine.alpha is None else options[mine.alpha]
+        alpha = _of_layer(options.get("alpha_pattern") or {}, name, usual)
         said = mine.recipe(options, r, alpha)
     except (KeyError, TypeError, ValueError, re.error) as error:
         raise BadAdapter(f"{file.options_path} describes no adapter for {name}: {error!r}") from error
+    if mine.numbers:
+        form = form(**{own: options[option] for own, option in mine.numbers.items() if option in options})
     # An Embedding reads indices: PEFT takes a dropout there and ignores it.
     return Recipe(said.r, said.alpha, 0.0 if indexed else said.dropout, form, init, said.scale)
 

@@ -9,6 +9,7 @@ from lorabook.base.dense import Dense
 from lorabook.frozen import Frozen, UnsupportedLayer
 from lorabook.kinds import FrozenEmbedding
 from lorabook.layer import Adapted
+from lorabook.recipe import Recipe
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.peft_form import Beside, PeftForm
 from lorabook.saving.peft_format import PREFIX, base_of
@@ -28,10 +29,15 @@ def decode(file: AdapterFile, model: nn.Module) -> Record:
     found = _sorted_by_layer(file, form.in_peft, model)
     _refuse_missing_layers(file, found.layers, model)
     layers = {}
+    for key, letter in ((key, letter) for letter, key in form.in_peft.shared.items() if letter not in found.shared):
+        raise BadAdapter(f"{file.weights_path}: missing key {key!r} ({letter}): save it with save_projection=True")
     for name, tensors in found.layers.items():
         base = _base(file, model, name)
         recipe = recipe_of(file, form, name, init, isinstance(base, FrozenEmbedding))
-        layers[name] = LayerRecord(recipe, _fitted(file, form.in_peft, base, name, tensors, recipe.r))
+        layers[name] = LayerRecord(recipe, _fitted(file, form.in_peft, base, name, tensors, recipe))
+    if found.shared:
+        first = next(name for name, _ in model.named_modules() if name in layers)
+        layers[first].tensors.update(found.shared)
     return Record(layers, found.beside, file.note)
 
 
@@ -41,13 +47,18 @@ class _Found:
     def __init__(self) -> None:
         self.layers: dict[str, dict[str, Tensor]] = {}
         self.beside: dict[str, Tensor] = {}
+        self.shared: dict[str, Tensor] = {}
 
 
 def _sorted_by_layer(file: AdapterFile, form: PeftForm, model: nn.Module) -> _Found:
     found = _Found()
     ends = {end for beside in form.beside.values() for end in beside.ends.values()}
     modules = dict(model.named_modules())
+    whole = {key: letter for letter, key in form.shared.items()}
     for key, tensor in file.tensors.items():
+        if key in whole:
+            found.shared[whole[key]] = tensor
+            continue
         path = key.removeprefix(PREFIX)
         end = next((end for end in ends if path.endswith(f".{end}")), None)
         if key == path or (end is None and not _is_known(file, path, tensor, model, found)):
@@ -133,24 +144,27 @@ def _refuse_missing_layers(file: AdapterFile, found: Iterable[str], model: nn.Mo
 
 
 def _fitted(
-    file: AdapterFile, form: PeftForm, base: Frozen, name: str, tensors: dict[str, Tensor], r: int
+    file: AdapterFile, form: PeftForm, base: Frozen, name: str, tensors: dict[str, Tensor], recipe: Recipe
 ) -> dict[str, Tensor]:
     """Return a layer's tensors in our shapes, none missing."""
     beside = form.beside[type(base)]
-    keys = {letter: f"{PREFIX}{name}.{beside.ends[letter]}" for letter in form.sizes}
-    missing = [key for letter, key in keys.items() if letter not in tensors]
+    ours = form.shapes(recipe.form, base, recipe.r)
+    keys = {letter: f"{PREFIX}{name}.{end}" for letter, end in beside.ends.items()}
+    extra = [keys[letter] for letter in tensors if letter not in ours]
+    if extra:
+        raise BadAdapter(f"{file.weights_path}: unexpected key {extra[0]!r}: at rank {recipe.r} {name} has no such part")
+    missing = [keys[letter] for letter in ours if letter not in tensors]
     if missing:
         raise BadAdapter(f"{file.weights_path}: missing key {missing[0]!r}")
     try:
         tensors = form.whole(file.options, name, tensors)
     except ValueError as error:
         raise BadAdapter(f"{file.options_path}: {error}") from error
-    ours = {letter: form.shape(letter, base, r) for letter in form.sizes}
     for letter, tensor in tensors.items():
         expected = beside.shape(base, letter, ours[letter])
         if tuple(tensor.shape) != expected:
             raise BadAdapter(
-                f"{file.weights_path}: key {keys[letter]!r} has shape {tuple(tensor.shape)}; for rank {r} this model "
+                f"{file.weights_path}: key {keys[letter]!r} has shape {tuple(tensor.shape)}; for rank {recipe.r} this model "
                 f"needs {expected}. The adapter is another model's, or the rank in {file.options_path.name} is wrong"
             )
     return {letter: tensor.reshape(ours[letter]) for letter, tensor in tensors.items()}

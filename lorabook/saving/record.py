@@ -42,6 +42,11 @@ def record(model: nn.Module) -> Record:
     if not layers:
         raise ValueError("this model has no adapted layer to save: call inject first")
     records = {name: _record_layer(layer) for name, layer in layers.items()}
+    if not any(one.tensors for one in records.values()):
+        raise ValueError(
+            "the adapted layers of this model keep nothing of their own (a bank's pool holds copies of adapters), so "
+            "nothing was saved: save each adapter from the model that trained it"
+        )
     beside = {name: _kept(model.get_parameter(name)) for name in trained_beside(model)}
     for name, tensors in [(name, one.tensors) for name, one in records.items()] + [("", beside)]:
         for letter, tensor in tensors.items():

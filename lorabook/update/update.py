@@ -5,6 +5,8 @@ battery of tests proves the two equal, in value and in gradient, for every form 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from jaxtyping import Float
@@ -43,11 +45,39 @@ class Update(nn.Module, ABC):
         """Return the number of trained parameters of one d_out × d_in layer, as the paper counts them."""
 
 
+@dataclass(frozen=True)
+class Family(ABC):
+    """A form with numbers of its own (MELoRA's n): the value on the form axis, which builds the updates.
+
+    Its fields are plain numbers and words, so that a file can say them.
+    """
+
+    in_peft: ClassVar[PeftForm | None] = None
+
+    @abstractmethod
+    def __call__(self, base: Frozen, factors: Factors, site: Site) -> Update:
+        """Build the update of one layer.
+
+        Raises:
+            ValueError: the layer's shape does not suit the numbers; nothing has changed then.
+        """
+
+    @abstractmethod
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1) -> int:
+        """Return the number of trained parameters of one d_out × d_in layer, as the paper counts them.
+
+        `patch` is how many of the d_in columns belong to one input channel: 1, or a convolution's kernel.
+        """
+
+
 def materialised(base: Frozen, update: Update, x: Tensor) -> Tensor:
     """Apply a dense effective W, for forms with no cheaper path: d_out·d_in numbers are built, and kept."""
-    # What W was computed from is computed again in the backward pass: one dense matrix is kept, not one per operation.
-    w = checkpoint(lambda: update.weight(base.matrix), use_reentrant=False, preserve_rng_state=False)
-    return base.apply_matrix(x, w, base.bias)
+    return base.apply_matrix(x, built(lambda: update.weight(base.matrix)), base.bias)
+
+
+def built(matrix: Callable[[], Tensor]) -> Tensor:
+    """Return a dense matrix of which backward keeps one copy, not one for every operation: the rest is done again."""
+    return checkpoint(matrix, use_reentrant=False, preserve_rng_state=False)
 
 
 def needs_whole_w0(factors: Factors, site: Site, form: str) -> None:

@@ -36,7 +36,7 @@ CHOICES = (
 
 
 def draw() -> Drawing:
-    drawing = Drawing("Start with LoRA on every linear layer; each yes adds a variant, and the answers combine",
+    drawing = Drawing("Start with LoRA on every linear layer; each yes adds a variant to it",
                       WIDE, TOP + LINE * len(CHOICES) + 34)  # fmt: skip
     spine = 48
     drawing.frame(spine - 24, TOP - 34, 76, 24, "trainable", line=2)
