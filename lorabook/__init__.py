@@ -21,6 +21,7 @@ from lorabook.claims import verify as verify
 from lorabook.fit import Diverged as Diverged
 from lorabook.fit import History as History
 from lorabook.fit import fit as fit
+from lorabook.init.olora import OLoRA as OLoRA
 from lorabook.init.pissa import PiSSA as PiSSA
 from lorabook.layer import Adapted as Adapted
 from lorabook.layer import adapted as adapted
@@ -45,8 +46,11 @@ from lorabook.save import save_adapter as save_adapter
 from lorabook.scale.rank_stable import rsLoRA as rsLoRA
 from lorabook.update.dora import DoRA as DoRA
 from lorabook.update.frozen_a import LoRAFA as LoRAFA
+from lorabook.update.glora import GLoRA as GLoRA
 from lorabook.update.hadamard import LoHa as LoHa
 from lorabook.update.hira import HiRA as HiRA
 from lorabook.update.kronecker import LoKr as LoKr
 from lorabook.update.low_rank import LoRA as LoRA
+from lorabook.update.mini_ensemble import MELoRA as MELoRA
+from lorabook.update.parallel import MultiLoRA as MultiLoRA
 from lorabook.update.vera import VeRA as VeRA

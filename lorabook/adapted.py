@@ -13,6 +13,7 @@ from lorabook.layer import Adapted, adapted
 from lorabook.recipe import Recipe, Site
 from lorabook.sites import Target, find_targets, refuse_large_rank
 from lorabook.update.low_rank import LowRank
+from lorabook.update.update import Family
 
 
 def inject(
@@ -43,7 +44,11 @@ def place(model: nn.Module, recipe: Recipe, found: list[Target], generator: torc
     """Do what `inject` does, on targets that are checked. A rank above min(d_out, d_in) is wasteful, not wrong."""
     heads = _attention_modules(model) if recipe.attention is not None else []
     also = _also_trained(model, recipe)
-    shapes = [freeze(target.layer, target.name).store.shape for target in found]
+    bases = {target.name: freeze(target.layer, target.name) for target in found}
+    if isinstance(recipe.form, Family):
+        for name, base in bases.items():
+            recipe.form.refuse(name, base)
+    shapes = [base.store.shape for base in bases.values()]
     common = _Common({}, (max(d_out for d_out, _ in shapes), max(d_in for _, d_in in shapes)))
     # The first layer is built before anything is replaced: what two axes of a recipe cannot do together fails here.
     layers = {found[0].name: _build(found[0], recipe, generator, common)}

@@ -82,6 +82,12 @@ class Frozen(nn.Module, ABC):
         """Return onto + (C ⊗ D)x, or onto + (C ⊗ BD)x if there is a B."""
 
     @abstractmethod
+    def blocks(
+        self, x: Tensor, a: Float[Tensor, "n r part_in"], b: Float[Tensor, "n part_out r"], onto: Tensor
+    ) -> Tensor:
+        """Return onto + blockdiag(B₁A₁, …, B_nA_n)x: every slice of x goes to its own slice of the output."""
+
+    @abstractmethod
     def each_row(
         self, x: Tensor, a: Float[Tensor, "n r d_in"], b: Float[Tensor, "n d_out r"], onto: Tensor
     ) -> Tensor:
@@ -106,8 +112,8 @@ class Frozen(nn.Module, ABC):
         """Return `w` laid out as the layer's own `weight`."""
 
     @abstractmethod
-    def thaw(self, w: Float[Tensor, "d_out d_in"]) -> nn.Module:
-        """Return a plain layer, like the one we froze, whose matrix is `w`."""
+    def thaw(self, w: Float[Tensor, "d_out d_in"], bias: Float[Tensor, " d_out"] | None) -> nn.Module:
+        """Return a plain layer, like the one we froze, whose matrix is `w` and whose bias is `bias`."""
 
     def add_bias(self, y: Tensor) -> Tensor:
         """Return y + b."""

@@ -27,6 +27,10 @@ class FrozenRows(Frozen, ABC):
         h = c @ F.linear(x.unflatten(-1, (c.shape[1], -1)), d)
         return onto + (h if b is None else F.linear(h, b)).flatten(-2)
 
+    def blocks(self, x, a, b, onto):
+        h = torch.einsum("...ni,nri->...nr", x.unflatten(-1, (len(a), -1)), a)
+        return onto + torch.einsum("...nr,nor->...no", h, b).flatten(-2)
+
     def each_row(self, x, a, b, onto):
         h = torch.bmm(x.reshape(len(x), -1, x.shape[-1]), a.mT)
         return onto.view(*h.shape[:2], -1).baddbmm_(h, b.mT).view(onto.shape)
@@ -50,10 +54,10 @@ class FrozenLinear(FrozenRows):
     def native(self, w):
         return w
 
-    def thaw(self, w):
+    def thaw(self, w, bias):
         d_out, d_in = w.shape
         layer = nn.utils.skip_init(self.kind, d_in, d_out, self.bias is not None, device=w.device, dtype=w.dtype)
-        return _filled(layer, w, self.bias)
+        return _filled(layer, w, bias)
 
 
 class FrozenConv1D(FrozenRows):
@@ -66,9 +70,9 @@ class FrozenConv1D(FrozenRows):
     def native(self, w):
         return w.T
 
-    def thaw(self, w):
+    def thaw(self, w, bias):
         d_out, d_in = w.shape
-        return _filled(self.kind(d_out, d_in).to(w.device, w.dtype), w.T, self.bias)
+        return _filled(self.kind(d_out, d_in).to(w.device, w.dtype), w.T, bias)
 
 
 class FrozenEmbedding(Frozen):
@@ -102,6 +106,9 @@ class FrozenEmbedding(Frozen):
         right = right if b is None else F.linear(right, b)
         return onto + (F.embedding(x // d.shape[1], c.T)[..., None] * right[..., None, :]).flatten(-2)
 
+    def blocks(self, x, a, b, onto):
+        return self.mix(self.reduce(x, torch.block_diag(*a)), torch.block_diag(*b), onto)
+
     def each_row(self, x, a, b, onto):
         return _every_row(self, x, a, b, onto)
 
@@ -115,7 +122,7 @@ class FrozenEmbedding(Frozen):
     def native(self, w):
         return w.T
 
-    def thaw(self, w):
+    def thaw(self, w, bias):
         d_out, d_in = w.shape
         layer = nn.utils.skip_init(
             nn.Embedding, d_in, d_out, self.padding_idx, device=w.device, dtype=w.dtype,
@@ -158,6 +165,9 @@ class FrozenConv2d(Frozen):
     def kronecker(self, x, c, d, b, onto):
         return onto + self.apply_matrix(x, torch.kron(c, d if b is None else b @ d))
 
+    def blocks(self, x, a, b, onto):
+        return self.mix(self.reduce(x, torch.block_diag(*a)), torch.block_diag(*b), onto)
+
     def each_row(self, x, a, b, onto):
         return _every_row(self, x, a, b, onto)
 
@@ -170,12 +180,12 @@ class FrozenConv2d(Frozen):
     def native(self, w):
         return w.unflatten(1, self.kernel)
 
-    def thaw(self, w):
+    def thaw(self, w, bias):
         layer = nn.utils.skip_init(
             nn.Conv2d, *self.channels, self.kernel[1:], self.stride, self.padding, self.dilation, self.groups,
             self.bias is not None, self.padding_mode, device=w.device, dtype=w.dtype,
         )  # fmt: skip
-        return _filled(layer, self.native(w), self.bias)
+        return _filled(layer, self.native(w), bias)
 
 
 def _every_row(base: Frozen, x: Tensor, a: Tensor, b: Tensor, onto: Tensor) -> Tensor:

@@ -31,8 +31,8 @@ class Adapted(nn.Module):
 
     @property
     def bias(self) -> Tensor | None:
-        """The plain layer's bias."""
-        return self.base.bias
+        """The effective bias: the plain layer's, but for a form that moves it."""
+        return self.update.bias(self.base)
 
     @property
     def r(self) -> int:
@@ -42,7 +42,7 @@ class Adapted(nn.Module):
     def plain(self) -> nn.Module:
         """Return the plain layer with the effective W: the merged layer."""
         with torch.no_grad():
-            return self.base.thaw(self.update.weight(self.base.matrix))
+            return self.base.thaw(self.update.weight(self.base.matrix), self.bias)
 
     def original(self) -> nn.Module:
         """Return the layer as it was before injection: the base, and what an init had taken out of it."""

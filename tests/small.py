@@ -37,6 +37,11 @@ def every_kind(dtype: torch.dtype = torch.float64) -> EveryKind:
     return EveryKind().to(dtype)
 
 
+def suits(form: str) -> str:
+    """The layers of `every_kind` that a form can be put on: two mini LoRAs need even sides."""
+    return "up" if form == "MiniEnsemble" else "table|conv|up|out"
+
+
 def llama(dtype: torch.dtype = torch.float32, tied: bool = False) -> nn.Module:
     """A random two-layer LLaMA of transformers, giving logits."""
     torch.manual_seed(4)

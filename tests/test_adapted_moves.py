@@ -3,21 +3,22 @@
 import copy
 import io
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
-from small import every_kind, gap, logits, shake
+from small import every_kind, gap, logits, shake, suits
+from worlds import forms
 
 from lorabook.adapted import disabled, inject, merge, merged
 from lorabook.base.qlora import QLoRA
 from lorabook.init.pissa import PiSSA
 from lorabook.layer import adapted
 from lorabook.recipe import Recipe
-from lorabook.saving.ideas import forms
 from lorabook.update.dora import DoRA
 from lorabook.update.low_rank import LoRA
 
-RECIPES = {name: Recipe(form=form) for name, form in forms().items()} | {
+RECIPES = {name: replace(form, rule=None) for name, form in forms().items()} | {
     "PiSSA": PiSSA(), "QLoRA": QLoRA(), "QDoRA": QLoRA() | DoRA(), "QPiSSA": QLoRA() | PiSSA(),
 }  # fmt: skip
 EXACT = torch.float32
@@ -25,7 +26,7 @@ EXACT = torch.float32
 
 def model_of(name: str, dtype: torch.dtype = EXACT):
     model = every_kind(dtype)
-    inject(model, RECIPES[name] | Recipe(r=2, alpha=7.0), "table|conv|up|out")
+    inject(model, replace(RECIPES[name], r=2, alpha=7.0), suits(name))
     shake(model)
     return model
 
@@ -56,7 +57,7 @@ def test_state_dict_goes_round(name):
     model = model_of(name)
     other = every_kind(EXACT)
     other.up.weight.data += 1  # the state holds the base as well
-    inject(other, RECIPES[name] | Recipe(r=2, alpha=7.0), "table|conv|up|out", torch.Generator().manual_seed(5))
+    inject(other, replace(RECIPES[name], r=2, alpha=7.0), suits(name), torch.Generator().manual_seed(5))
     shake(other, 0.5)
     other.load_state_dict(model.state_dict())
     assert torch.equal(logits(other), logits(model))

@@ -9,12 +9,14 @@ from small import TOKENS, every_kind, gap, gpt2, llama, logits, shake
 from torch import nn
 
 from lorabook.adapted import inject
+from lorabook.init.olora import OLoRA
 from lorabook.init.pissa import PiSSA
 from lorabook.layer import adapted
 from lorabook.recipe import Recipe
 from lorabook.save import load_adapter, save_adapter
 from lorabook.scale.rank_stable import rsLoRA
 from lorabook.update.dora import DoRA
+from lorabook.update.glora import GLoRA
 from lorabook.update.hadamard import LoHa
 from lorabook.update.hira import HiRA
 from lorabook.update.kronecker import LoKr
@@ -32,10 +34,10 @@ PLQ_FORM = Recipe(form=PLQ, names=frozenset({"AdaLoRA's form"}))
 VARIANTS = {
     "LoRA": LoRA(), "rsLoRA": rsLoRA(), "DoRA": DoRA(), "PiSSA": PiSSA(), "DoRA_PiSSA": DoRA() | PiSSA(),
     "rsLoRA_PiSSA": rsLoRA() | PiSSA(), "LoHa": LoHa(), "PLQ": PLQ_FORM, "HiRA": HiRA(), "LoKr": LoKr(factor=4),
-    "VeRA": VeRA(),
+    "VeRA": VeRA(), "GLoRA": GLoRA(), "OLoRA": OLoRA(),
 }  # fmt: skip
-NO_TABLE = {"LoHa", "PLQ", "LoKr", "VeRA"}
-KINDS = {"LoHa": "conv|up", "LoKr": "conv|up", "PLQ": "conv|up|out", "HiRA": "table|up|out", "VeRA": "up|out"}
+NO_TABLE = {"LoHa", "PLQ", "LoKr", "VeRA", "GLoRA"}
+KINDS = {"LoHa": "conv|up", "LoKr": "conv|up", "PLQ": "conv|up|out", "HiRA": "table|up|out", "VeRA": "up|out", "GLoRA": "up"}
 """The layers of `every_kind` beside which PEFT has a form, where that is not all of them."""
 # PEFT keeps LoHa's scale in float32 and divides AdaLoRA's α by r + 10⁻⁵.
 LOOSE = {"LoHa": 2e-7, "PLQ": 1e-5}
@@ -72,7 +74,7 @@ def test_ours_in_peft_on_a_llama(name, dtype, tmp_path):
     assert gap(logits(other).float(), logits(model).float()) <= (BF16 if dtype == torch.bfloat16 else 2e-6)
 
 
-@pytest.mark.parametrize("name", sorted(VARIANTS.keys() - {"LoHa", "LoKr"}))
+@pytest.mark.parametrize("name", sorted(VARIANTS.keys() - {"LoHa", "LoKr", "GLoRA"}))
 def test_ours_in_peft_on_a_gpt2(name, tmp_path):
     model = gpt2()
     inject(model, variant(name), r"attn\.c_attn|mlp\.c_proj")
@@ -90,13 +92,15 @@ def peft_config(name: str, targets: list[str]) -> peft.PeftConfig:
         return peft.HiraConfig(r=3, target_modules=targets)
     if name == "LoKr":
         return peft.LoKrConfig(r=1, alpha=7, decompose_factor=4, target_modules=targets)
+    if name == "GLoRA":
+        return peft.GloraConfig(r=3, target_modules=targets)
     if name == "VeRA":
         return peft.VeraConfig(r=3, target_modules=targets)
     if name == "PLQ":
         return peft.AdaLoraConfig(init_r=3, target_r=2, lora_alpha=7, target_modules=targets, total_step=10)
     return peft.LoraConfig(
         r=3, lora_alpha=7, target_modules=targets, use_rslora="rsLoRA" in name, use_dora="DoRA" in name,
-        init_lora_weights="pissa" if "PiSSA" in name else True,
+        init_lora_weights={"PiSSA": "pissa", "OLoRA": "olora"}.get(name.rpartition("_")[2], True),
     )  # fmt: skip
 
 
@@ -120,7 +124,7 @@ def train(model: nn.Module, steps: int) -> None:
         adam.zero_grad()
 
 
-@pytest.mark.parametrize("name", ["LoRA", "rsLoRA", "DoRA", "LoHa", "PLQ", "HiRA", "LoKr", "VeRA"])
+@pytest.mark.parametrize("name", ["LoRA", "rsLoRA", "DoRA", "LoHa", "PLQ", "HiRA", "LoKr", "VeRA", "GLoRA"])
 def test_peft_here_on_every_layer_kind(name, tmp_path):
     targets = KINDS.get(name, "conv|up" if name in NO_TABLE else "table|conv|up|out").split("|")
     other = trained_in_peft(every_kind(), peft_config(name, targets))

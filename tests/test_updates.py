@@ -53,7 +53,7 @@ def test_path_is_the_definition_in_value_and_gradient(form, world):
     shake(layer)
     base, parameters = layer.base, list(layer.update.parameters())
     by_path = layer(x)
-    by_definition = base.apply_matrix(x, layer.update.weight(base.matrix), base.bias)
+    by_definition = base.apply_matrix(x, layer.update.weight(base.matrix), layer.update.bias(base))
     close(by_path, by_definition)
     probe = torch.randn_like(by_path)
     for path, definition in zip(
@@ -79,7 +79,7 @@ def test_the_input_gets_the_same_gradient(form, world):
     x = x.requires_grad_(True)
     path = torch.autograd.grad(layer(x).square().sum(), x)[0]
     w = layer.update.weight(layer.base.matrix)
-    definition = torch.autograd.grad(layer.base.apply_matrix(x, w, layer.base.bias).square().sum(), x)[0]
+    definition = torch.autograd.grad(layer.base.apply_matrix(x, w, layer.update.bias(layer.base)).square().sum(), x)[0]
     close(path, definition)
 
 
@@ -112,6 +112,17 @@ class Parametrized(nn.Module):
         return self.layer.base.native(self.layer.update.weight(matrix))
 
 
+class Biased(nn.Module):
+    """The same for the bias."""
+
+    def __init__(self, layer: Adapted) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, bias: Tensor) -> Tensor:
+        return self.layer.update.bias(self.layer.base)
+
+
 @everywhere
 def test_parametrize_agrees(form, world):
     model, layer, x = adapt(form, world)
@@ -121,6 +132,8 @@ def test_parametrize_agrees(form, world):
     if isinstance(plain[0], nn.Embedding):
         plain[0].padding_idx = None  # it would stop gradients of a table that trains; ours is frozen
     parametrize.register_parametrization(plain[0], "weight", Parametrized(layer))
+    if layer.bias is not None:
+        parametrize.register_parametrization(plain[0], "bias", Biased(layer))
     ours, theirs = model(x), plain(x)
     close(ours, theirs)
     parameters = list(layer.update.parameters())
@@ -154,8 +167,8 @@ def test_the_parameter_count_is_the_stated_formula(form, world):
     d_out, d_in = layer.base.store.shape
     counted = sum(p.numel() for p in layer.update.parameters() if p.requires_grad)
     form = layer.recipe.form
-    patch = (layer.base.patch,) if isinstance(form, Family) else ()
-    assert counted == form.count(d_out, d_in, R, *patch)
+    facts = (layer.base.patch, layer.base.bias is not None) if isinstance(form, Family) else ()
+    assert counted == form.count(d_out, d_in, R, *facts)
 
 
 @everywhere
@@ -196,4 +209,6 @@ def test_the_effective_weight_is_the_one_in_use(form, world):
     assert (layer.weight.dtype, layer.weight.device) == (plain[0].weight.dtype, plain[0].weight.device)
     with torch.no_grad():
         plain[0].weight.copy_(layer.weight.tensor())
+        if layer.bias is not None:
+            plain[0].bias.copy_(layer.bias)
     close(plain(x).detach(), model(x).detach())

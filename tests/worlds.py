@@ -45,8 +45,8 @@ WORLDS = (
     World("Conv2d dilated", _conv(dilation=2, bias=False), _image),
     World("Conv2d grouped", _conv(groups=2, padding=1), _image),
     World("Conv2d same, circular", _conv(padding="same", padding_mode="circular"), _image),
-    World("Embedding", lambda: nn.Embedding(9, 6), lambda: torch.randint(9, (2, 5))),
-    World("Embedding with padding", lambda: nn.Embedding(9, 6, padding_idx=0), lambda: torch.randint(9, (2, 5))),
+    World("Embedding", lambda: nn.Embedding(10, 6), lambda: torch.randint(10, (2, 5))),
+    World("Embedding with padding", lambda: nn.Embedding(10, 6, padding_idx=0), lambda: torch.randint(10, (2, 5))),
 )
 
 

@@ -21,12 +21,14 @@ def modules(folder: str) -> list[ModuleType]:
 @cache
 def forms() -> dict[str, type[Update] | type[Family]]:
     """Return every form of update by its class name; a family of forms stands for all of its members."""
-    return {
+    found = {
         name: value
         for module in modules("update")
         for name, value in vars(module).items()
         if inspect.isclass(value) and issubclass(value, Update | Family) and not inspect.isabstract(value)
     }
+    made = {form.makes for form in found.values() if issubclass(form, Family)}
+    return {name: form for name, form in found.items() if form not in made}
 
 
 @cache

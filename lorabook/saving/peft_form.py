@@ -74,6 +74,11 @@ def kept_whole(options: dict, layer: str, tensors: dict[str, Tensor]) -> dict[st
     return tensors
 
 
+def none_at_all(form: Any, base: Frozen) -> dict[str, Shape]:
+    """PEFT writes nothing that is always zero."""
+    return {}
+
+
 @dataclass(frozen=True)
 class PeftForm:
     """One form of update in PEFT's format.
@@ -88,6 +93,7 @@ class PeftForm:
     shared: our letter -> PEFT's whole key, for what all layers hold together; the first layer keeps it.
     numbers: field of the family of forms -> PEFT's option. layout: (form, base, r) -> the shape of every parameter that
         the layer has, for forms whose parameters differ from layer to layer; `sizes` then only names the letters.
+    zeros: (form, base) -> ends and shapes of tensors that PEFT writes although they are always zero.
     """
 
     peft_type: str
@@ -107,6 +113,7 @@ class PeftForm:
     shared: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, str] = field(default_factory=dict)
     layout: Callable[[Any, Frozen, int], dict[str, Shape]] | None = None
+    zeros: Callable[[Any, Frozen], dict[str, Shape]] = none_at_all
 
     def reads(self, options: dict) -> bool:
         """Say whether a file with these options holds this form."""

@@ -23,6 +23,11 @@ def obstacle(record: Record, model: nn.Module) -> str | None:
     form: PeftForm | None = getattr(used.pop(), "in_peft", None)
     if form is None:
         return f"PEFT has no form like {_name(next(iter(record.layers.values())).recipe.form)}"
+    for option in {o for o in form.numbers.values() if list(form.numbers.values()).count(o) > 1}:
+        fields = [own for own, o in form.numbers.items() if o == option]
+        member = next(iter(record.layers.values())).recipe.form
+        if len({getattr(member, own) for own in fields}) > 1:
+            return f"PEFT's {option} stands for {' and '.join(fields)} alike, and here they differ"
     for name in record.layers:
         base = base_of(model, name)
         beside = form.beside.get(type(base))
@@ -83,6 +88,8 @@ def encode(record: Record, model: nn.Module, base_name: str | None) -> tuple[dic
     tensors = {PREFIX + name: tensor for name, tensor in record.beside.items()}
     for name, one in record.layers.items():
         beside = form.beside[type(bases[name])]
+        for end, shape in form.zeros(one.recipe.form, bases[name]).items():
+            tensors[f"{PREFIX}{name}.{end}"] = next(iter(one.tensors.values())).new_zeros(shape)
         for letter, tensor in one.tensors.items():
             if letter in form.shared:
                 tensors[form.shared[letter]] = tensor

@@ -61,6 +61,8 @@ def _sorted_by_layer(file: AdapterFile, form: PeftForm, model: nn.Module) -> _Fo
             continue
         path = key.removeprefix(PREFIX)
         end = next((end for end in ends if path.endswith(f".{end}")), None)
+        if path.endswith(".zeros") and not tensor.any():  # PEFT's GLoRA writes what a term of kind "none" adds
+            continue
         if key == path or (end is None and not _is_known(file, path, tensor, model, found)):
             raise BadAdapter(
                 f"{file.weights_path}: unexpected key {key!r}: no part of a {form.peft_type} adapter of this model"

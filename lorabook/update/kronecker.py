@@ -99,6 +99,7 @@ class LeftFactor(Family):
 
     factor: int = -1
 
+    makes: ClassVar = Kronecker
     in_peft: ClassVar = PeftForm(
         "LOKR", dense_layers(_ENDS, FrozenLinear, FrozenConv2d, conv=_as_kernels), dict.fromkeys("CDBA", ""),
         alpha="alpha", dropout=None, init="init_weights", transposed=None, numbers={"factor": "decompose_factor"},
@@ -114,7 +115,7 @@ class LeftFactor(Family):
         needs_whole_w0(factors, site, "LoKr")
         return Kronecker(base, site, self.factor)
 
-    def count(self, d_out: int, d_in: int, r: int, patch: int = 1) -> int:
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         """Return l·m + r(k + n), or l·m + k·n where D is whole; n counts whole patches."""
         (l, k), (m, n) = split(d_out, self.factor), split(d_in // patch, self.factor)
         return l * m + patch * k * n if factors_whole(k, n, r) else l * m + r * (k + patch * n)

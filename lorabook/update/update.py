@@ -39,6 +39,10 @@ class Update(nn.Module, ABC):
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         """Return the layer's output with the effective W, bias included. This is the path."""
 
+    def bias(self, base: Frozen) -> Float[Tensor, " d_out"] | None:
+        """Return the effective bias: the layer's own, but for forms that move it (GLoRA)."""
+        return base.bias
+
     @staticmethod
     @abstractmethod
     def count(d_out: int, d_in: int, r: int) -> int:
@@ -52,21 +56,26 @@ class Family(ABC):
     Its fields are plain numbers and words, so that a file can say them.
     """
 
+    makes: ClassVar[type[Update]]
     in_peft: ClassVar[PeftForm | None] = None
 
     @abstractmethod
     def __call__(self, base: Frozen, factors: Factors, site: Site) -> Update:
-        """Build the update of one layer.
+        """Build the update of one layer."""
+
+    def refuse(self, name: str, base: Frozen) -> None:
+        """Refuse a layer that does not suit the numbers. All targets are asked before the first is changed.
 
         Raises:
-            ValueError: the layer's shape does not suit the numbers; nothing has changed then.
+            ValueError: naming the layer, the number and what to do.
         """
 
     @abstractmethod
-    def count(self, d_out: int, d_in: int, r: int, patch: int = 1) -> int:
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         """Return the number of trained parameters of one d_out × d_in layer, as the paper counts them.
 
-        `patch` is how many of the d_in columns belong to one input channel: 1, or a convolution's kernel.
+        `patch` is how many of the d_in columns belong to one input channel: 1, or a convolution's kernel. `bias` says
+        whether the layer has one, for forms that move it.
         """
 
 

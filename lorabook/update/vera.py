@@ -81,6 +81,7 @@ class FromOnePair(Family):
 
     d_initial: float = 0.1
 
+    makes: ClassVar = SharedPair
     in_peft: ClassVar = PeftForm(
         "VERA",
         {FrozenLinear: Beside(_ENDS, differs=same_unless_bypassed), FrozenConv1D: Beside(_ENDS)},
@@ -103,7 +104,7 @@ class FromOnePair(Family):
             site.shared["VeRA"] = Projections(a, kaiming_normalised(tallest, site.r, like, source))
         return SharedPair(base, site, site.shared["VeRA"], self.d_initial, first)
 
-    def count(self, d_out: int, d_in: int, r: int, patch: int = 1) -> int:
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return SharedPair.count(d_out, d_in, r)
 
 
