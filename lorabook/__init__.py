@@ -37,7 +37,13 @@ from lorabook.many.orthogonal import OrthogonalLoRA as OrthogonalLoRA
 from lorabook.models.load import load as load
 from lorabook.optim.lora_plus import LoRAPlus as LoRAPlus
 from lorabook.optim.optimizer import optimizer as optimizer
+from lorabook.optim.paged import Paged as Paged
+from lorabook.optim.private import Noise as Noise
+from lorabook.optim.private import Private as Private
 from lorabook.rank.adalora import AdaLoRA as AdaLoRA
+from lorabook.rank.delta import DeltaLoRA as DeltaLoRA
+from lorabook.rank.dylora import DyLoRA as DyLoRA
+from lorabook.rank.dylora import FrozenDyLoRA as FrozenDyLoRA
 from lorabook.recipe import AxisConflict as AxisConflict
 from lorabook.recipe import Recipe as Recipe
 from lorabook.recipe import catalogue as catalogue
@@ -53,4 +59,5 @@ from lorabook.update.kronecker import LoKr as LoKr
 from lorabook.update.low_rank import LoRA as LoRA
 from lorabook.update.mini_ensemble import MELoRA as MELoRA
 from lorabook.update.parallel import MultiLoRA as MultiLoRA
+from lorabook.update.nested import truncate as truncate
 from lorabook.update.vera import VeRA as VeRA

@@ -7,7 +7,7 @@ from torch import nn
 from lorabook.init.gaussian import gaussian
 from lorabook.layer import adapted
 from lorabook.rank.allocator import Allocator
-from lorabook.rank.schedule import CubicBudget
+from lorabook.rank.schedule import BudgetPlan
 from lorabook.recipe import Recipe
 from lorabook.update.plq import PLQ
 
@@ -17,7 +17,7 @@ class Allocate:
     """The value on the rule axis: builds the allocator of a model whose layers are PΛQ."""
 
     target_r: int
-    schedule: CubicBudget
+    plan: BudgetPlan
     betas: tuple[float, float]
     orthogonality: float
 
@@ -42,12 +42,12 @@ class Allocate:
             raise ValueError(
                 f"AdaLoRA: target_r = {self.target_r} is more than r = {r}, the rank the layers start with"
             )
-        return Allocator(layers, self.schedule, self.target_r, self.betas, self.orthogonality)
+        return Allocator(layers, self.plan, self.target_r, self.betas, self.orthogonality)
 
 
 def AdaLoRA(
     r: int | None = None, alpha: float | None = None, dropout: float | None = None, *,
-    total_steps: int, target_r: int = 4, warm_up: int | None = None, final: int | None = None, every: int = 10,
+    total_steps: int | None = None, target_r: int = 4, warm_up: int | None = None, final: int | None = None, every: int = 10,
     beta1: float = 0.85, beta2: float = 0.85, orthogonality: float = 0.001,
 ) -> Recipe:  # fmt: skip
     """Adaptive budget: ΔW = s·PΛQ, each layer with rank r at first, `target_r` per layer on average at the end.
@@ -55,7 +55,7 @@ def AdaLoRA(
     s = α/r with the *starting* r throughout, as in PEFT (which divides by r + 10⁻⁵).
 
     Args:
-        total_steps: optimiser steps of the whole run; what `fit` is given as steps.
+        total_steps: optimiser steps of the whole run; those that `fit` is given if None.
         warm_up: steps at full rank at the start; a tenth of the run if None.
         final: steps with fixed masks at the end; a third of the run if None.
         every: steps from one choice of triplets to the next; at 1 what is masked once stays masked.
@@ -68,7 +68,5 @@ def AdaLoRA(
 
     Source: Zhang et al. 2023 (2303.10512).
     """
-    warm_up = total_steps // 10 if warm_up is None else warm_up
-    final = max(1, total_steps // 3) if final is None else final
-    rule = Allocate(target_r, CubicBudget(total_steps, warm_up, final, every), (beta1, beta2), orthogonality)
+    rule = Allocate(target_r, BudgetPlan(total_steps, warm_up, final, every), (beta1, beta2), orthogonality)
     return Recipe(r, alpha, dropout, form=PLQ, init=gaussian, rule=rule, names=frozenset({"AdaLoRA"}))

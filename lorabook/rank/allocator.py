@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lorabook.rank.importance import Importance, triplet_scores
-from lorabook.rank.schedule import CubicBudget
+from lorabook.rank.schedule import BudgetPlan, CubicBudget
 from lorabook.rank.step_rule import StepRule
 from lorabook.update.plq import PLQ
 
@@ -20,9 +20,10 @@ class Allocator(StepRule):
     Source: Zhang et al. 2023 (2303.10512), equation 6 and algorithm 1.
     """
 
-    def __init__(self, layers: dict[str, PLQ], schedule: CubicBudget, target_r: int, betas: tuple[float, float],
+    def __init__(self, layers: dict[str, PLQ], plan: BudgetPlan, target_r: int, betas: tuple[float, float],
                  orthogonality: float) -> None:  # fmt: skip
-        self.layers, self.schedule, self.orthogonality = layers, schedule, orthogonality
+        self.layers, self.plan, self.orthogonality = layers, plan, orthogonality
+        self._schedule = None if plan.total_steps is None else plan.of(plan.total_steps)
         self.start = sum(len(layer.E) for layer in layers.values())
         self.target = target_r * len(layers)
         self.kept: dict[str, Bool[Tensor, " r"]] = {
@@ -34,11 +35,18 @@ class Allocator(StepRule):
         }
 
     def begin(self, steps: int) -> None:
-        if steps != self.schedule.total_steps:
-            raise ValueError(
-                f"AdaLoRA was planned with total_steps = {self.schedule.total_steps} and the run has {steps}: its "
-                "budget would not land. Give both the same number"
-            )
+        self._schedule = self.plan.of(steps)
+
+    @property
+    def schedule(self) -> CubicBudget:
+        """The budget of this run.
+
+        Raises:
+            RuntimeError: the recipe left the steps open, and no run has begun.
+        """
+        if self._schedule is None:
+            raise RuntimeError("AdaLoRA: the steps of the run are not known yet; call begin(steps) first, as `fit` does")
+        return self._schedule
 
     def penalty(self) -> Float[Tensor, ""]:
         """Return γ·Σ_layers (‖PᵀP − I‖² + ‖QQᵀ − I‖²), equation 4.

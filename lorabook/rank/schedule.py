@@ -48,3 +48,31 @@ class CubicBudget:
     def reallocates(self, t: int) -> bool:
         """Say whether masks are drawn anew after step t."""
         return t == self.last or (self.warm_up < t < self.last and t % self.every == 0)
+
+
+@dataclass(frozen=True)
+class BudgetPlan:
+    """A cubic budget whose length may still be open: None is the run's own steps, a tenth, and a third of them."""
+
+    total_steps: int | None
+    warm_up: int | None
+    final: int | None
+    every: int
+
+    def __post_init__(self) -> None:
+        if self.total_steps is not None:
+            self.of(self.total_steps)
+
+    def of(self, steps: int) -> CubicBudget:
+        """Return the budget of a run of `steps` steps.
+
+        Raises:
+            ValueError: the plan was made for another number of steps, or its phases are longer than the run.
+        """
+        if self.total_steps is not None and self.total_steps != steps:
+            raise ValueError(
+                f"AdaLoRA was planned with total_steps = {self.total_steps} and the run has {steps}: its budget would "
+                "not land. Give both the same number, or leave total_steps out"
+            )
+        warm_up = steps // 10 if self.warm_up is None else self.warm_up
+        return CubicBudget(steps, warm_up, max(1, steps // 3) if self.final is None else self.final, self.every)

@@ -1,0 +1,78 @@
+"""Delta-LoRA's form: the frozen matrix follows the adapter, and no gradient knows."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lorabook.frozen import Frozen
+from lorabook.recipe import AxisConflict, Factors, Site
+from lorabook.update.update import Family, Update, needs_whole_w0
+
+
+class Drifting(Update):
+    """W = W₀ + s·BA + λ·s·(BA − B_KA_K), the last term without a gradient: W₀ after the moves of Delta-LoRA.
+
+    The paper adds λ·s·(B_{t+1}A_{t+1} − B_tA_t) to W₀ after every step t ≥ K. With a constant λ these moves telescope,
+    so W₀ itself need not be touched: it may be quantised, and the adapter's file holds all that changed. Until step K
+    `moving` is 0, and B_K, A_K are set then.
+
+    Source: Zi et al. 2023 (2309.02411), equation 6.
+    """
+
+    def __init__(self, base: Frozen, factors: Factors, site: Site, rate: float) -> None:
+        super().__init__()
+        self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
+        self.register_buffer("A_K", factors.A.clone())
+        self.register_buffer("B_K", factors.B.clone())
+        self.register_buffer("moving", factors.A.new_zeros(()))
+        self.s, self.rate = site.scale, rate
+
+    @torch.no_grad()
+    def start(self) -> None:
+        """Let W₀ follow from now on: this is step K."""
+        self.A_K.copy_(self.A)
+        self.B_K.copy_(self.B)
+        self.moving.fill_(1)
+
+    def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
+        moved = (self.B @ self.A).detach() - self.B_K @ self.A_K
+        return w0 + self.s * (self.B @ self.A) + self.moving * self.rate * self.s * moved
+
+    def forward(self, base: Frozen, x: Tensor) -> Tensor:
+        # Held still, the moved part still carries the gradient of x, as any W₀ does.
+        rate = self.moving * self.rate
+        a = torch.cat([self.A, self.A.detach(), self.A_K])
+        b = torch.cat([self.B, rate * self.B.detach(), -rate * self.B_K], dim=1)
+        return base.two_paths(x, x, a, b, self.s, base.bias)
+
+    @staticmethod
+    def count(d_out: int, d_in: int, r: int) -> int:
+        return r * (d_in + d_out)
+
+
+@dataclass(frozen=True)
+class Following(Family):
+    """Delta-LoRA's form with λ = `rate`."""
+
+    rate: float
+
+    makes: ClassVar = Drifting
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < float("inf"):
+            raise ValueError(f"Delta-LoRA: rate λ is {self.rate!r}; it must be a finite number > 0 (2 in the paper)")
+
+    def __call__(self, base: Frozen, factors: Factors, site: Site) -> Drifting:
+        needs_whole_w0(factors, site, "Delta-LoRA")
+        if site.dropout:
+            raise AxisConflict(
+                f"Delta-LoRA takes no dropout, and dropout is {site.dropout} (layer {site.name}): W₀ follows BA as a "
+                "whole, so BA must be what the forward pass used. Set dropout=0"
+            )
+        return Drifting(base, factors, site, self.rate)
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return Drifting.count(d_out, d_in, r)
