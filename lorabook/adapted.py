@@ -12,6 +12,7 @@ from lorabook.kinds import freeze
 from lorabook.layer import Adapted, adapted
 from lorabook.recipe import Recipe, Site
 from lorabook.sites import Target, find_targets, refuse_large_rank
+from lorabook.unmergeable import Unmergeable, refuse_unmergeable
 from lorabook.update.low_rank import LowRank
 from lorabook.update.update import Family
 
@@ -110,6 +111,11 @@ def _attention_modules(model: nn.Module) -> list[nn.Module]:
             f"the recipe replaces attention, and {type(model).__name__} has no lorabook.models.decoder.Attention: "
             "load the model with lorabook.load, or drop that recipe"
         )
+    trained = [head.attend for head in heads if isinstance(head.attend, Unmergeable)]
+    if trained:
+        raise ValueError(
+            f"the recipe replaces attention, and with it a trained {type(trained[0]).__name__}: use one of the two"
+        )
     return heads
 
 
@@ -117,8 +123,9 @@ def merge(model: nn.Module) -> nn.Module:
     """Replace every adapted layer by the plain layer with the effective W, in place, and return the model.
 
     Raises:
-        ValueError: the model holds no adapted layer.
+        ValueError: the model holds no adapted layer, or a part that no matrix can stand for.
     """
+    refuse_unmergeable(model)
     _swap(model, Adapted.plain)
     return model
 
@@ -126,6 +133,7 @@ def merge(model: nn.Module) -> nn.Module:
 @contextmanager
 def merged(model: nn.Module) -> Iterator[nn.Module]:
     """Plain layers inside the block; the same adapters, bit for bit, after it."""
+    refuse_unmergeable(model)
     with _instead(model, Adapted.plain):
         yield model
 

@@ -1,0 +1,28 @@
+"""What trains beside a model and cannot be folded into its matrices."""
+
+from abc import ABC, abstractmethod
+
+from torch import nn
+
+
+class Unmergeable(nn.Module, ABC):
+    """A trained part of a model that no matrix in the place of W₀ can stand for."""
+
+    @property
+    @abstractmethod
+    def why(self) -> str:
+        """The reason, as the end of a sentence: “… cannot be merged: ”."""
+
+
+def refuse_unmergeable(model: nn.Module) -> None:
+    """Refuse to merge a model of which a part would be left behind.
+
+    Raises:
+        ValueError: naming the part, the reason, and what to do.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, Unmergeable):
+            raise ValueError(
+                f"{name or 'the model'} holds a {type(module).__name__}, which cannot be merged: {module.why}. Keep it "
+                "beside the model at inference, or train a low-rank update instead"
+            )
