@@ -1,151 +1,199 @@
-"""S-LoRA's bank: many adapters of one model, and a batch in which every row uses its own."""
+"""S-LoRA's bank: many adapters of one model, a pool for those in use, and a batch in which every row uses its own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import nn
 
-from lorabook.frozen import Frozen
+from lorabook.base.dense import Dense
+from lorabook.base.store import Storage
 from lorabook.kinds import freeze
 from lorabook.layer import Adapted, adapted
-from lorabook.many.pair import Pair, State, check_pair
+from lorabook.many.banked import Banked
+from lorabook.many.pages import Pages, PoolFull
+from lorabook.many.pair import State, check_pair
+from lorabook.many.products import Products, batch_of, whichever_is_cheaper
 from lorabook.recipe import Recipe
-from lorabook.update.update import Update
 
 
-class Bank(Update):
-    """Row n of a batch gets W_n = W₀ + s_i·B_iA_i, with i = which[n]; None leaves the row to W₀.
+class Bank:
+    """All adapters of a model by name, in main memory, and the pool of pages into which those in use are copied.
 
-    The ranks and scales may differ. B and s·A are kept padded with zeros to the largest rank, which changes no product;
-    slot 0 is all zeros and stands for the bare base. Nothing here trains.
+    A page number means the same rows in the pools of all layers, so an adapter of rank r takes ⌈r / page size⌉ pages. r
+    is its largest rank on any layer; on the others the rest of its rows is zero.
 
-    Source: Sheng et al. 2023 (S-LoRA, 2311.03285), section 3; Chen et al. 2023 (Punica, 2310.18547).
+    Source: Sheng et al. 2023 (S-LoRA, 2311.03285), sections 3 and 5.
     """
 
-    def __init__(self, base: Frozen, pairs: Sequence[Pair | None]) -> None:
-        super().__init__()
-        w0 = base.matrix
-        r = max(len(pair.A) for pair in pairs if pair is not None)
-        self.register_buffer("sA", w0.new_zeros(len(pairs) + 1, r, w0.shape[1]))
-        self.register_buffer("B", w0.new_zeros(len(pairs) + 1, w0.shape[0], r))
-        for slot, pair in enumerate(pairs, start=1):
-            if pair is not None:
-                self.sA[slot, : len(pair.A)], self.B[slot, :, : len(pair.A)] = pair.scale * pair.A, pair.B
-        self.which: Int[Tensor, " rows"] | None = None
+    def __init__(self, adapters: Mapping[str, State], pages: Pages, layers: Mapping[str, Adapted]) -> None:
+        self.adapters, self.pages, self.layers = dict(adapters), pages, dict(layers)
+        self.ranks = ranks_of(adapters)
+        self.loads = 0
+        """How many times an adapter was copied into the pool."""
+        self._copied: dict[str, int] = {}  # the lease under which each adapter was copied last
 
-    def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
-        slots = set(self._chosen().tolist())
-        if len(slots) != 1:
-            raise ValueError(
-                "the rows use different adapters, so there is no one W to give or merge: serve a single one"
-            )
-        return self._weight(w0, slots.pop())
+    def known(self, names: Sequence[str | None]) -> list[str]:
+        """Return the distinct adapters among `names`, in order.
 
-    def by_row(self, base: Frozen, x: Tensor) -> Tensor:
-        """Return each row's output with its own merged W, one row after the other. This is the definition."""
-        w0, which = base.matrix, self._chosen(x)
-        rows = [base.apply_matrix(x[n, None], self._weight(w0, i), base.bias) for n, i in enumerate(which.tolist())]
-        return torch.cat(rows)
+        Raises:
+            ValueError: a name that is no adapter of this bank; the message lists those that are.
+        """
+        for name in names:
+            if name is not None and name not in self.adapters:
+                have = ", ".join(map(repr, list(self.adapters)[:20])) + (" …" if len(self.adapters) > 20 else "")
+                raise ValueError(
+                    f"adapter {name!r} is not in this bank, which has {len(self.adapters)}: {have}; None means the "
+                    "bare base"
+                )
+        return list(dict.fromkeys(name for name in names if name is not None))
 
-    def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        # One large product for everybody's W₀x, then two small ones per row with that row's own factors.
-        which = self._chosen(x)
-        h = torch.vmap(base.reduce)(x, self.sA[which])
-        return torch.vmap(base.mix)(h, self.B[which], base(x))
+    def hold(self, names: Sequence[str | None]) -> list[str]:
+        """Pin these adapters, copying in those that the pool lacks, and return the distinct ones.
 
-    def _weight(self, w0: Tensor, slot: int) -> Tensor:
-        return w0 + self.B[slot] @ self.sA[slot]
+        Raises:
+            ValueError: an unknown adapter.
+            PoolFull: they do not fit beside what is pinned. Nothing has changed then.
+        """
+        wanted = self.known(names)
+        self.pages.hold({name: self.ranks[name] for name in wanted})
+        for name in wanted:
+            # Whoever took the pages (a scheduler may have): what counts is whether this lease was written.
+            if self._copied.get(name) != self.pages.lease(name):
+                self._copied[name] = self.pages.lease(name)
+                self._copy(name)
+        return wanted
 
-    def _chosen(self, x: Tensor | None = None) -> Int[Tensor, " rows"]:
-        if self.which is None:
-            raise RuntimeError(
-                "this layer holds a bank of adapters; say which row uses which: with serving(model, which)"
-            )
-        if x is not None and len(x) != len(self.which):
-            raise ValueError(
-                f"the batch has {len(x)} rows and serving was given {len(self.which)} adapters: one per row"
-            )
-        return self.which
+    def _copy(self, name: str) -> None:
+        self.loads += 1
+        for layer_name, layer in self.layers.items():
+            layer.update.write(self.rows(name), self.adapters[name].get(layer_name))
 
-    def extra_repr(self) -> str:
-        return f"adapters={len(self.sA) - 1}, r={self.sA.shape[1]}"
-
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
-        return r * (d_in + d_out)
+    def rows(self, name: str) -> list[int]:
+        """Return the rows of an adapter in the layers' pools. Row 0 there is nobody's, so pages begin at row 1."""
+        return [1 + row for row in self.pages.rows(name)]
 
 
-def bank(model: nn.Module, adapters: Sequence[State]) -> dict[str, Adapted]:
-    """Put a bank on every layer that one of the adapters touches, freeze the model, and return those layers by name.
+def ranks_of(adapters: Mapping[Hashable, State]) -> dict[Hashable, int]:
+    """Return each adapter's rank: the largest on any of its layers."""
+    return {name: max(len(pair.A) for pair in state.values()) for name, state in adapters.items()}
 
-    Adapter i is adapters[i]; use the model inside `with serving(model, which):`.
+
+def bank(
+    model: nn.Module,
+    adapters: Mapping[str, State],
+    pages: int | None = None,
+    page: int = 1,
+    base: Storage = Dense,
+    products: Products = whichever_is_cheaper,
+) -> Bank:
+    """Put a pool on every layer that one of the adapters touches, freeze the model, and return the bank.
+
+    Use the model inside `with serving(model, names):`. Everything is checked before the first layer changes.
+
+    Args:
+        adapters: by name; `pairs_of(adapted_model)` gives one.
+        pages: how many the pool has; None makes room for all adapters at once.
+        page: rows (ranks) in a page.
+        base: how W₀ is kept: `DoubleQuant` serves adapters that were trained with QLoRA.
+        products: how a mixed batch is computed: `gathered`, `segmented`, or whichever is cheaper for the batch.
 
     Raises:
-        ValueError: no adapter, a layer that the model lacks or that has an adapter already, or factors that do not fit.
+        ValueError: no adapter, pages or page < 1, a layer that the model lacks or that has an adapter already, or
+            factors that do not fit.
+        PoolFull: an adapter that alone needs more pages than there are.
         UnsupportedLayer: a layer of no known kind.
     """
-    names = [name for name, _ in model.named_modules() if any(name in state for state in adapters)]
-    missing = sorted({name for state in adapters for name in state} - set(names))
-    if missing:
-        known = ", ".join(name for name, module in model.named_modules() if not list(module.children()))[:300]
-        raise ValueError(
-            f"an adapter is for the layer {missing[0]!r}, which this model does not have; it has: {known} …"
-        )
-    if not names:
-        raise ValueError("the bank is empty: give at least one adapter with at least one layer, e.g. [pairs_of(model)]")
-    if adapted(model):
-        raise ValueError(f"{next(iter(adapted(model)))} has an adapter already: bank the plain model (merge it first)")
-    layers = {name: _banked(name, model.get_submodule(name), adapters) for name in names}
+    names = _layers_of(model, adapters)
+    table = _pages_for(ranks_of(adapters), pages, page)
+    layers = {name: _banked(name, model.get_submodule(name), adapters, table, base, products) for name in names}
+    made = Bank(adapters, table, layers)
     banked = {id(model.get_submodule(name)): layer for name, layer in layers.items()}
     for parent in list(model.modules()):
         for child, held in list(parent._modules.items()):  # named_children would give a layer that is held twice once
             if id(held) in banked:
                 setattr(parent, child, banked[id(held)])
+    for layer in layers.values():
+        layer.update.bank = made
     model.requires_grad_(False)
-    return layers
+    return made
 
 
-def _banked(name: str, layer: nn.Module, adapters: Sequence[State]) -> Adapted:
-    base = freeze(layer, name)
-    pairs = [Pair(*state[name]) if name in state else None for state in adapters]
-    for i, pair in enumerate(pairs):
-        if pair is not None:
-            check_pair(f"adapter {i} on {name}", pair, *base.store.shape)
+def _pages_for(ranks: Mapping[str, int], pages: int | None, page: int) -> Pages:
+    """Return an empty pool that has room for each adapter alone; `pages` None: for all of them together."""
+    sizes = Pages(1, page)
+    table = Pages(sum(sizes.needed(r) for r in ranks.values()) if pages is None else pages, page)
+    for name, r in ranks.items():
+        if table.needed(r) > table.count:
+            raise PoolFull(
+                f"adapter {name!r} has rank {r} and needs {table.needed(r)} pages of {page}, and the pool has "
+                f"{table.count}: build the bank with more pages"
+            )
+    return table
+
+
+def _layers_of(model: nn.Module, adapters: Mapping[str, State]) -> list[str]:
+    """Return the names of the layers to bank, in the model's order, or refuse."""
+    empty = [name for name, state in adapters.items() if not state]
+    if not adapters or empty:
+        what = f"adapter {empty[0]!r} has no layer" if empty else "the bank is empty"
+        raise ValueError(f"{what}: give each adapter at least one, e.g. {{'anna': pairs_of(model)}}")
+    if adapted(model):
+        raise ValueError(f"{next(iter(adapted(model)))} has an adapter already: bank the plain model (merge it first)")
+    wanted = {layer: name for name, state in adapters.items() for layer in state}
+    names = [name for name, _ in model.named_modules() if name in wanted]
+    missing = sorted(set(wanted) - set(names))
+    if missing:
+        known = ", ".join(name for name, module in model.named_modules() if not list(module.children()))[:300]
+        raise ValueError(
+            f"adapter {wanted[missing[0]]!r} is for the layer {missing[0]!r}, which this model does not have; it has: "
+            f"{known} …"
+        )
+    return names
+
+
+def _banked(
+    name: str, layer: nn.Module, adapters: Mapping[str, State], table: Pages, base: Storage, products: Products
+) -> Adapted:
+    frozen = freeze(layer, name)
+    for adapter, state in adapters.items():
+        if name in state:
+            check_pair(f"adapter {adapter!r} on {name}", state[name], *frozen.store.shape)
     with torch.no_grad():
-        update = Bank(base, pairs)
-    recipe = Recipe(r=update.sA.shape[1], names=frozenset({"S-LoRA"})).complete()
-    return Adapted(base, update, recipe, 1.0, None).train(layer.training)
+        frozen.store = base(frozen.matrix)
+        update = Banked(frozen, table.count * table.size, products)
+    recipe = Recipe(base=base, names=frozenset({"S-LoRA"})).complete()
+    return Adapted(frozen, update, recipe, 1.0, None).train(layer.training)
 
 
 @contextmanager
-def serving(model: nn.Module, which: Sequence[int | None]) -> Iterator[nn.Module]:
-    """Inside the block, row n of every batch uses adapter which[n], or the bare base where that is None.
+def serving(model: nn.Module, names: Sequence[str | None]) -> Iterator[nn.Module]:
+    """Inside the block, row n of every batch uses adapter names[n], or the bare base where that is None.
 
-    After the block the choice before it is back, error or not; without a choice a banked model refuses to run. The
-    choice lives in the model's banks: do not serve one model from two threads.
+    The block pins its adapters: no other block can take their pages. After it the choice before it is back, error or
+    not; without a choice a banked model refuses to run. Do not serve one model from two threads.
 
     Raises:
-        ValueError: the model has no bank, or an adapter number is unknown.
+        ValueError: the model has no bank, or an adapter is unknown.
+        PoolFull: the adapters do not fit into the pool together.
     """
-    banks = [layer.update for layer in adapted(model).values() if isinstance(layer.update, Bank)]
+    banks = {id(layer.update.bank): layer.update.bank for layer in adapted(model).values() if _is_banked(layer)}
     if not banks:
         raise ValueError("this model has no bank of adapters: call bank(model, adapters) first")
-    slots = [_slot(i, len(banks[0].sA) - 1) for i in which]
-    before = [layer.which for layer in banks]
+    (held_by,) = banks.values()
+    updates = [layer.update for layer in held_by.layers.values()]
+    before = updates[0].batch
+    pinned = held_by.hold(names)
     try:
-        for layer in banks:
-            layer.which = torch.tensor(slots, dtype=torch.long, device=layer.sA.device)
+        batch = batch_of(names, {name: held_by.rows(name) for name in pinned}, updates[0].sA.device)
+        for update in updates:
+            update.batch = batch
         yield model
     finally:
-        for layer, choice in zip(banks, before, strict=True):
-            layer.which = choice
+        for update in updates:
+            update.batch = before
+        held_by.pages.let_go(pinned)
 
 
-def _slot(i: int | None, adapters: int) -> int:
-    if i is None:
-        return 0
-    if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < adapters:
-        raise ValueError(f"adapter {i!r} is not in this bank, which has 0 … {adapters - 1}; None means the bare base")
-    return i + 1
+def _is_banked(layer: Adapted) -> bool:
+    return isinstance(layer.update, Banked)

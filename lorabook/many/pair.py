@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lorabook.base.dense import Dense
 from lorabook.layer import Adapted, adapted
 from lorabook.update.low_rank import LowRank
 
@@ -29,7 +30,8 @@ def pairs_of(model: nn.Module) -> dict[str, Pair]:
     Where an init took s·B₀A₀ out of W₀ (PiSSA), the pair has rank 2r: s·[B, −B₀][A; A₀].
 
     Raises:
-        ValueError: a layer's update is not s·BA, so that no pair can stand for it.
+        ValueError: a layer's update is not s·BA, so that no pair can stand for it, or it is s·BA beside a quantised
+            W₀ − s·B₀A₀ (QPiSSA), which no other adapter's base can be.
     """
     return {name: _pair(name, layer) for name, layer in adapted(model).items()}
 
@@ -41,6 +43,11 @@ def _pair(name: str, layer: Adapted) -> Pair:
             f"{name} is a {type(update).__name__}: a bank holds updates of the form s·BA only; merge it instead"
         )
     a, b = update.A.detach(), update.B.detach()
+    if start is not None and not isinstance(layer.base.store, Dense):
+        raise ValueError(
+            f"{name} was quantised after s·BA had been taken out of W₀, so its base is its own and cannot be shared in "
+            "a bank: serve this model alone, or train the adapter with QLoRA and LoRA's own init"
+        )
     if start is not None:
         a, b = torch.cat([a, start.A]), torch.cat([b, -start.B], dim=1)
     return Pair(a.clone(), b.clone(), update.s)

@@ -1,9 +1,12 @@
-"""Training steps against PEFT's, on one LLaMA-style model, in one process and in turn.
+"""Training steps of every form against somebody else's, on one LLaMA-style model, in one process and in turn.
 
-    python tests/bench/bench_step.py [--rounds 15] [--hidden 256] [--threads 2]
+    python tests/bench/bench_step.py [--rounds 15] [--hidden 256] [--threads 2] [--dropout 0.0] [--only LoKr]
 
-Ratios are medians over rounds of the ratio within a round, of process CPU time: absolute times say little on a shared
-machine. Bytes kept are the unique storages that autograd saves for backward, parameters excluded. Not a test.
+Forms are found, not listed; who they are compared with is in peers.py. An init, a scale or a base that is dense changes
+no step, so each form is there once. Ratios are medians over rounds of the ratio within a round, with the quartiles, of
+process CPU time: absolute times say little on a shared machine. Who goes first changes from round to round. Bytes kept
+are the unique storages that autograd saves for backward, parameters excluded. Operations are the matrix products that
+torch's counter sees: predicted, not timed, and blind to what works entry by entry. Not a test.
 """
 
 import argparse
@@ -11,76 +14,50 @@ import gc
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import peft
 import torch
+from peers import ALPHA, LENGTH, PEERS, VOCAB, R, base, nothing_more
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from torch.utils.flop_counter import FlopCounterMode
 
 import lorabook as lb
+from lorabook.recipe import AxisConflict, Recipe, catalogue
 
-TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-R, ALPHA, BATCH, LENGTH = 8, 16.0, 8, 128
-
-
-def base(hidden: int) -> LlamaForCausalLM:
-    """Return the same random model on every call."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=512, hidden_size=hidden, intermediate_size=hidden * 43 // 16,
-        num_hidden_layers=4 if hidden < 512 else 1, num_attention_heads=8, num_key_value_heads=8,
-        max_position_embeddings=LENGTH, tie_word_embeddings=False,
-    )  # fmt: skip
-    return LlamaForCausalLM(config)
+BATCH = 8
+NEEDED = {"total_steps": 10_000}
+GOALS = {"LowRank": 0.92, "RowScaled": 0.85}
+GOALS_WIDE = GOALS | {"LeftFactor": 0.85, "Hadamard": 0.80}
+"""The largest time ratio to the peer that is good enough, 1.0 where nothing is said; the second from 1024 on."""
 
 
-def ours(hidden: int, recipe: lb.Recipe) -> nn.Module:
+def forms() -> dict[str, tuple[str, Recipe]]:
+    """Return (recipe's name, recipe) for every form of the package, by the form's name."""
+    found = {"LowRank": ("LoRA", lb.LoRA())}
+    for folder in catalogue().values():
+        for name, recipe in folder.items():
+            arguments = recipe.__code__.co_varnames[: recipe.__code__.co_argcount + recipe.__code__.co_kwonlyargcount]
+            made = recipe(**{argument: NEEDED[argument] for argument in arguments if argument in NEEDED})
+            if made.form is not None:
+                found.setdefault(getattr(made.form, "__name__", type(made.form).__name__), (name, made))
+    return found
+
+
+def ours(hidden: int, recipe: Recipe, dropout: float) -> nn.Module:
     model = base(hidden)
-    lb.inject(model, recipe, targets="_proj")
+    lb.inject(model, replace(recipe, r=R, alpha=ALPHA, dropout=dropout, rule=None), targets="_proj")
     return model
-
-
-def theirs(hidden: int, config: peft.PeftConfig) -> nn.Module:
-    return peft.get_peft_model(base(hidden), config)
-
-
-def pairs(hidden: int) -> dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module]]]:
-    """Return builders of (our model, PEFT's model) for each variant."""
-    lora = {"r": R, "lora_alpha": ALPHA, "target_modules": TARGETS}
-    adalora = {"init_r": 12, "target_r": 4, "total_step": 10_000, "tinit": 9_000, "tfinal": 500, "lora_alpha": ALPHA}
-    return {
-        "LoRA": (lambda: ours(hidden, lb.LoRA(R, ALPHA)), lambda: theirs(hidden, peft.LoraConfig(**lora))),
-        "rsLoRA": (
-            lambda: ours(hidden, lb.rsLoRA(R, ALPHA)),
-            lambda: theirs(hidden, peft.LoraConfig(**lora, use_rslora=True)),
-        ),
-        "PiSSA": (
-            lambda: ours(hidden, lb.PiSSA(R, ALPHA)),
-            lambda: theirs(hidden, peft.LoraConfig(**lora, init_lora_weights="pissa")),
-        ),
-        "DoRA": (
-            lambda: ours(hidden, lb.DoRA(R, ALPHA)),
-            lambda: theirs(hidden, peft.LoraConfig(**lora, use_dora=True)),
-        ),
-        "AdaLoRA": (
-            lambda: ours(hidden, lb.AdaLoRA(12, ALPHA, total_steps=10_000)),
-            lambda: theirs(hidden, peft.AdaLoraConfig(**adalora, target_modules=TARGETS)),
-        ),
-        "LoHa": (
-            lambda: ours(hidden, lb.LoHa(R, ALPHA)),
-            lambda: theirs(hidden, peft.LoHaConfig(r=R, alpha=ALPHA, target_modules=TARGETS)),
-        ),
-    }
 
 
 class Stepper:
     """One model, its optimiser and its batch; `step` trains once."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model.train()
+    def __init__(self, model: nn.Module, after: Callable[[], None] = nothing_more) -> None:
+        self.model, self.after = model.train(), after
         self.trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.trained, lr=1e-4)
-        self.tokens = torch.randint(512, (BATCH, LENGTH), generator=torch.Generator().manual_seed(1))
+        self.optimizer = torch.optim.AdamW(self.trained, lr=1e-4) if self.trained else None
+        self.tokens = torch.randint(VOCAB, (BATCH, LENGTH), generator=torch.Generator().manual_seed(1))
 
     def loss(self) -> Tensor:
         logits = self.model(input_ids=self.tokens, use_cache=False).logits
@@ -90,6 +67,13 @@ class Stepper:
         self.optimizer.zero_grad()
         self.loss().backward()
         self.optimizer.step()
+        self.after()
+
+    def operations(self) -> int:
+        """Count the operations of all matrix products of a step."""
+        with FlopCounterMode(display=False) as counter:
+            self.step()
+        return counter.get_total_flops()
 
     def kept(self) -> int:
         """Return the bytes that the forward pass keeps for backward, without parameters and buffers."""
@@ -112,13 +96,41 @@ class Stepper:
 class FrozenStepper(Stepper):
     """The frozen base's own forward and backward: every input gradient, no weight gradient."""
 
-    def __init__(self, model: nn.Module) -> None:
-        model.requires_grad_(False)
+    def __init__(self, hidden: int) -> None:
+        model = base(hidden).requires_grad_(False)
         model.enable_input_require_grads()
-        self.model, self.tokens = model.train(), torch.randint(512, (BATCH, LENGTH))
+        super().__init__(model)
 
     def step(self) -> None:
         self.loss().backward()
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one form."""
+
+    name: str
+    who: str
+    against_peer: list[float]
+    against_base: float
+    kept: tuple[float, float]
+    operations: tuple[float, float]
+    goal: float
+
+    def __str__(self) -> str:
+        quarter, middle = len(self.against_peer) // 4, statistics.median(self.against_peer)
+        held = "" if middle <= self.goal and self.kept[0] <= self.kept[1] else " **missed**"
+        return (
+            f"| {self.name} | {self.who} | {middle:.2f} ({self.against_peer[quarter]:.2f}–"
+            f"{self.against_peer[-1 - quarter]:.2f}) | {self.goal:.2f}{held} | {self.against_base:.2f} | "
+            f"{self.kept[0]:.1f} / {self.kept[1]:.1f} | {self.operations[0]:.2f} | {self.operations[1]:.2f} |"
+        )
+
+
+HEAD = (
+    "| form | against | time, of theirs | goal | time, of the frozen base | MiB kept, ours / theirs | operations, of "
+    "theirs | operations, of the base |\n| --- | --- | --: | --: | --: | --: | --: | --: |"
+)
 
 
 def seconds(step: Callable[[], None]) -> float:
@@ -128,21 +140,30 @@ def seconds(step: Callable[[], None]) -> float:
     return time.process_time() - began
 
 
-def compare(name: str, rounds: int, steppers: list[Stepper]) -> None:
-    """Step ours, PEFT's and the frozen base in turn and print the median ratios."""
+def compare(form: str, name: str, recipe: Recipe, options: argparse.Namespace) -> Row:
+    """Step ours, theirs and the frozen base in turn."""
+    peer = PEERS.get(form, PEERS["LowRank"])
+    mine = Stepper(ours(options.hidden, recipe, options.dropout))
+    model = peer.build(options.hidden, options.dropout)
+    steppers = [mine, Stepper(model, peer.after(model)), FrozenStepper(options.hidden)]
+    operations = [stepper.operations() for stepper in steppers]
+    kept = [stepper.kept() / 2**20 for stepper in steppers]
     for stepper in steppers:
         stepper.step()
-        stepper.step()
-    times = [[seconds(stepper.step) for stepper in steppers] for _ in range(rounds)]
-    against_peft = sorted(t[0] / t[1] for t in times)
-    against_frozen = statistics.median(t[0] / t[2] for t in times)
-    quarter = len(times) // 4
-    kept = [stepper.kept() / 2**20 for stepper in steppers[:2]]
-    print(
-        f"{name:8s} {statistics.median(against_peft):5.2f} of PEFT ({against_peft[quarter]:.2f}–"
-        f"{against_peft[-1 - quarter]:.2f})   {against_frozen:5.2f} of the frozen base   "
-        f"kept {kept[0]:6.1f} MiB, PEFT {kept[1]:6.1f} MiB",
-        flush=True,
+    times = []
+    for i in range(options.rounds):
+        order = [(i + k) % 3 for k in range(3)]
+        taken = {k: seconds(steppers[k].step) for k in order}
+        times.append([taken[k] for k in range(3)])
+    goals = GOALS_WIDE if options.hidden >= 1024 else GOALS
+    return Row(
+        name,
+        peer.who,
+        sorted(t[0] / t[1] for t in times),
+        statistics.median(t[0] / t[2] for t in times),
+        (kept[0], kept[1]),
+        (operations[0] / operations[1], operations[0] / operations[2]),
+        1.0 if options.dropout else goals.get(form, 1.0),
     )
 
 
@@ -151,13 +172,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="rounds after two warm-up steps (15)")
     parser.add_argument("--hidden", type=int, default=256, help="width of the model (256)")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch (2)")
-    parser.add_argument("--only", default="", help="variants whose name contains this")
+    parser.add_argument("--dropout", type=float, default=0.0, help="dropout of the branches (0)")
+    parser.add_argument("--only", nargs="*", default=[""], help="recipes whose name contains one of these")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"torch {torch.__version__}, peft {peft.__version__}, hidden {options.hidden}, {options.threads} threads")
-    for name, (our, their) in pairs(options.hidden).items():
-        if options.only.lower() in name.lower():
-            compare(name, options.rounds, [Stepper(our()), Stepper(their()), FrozenStepper(base(options.hidden))])
+    print(
+        f"torch {torch.__version__}, peft {peft.__version__}, hidden {options.hidden}, dropout {options.dropout}, "
+        f"{options.threads} threads, {options.rounds} rounds\n\n{HEAD}"
+    )
+    for form, (name, recipe) in forms().items():
+        if any(part.lower() in name.lower() for part in options.only):
+            try:
+                print(compare(form, name, recipe, options), flush=True)
+            except AxisConflict as refusal:
+                print(f"| {name} | – | refused: {str(refusal).partition(' (layer')[0]} | | | | | |", flush=True)
             gc.collect()
 
 

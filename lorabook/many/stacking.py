@@ -1,0 +1,83 @@
+"""Stacking: several adapters on one model, as one adapter of it."""
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from lorabook.adapted import place
+from lorabook.kinds import freeze
+from lorabook.layer import Adapted, adapted
+from lorabook.many.combine import Combine, combined, concatenated
+from lorabook.many.pair import State, check_pair
+from lorabook.recipe import Recipe
+from lorabook.sites import find_targets
+
+
+def stack(
+    model: nn.Module, adapters: Mapping[str, State], weights: Mapping[str, float], how: Combine = concatenated
+) -> dict[str, Adapted]:
+    """Put W₀ + Σ w_i s_i B_iA_i on every layer that one of the adapters touches; return those layers by name.
+
+    Adapters on one layer add up, exactly as on different layers, and whatever was trained on one alone. What comes out
+    is a plain LoRA adapter: it can be merged, saved in PEFT's format, trained further.
+
+    Args:
+        how: `concatenated` (exact, rank Σ r_i), `Truncated(r)`, or `factors_summed`.
+
+    Raises:
+        ValueError: no adapter, a weight missing, unknown or not finite, a model that has adapters already or lacks a
+            layer, or factors that do not fit. Nothing has changed then.
+        UnsupportedLayer: a layer of no known kind.
+    """
+    return attach(model, combined(adapters, weights, how))
+
+
+def attach(model: nn.Module, state: State) -> dict[str, Adapted]:
+    """Put one adapter on a plain model, and return the adapted layers by name. Its scale goes into A, so that s = 1.
+
+    Raises:
+        ValueError: no layer, a model that has adapters already or lacks a layer, or factors that do not fit.
+        UnsupportedLayer: a layer of no known kind.
+    """
+    if not state:
+        raise ValueError("this adapter has no layer: pairs_of(adapted_model) gives one that has")
+    if adapted(model):
+        raise ValueError(f"{next(iter(adapted(model)))} has an adapter already: merge(model) first, or start anew")
+    by_rank: dict[int, list[str]] = {}
+    for name, pair in state.items():
+        by_rank.setdefault(len(pair.A), []).append(name)
+    checked = []
+    for r, names in by_rank.items():
+        recipe = Recipe(r, float(r)).complete()
+        found = find_targets(model, _one_of(names), recipe)
+        missing = sorted(set(names) - {target.name for target in found})
+        if missing:
+            raise ValueError(f"the adapter is for the layer {missing[0]!r}, which this model does not have")
+        for target in found:
+            check_pair(f"the adapter on {target.name}", state[target.name], *_shape(target.layer))
+        checked.append((recipe, found))
+    layers: dict[str, Adapted] = {}
+    for recipe, found in checked:
+        # Not `inject`: a sum of adapters may have a rank above min(d_out, d_in).
+        layers |= place(model, recipe, found, torch.Generator().manual_seed(0))
+    return fill(layers, state)
+
+
+@torch.no_grad()
+def fill(layers: dict[str, Adapted], state: State) -> dict[str, Adapted]:
+    """Write one adapter's numbers into layers of scale 1 and the same ranks."""
+    for name, pair in state.items():
+        layers[name].update.A.copy_(pair.scale * pair.A)
+        layers[name].update.B.copy_(pair.B)
+    return layers
+
+
+def _shape(layer: nn.Module) -> tuple[int, int]:
+    return freeze(layer).store.shape
+
+
+def _one_of(names: list[str]) -> str:
+    """Return a regular expression that finds exactly these names."""
+    return "^(" + "|".join(re.escape(name) for name in names) + ")$"
