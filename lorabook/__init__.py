@@ -27,13 +27,13 @@ from lorabook.layer import Adapted as Adapted
 from lorabook.layer import adapted as adapted
 from lorabook.many.bank import bank as bank
 from lorabook.many.bank import serving as serving
+from lorabook.many.in_turn import learn_in_turn as learn_in_turn
+from lorabook.many.orthogonal import OrthogonalLoRA as OrthogonalLoRA
 from lorabook.many.pages import PoolFull as PoolFull
 from lorabook.many.pair import pairs_of as pairs_of
 from lorabook.many.scheduler import InTime as InTime
 from lorabook.many.scheduler import Request as Request
 from lorabook.many.scheduler import Scheduler as Scheduler
-from lorabook.many.in_turn import learn_in_turn as learn_in_turn
-from lorabook.many.orthogonal import OrthogonalLoRA as OrthogonalLoRA
 from lorabook.models.load import load as load
 from lorabook.optim.lora_plus import LoRAPlus as LoRAPlus
 from lorabook.optim.optimizer import optimizer as optimizer

@@ -1,0 +1,101 @@
+"""The checker has teeth: for every claim there is a way to break the library that makes the claim fail.
+
+First by hand: mistakes that people make, each with the claims that must notice. Then by machine, for every claim that
+discovery finds: the functions that it calls are changed, one place at a time, until it fails. A failure is a gap above
+the claim's tolerance; an exception does not count. A claim that no change can make fail would say nothing.
+
+That foils fail as they are is tested with the claims; here, that the claim beside each can fail too.
+"""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mutants import PACKAGE, Mutant, Place, called_by, in_place, mutants_of
+
+from lorabook.cases import Case
+from lorabook.claims import Claim, _gap, discover
+
+CLAIMS = discover()
+THE_CHECKER = {f"{PACKAGE}/claims.py", f"{PACKAGE}/cases.py"}
+"""What compares the sides and draws the numbers: to break it would show nothing about a claim."""
+
+
+def by_middle(claim: Claim) -> list[Case]:
+    """Return a claim's cases, the middle one first: of three shapes it is neither thin nor square."""
+    middle = len(claim.cases) // 2
+    return [claim.cases[middle], *claim.cases[:middle], *claim.cases[middle + 1 :]]
+
+
+def nearness(claim: Claim, place: Place) -> int:
+    """Return how near a function is to the idea of a claim: 0 in the idea's own file, 9 in the claim's own file."""
+    idea = Path(PACKAGE, *claim.module.split(".")[1:])
+    file = Path(place.file)
+    if file.stem == idea.name:
+        return 9 if file.stem.endswith("_claims") else 0
+    if file.stem.endswith("_claims"):
+        return 8
+    if file.parent != idea.parent:
+        return 2
+    return 0 if idea.name.startswith(file.stem) else 1
+
+
+def in_turn(streams: list[Iterator[Mutant]]) -> Iterator[Mutant]:
+    """Give the first of each stream, then the second of each, to the end of the longest."""
+    while streams:
+        alive = []
+        for stream in streams:
+            mutant = next(stream, None)
+            if mutant is not None:
+                yield mutant
+                alive.append(stream)
+        streams = alive
+
+
+def mutants(claim: Claim, case: Case) -> Iterator[Mutant]:
+    """Give the mutants of all functions that a claim calls, those of its idea first, of its own helpers last."""
+    places = {
+        place: lines
+        for place, lines in called_by(lambda: claim(case)).items()
+        if place.file not in THE_CHECKER and place.name != claim.name
+    }
+    for near in sorted({nearness(claim, place) for place in places}):
+        yield from in_turn([mutants_of(p, lines) for p, lines in places.items() if nearness(claim, p) == near])
+
+
+def fails(claim: Claim, case: Case) -> bool:
+    """Say whether the two sides are apart. A crash is no verdict."""
+    try:
+        return _gap(claim, claim(case)) > claim.tol
+    except Exception:
+        return False
+
+
+def a_mutant_that_kills(claim: Claim) -> Mutant | None:
+    """Return the first mutant, over all cases, that makes the claim fail."""
+    for case in by_middle(claim):
+        for mutant in mutants(claim, case):
+            with in_place(mutant), warnings.catch_warnings(action="ignore"):
+                if fails(claim, case):
+                    return mutant
+    return None
+
+
+@pytest.mark.parametrize(
+    "claim", [c for c in CLAIMS if not c.is_foil], ids=lambda c: f"{c.module.removeprefix('lorabook.')}.{c.name}"
+)
+def test_a_broken_library_makes_the_claim_fail(claim, record_property):
+    first = by_middle(claim)[0]
+    assert _gap(claim, claim(first)) <= claim.tol, "the claim does not hold as it is"
+    mutant = a_mutant_that_kills(claim)
+    record_property("killed by", str(mutant))
+    assert mutant is not None, (
+        f"{claim.module}.{claim.name} holds whatever is changed in the code it calls, so it says nothing of that code: "
+        "let one of its sides come from the library's own function"
+    )
+    assert _gap(claim, claim(first)) <= claim.tol, "the library was not put back"
+
+
+def test_every_foil_stands_beside_a_claim_that_is_tried_here():
+    assert all(foil.foil_of in CLAIMS for foil in CLAIMS if foil.is_foil)
