@@ -58,6 +58,6 @@ from lorabook.update.hira import HiRA as HiRA
 from lorabook.update.kronecker import LoKr as LoKr
 from lorabook.update.low_rank import LoRA as LoRA
 from lorabook.update.mini_ensemble import MELoRA as MELoRA
-from lorabook.update.parallel import MultiLoRA as MultiLoRA
 from lorabook.update.nested import truncate as truncate
+from lorabook.update.parallel import MultiLoRA as MultiLoRA
 from lorabook.update.vera import VeRA as VeRA

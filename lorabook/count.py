@@ -148,15 +148,16 @@ def saved_bytes(call: Callable[[], object], besides: Iterable[torch.Tensor] = ()
 
 
 def product_flops(onto: torch.Size, left: torch.Size, right: torch.Size, **_: object) -> int:
-    """Count onto + left·right, from the shapes: 2·m·k·n."""
-    return 2 * left[0] * left[1] * right[1]
+    """Count onto + left·right, one product or a batch of them, from the shapes: 2·m·k·n for each."""
+    return 2 * left.numel() * right[-1]
 
 
 def measured_flops(call: Callable[[], object]) -> int:
     """Count the floating-point operations of every matrix product that `call` runs; a multiply and an add are two."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    # torch's counter knows addmm, and not the same product added in place.
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: product_flops}) as counter:
+    # torch's counter knows addmm and baddbmm, and not the same products added in place.
+    in_place = dict.fromkeys((torch.ops.aten.addmm_, torch.ops.aten.baddbmm_), product_flops)
+    with FlopCounterMode(display=False, custom_mapping=in_place) as counter:
         call()
     return counter.get_total_flops()

@@ -76,7 +76,7 @@ class Frozen(nn.Module, ABC):
 
     @abstractmethod
     def kronecker(
-        self, x: Tensor, c: Float[Tensor, "l m"], d: Float[Tensor, "n_or_r n"], b: Float[Tensor, "k r"] | None,
+        self, x: Tensor, c: Float[Tensor, "p m"], d: Float[Tensor, "n_or_r n"], b: Float[Tensor, "k r"] | None,
         onto: Tensor,
     ) -> Tensor:  # fmt: skip
         """Return onto + (C ⊗ D)x, or onto + (C ⊗ BD)x if there is a B."""

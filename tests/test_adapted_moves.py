@@ -14,7 +14,6 @@ from lorabook.adapted import disabled, inject, merge, merged
 from lorabook.base.qlora import QLoRA
 from lorabook.init.pissa import PiSSA
 from lorabook.layer import adapted
-from lorabook.recipe import Recipe
 from lorabook.update.dora import DoRA
 from lorabook.update.low_rank import LoRA
 

@@ -108,6 +108,8 @@ class Pair:
         recipe, config = VARIANTS[variant]
         build, shape = LAYERS[kind]
         plain = nn.Sequential(build()).double()
+        if kind == "Conv1D":
+            plain[0].bias.data += torch.randn(len(plain[0].bias))  # transformers starts it at zero
         self.x = torch.arange(8) % 11 if shape is None else torch.randn(shape, dtype=torch.float64)
         self.ours = copy.deepcopy(plain)
         self.layer: Adapted = inject(self.ours, recipe, "0")["0"]

@@ -2,13 +2,13 @@
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from lorabook.adapted import inject
 from lorabook.base.double_quant import DoubleQuant
 from lorabook.base.qlora import QLoRA
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
+from lorabook.count import measured_flops
 from lorabook.layer import Adapted
 from lorabook.many.bank import bank, serving
 from lorabook.many.pair import Pair, pairs_of
@@ -157,13 +157,8 @@ def _added(case: Case, products: Products) -> Tensor:
     """Return multiply-adds per position beyond those of the base."""
     model, _, layer, x = served(case, products)
     with serving(model, ROWS):
-        return torch.tensor((_flops(model, x) - _flops(layer.base, x)) / 2 / x.shape[:-1].numel())
-
-
-def _flops(module: nn.Module, x: Tensor) -> int:
-    with FlopCounterMode(display=False) as counted:
-        module(x)
-    return counted.get_total_flops()
+        added = measured_flops(lambda: model(x)) - measured_flops(lambda: layer.base(x))
+        return torch.tensor(added / 2 / x.shape[:-1].numel())
 
 
 THOUSANDS_ON_ONE_GPU = Unchecked(

@@ -1,5 +1,7 @@
 """What clipping and noise do to a step, and what they do not."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +30,7 @@ def everyone(case: Case) -> list[list[Tensor]]:
     return [contribution(case, who) for who in range(N)]
 
 
-def flat(tensors: list[Tensor]) -> Tensor:
+def flat(tensors: Sequence[Tensor]) -> Tensor:
     """Return every number in one row."""
     return torch.cat([t.detach().flatten() for t in tensors])
 

@@ -16,7 +16,7 @@ def projected(
     Raises:
         ValueError: the rows of A are linearly dependent, so that AAᵀ has no inverse.
 
-    Source: Zhang et al. 2023 (2308.03303) for the frozen A; the projection is LoRA-Pro's (2407.18242), theorem 2.1, with
+    Source: Zhang et al. 2023 (2308.03303) for the frozen A; the projection is LoRA-Pro's (2407.18242), theorem 2.1,
     A held still, as PEFT applies it.
     """
     gram = a @ a.T

@@ -37,7 +37,8 @@ def form_of(file: AdapterFile) -> type[Update] | type[Family]:
             "format. An adapter of another type can be merged into its base with PEFT"
         )
     mine = fits[0].in_peft
-    read = SAYS_NOTHING | {mine.rank, mine.alpha, mine.dropout, mine.root, mine.init} | mine.marks.keys() | mine.required.keys() | set(mine.numbers.values())
+    said = {mine.rank, mine.alpha, mine.dropout, mine.root, mine.init}
+    read = SAYS_NOTHING | said | mine.marks.keys() | mine.required.keys() | set(mine.numbers.values())
     for option, value in file.options.items():
         if option not in read and value and value != "none":
             raise BadAdapter(

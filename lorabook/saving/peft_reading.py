@@ -154,7 +154,7 @@ def _fitted(
     keys = {letter: f"{PREFIX}{name}.{end}" for letter, end in beside.ends.items()}
     extra = [keys[letter] for letter in tensors if letter not in ours]
     if extra:
-        raise BadAdapter(f"{file.weights_path}: unexpected key {extra[0]!r}: at rank {recipe.r} {name} has no such part")
+        raise BadAdapter(f"{file.weights_path}: unexpected key {extra[0]!r}: {name} at rank {recipe.r} has none")
     missing = [keys[letter] for letter in ours if letter not in tensors]
     if missing:
         raise BadAdapter(f"{file.weights_path}: missing key {missing[0]!r}")
@@ -166,8 +166,9 @@ def _fitted(
         expected = beside.shape(base, letter, ours[letter])
         if tuple(tensor.shape) != expected:
             raise BadAdapter(
-                f"{file.weights_path}: key {keys[letter]!r} has shape {tuple(tensor.shape)}; for rank {recipe.r} this model "
-                f"needs {expected}. The adapter is another model's, or the rank in {file.options_path.name} is wrong"
+                f"{file.weights_path}: key {keys[letter]!r} has shape {tuple(tensor.shape)}; at rank {recipe.r} this "
+                f"model needs {expected}. The adapter is another model's, or the rank in {file.options_path.name} is "
+                "wrong"
             )
     return {letter: tensor.reshape(ours[letter]) for letter, tensor in tensors.items()}
 

@@ -74,5 +74,8 @@ class Following(Family):
             )
         return Drifting(base, factors, site, self.rate)
 
+    def refuse(self, name: str, base: Frozen) -> None:
+        """Every layer suits."""
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return Drifting.count(d_out, d_in, r)

@@ -130,7 +130,7 @@ def two_zero_factors_can_learn(case: Case):
 
 
 BETTER_FOR_VALUES = Unchecked(
-    statement="LoHa is better for value projections, in vision, or by 1 to 4% of quality; r = 16 is like LoRA's r = 64.",
+    statement="LoHa is better for value projections, in vision, or by 1 to 4% of quality; r = 16 is like LoRA's 64.",
     source="teaching texts, without a source",
     reason="benchmarks without a named model, data set or budget; what is checkable of capacity is in the claims",
 )

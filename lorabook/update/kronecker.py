@@ -35,7 +35,7 @@ def factors_whole(k: int, n: int, r: int) -> bool:
 
 
 class Kronecker(Update):
-    """W = W₀ + s·(C ⊗ D), with C: l × m, D: k × n, d_out = l·k, d_in = m·n and rank(ΔW) = rank(C)·rank(D).
+    """W = W₀ + s·(C ⊗ D), with C: p × m, D: k × n, d_out = p·k, d_in = m·n and rank(ΔW) = rank(C)·rank(D).
 
     D is a product BA of rank r, or whole where r ≥ max(k, n)/2. C starts at zero. In a convolution n counts whole
     patches: C mixes channels, D holds the kernels.
@@ -45,9 +45,9 @@ class Kronecker(Update):
 
     def __init__(self, base: Frozen, site: Site, factor: int) -> None:
         super().__init__()
-        (l, k), (m, n) = shape_of(base, factor)
+        (p, k), (m, n) = shape_of(base, factor)
         like, source = base.matrix, site.generator
-        self.C = nn.Parameter(like.new_zeros(l, m))
+        self.C = nn.Parameter(like.new_zeros(p, m))
         whole = factors_whole(k, n // base.patch, site.r)
         self.D = nn.Parameter(uniform_rows(k, n, like, source)) if whole else None
         self.A = None if whole else nn.Parameter(uniform_rows(site.r, n, like, source))
@@ -72,7 +72,7 @@ class Kronecker(Update):
 
 
 def shape_of(base: Frozen, factor: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return ((l, k), (m, n)) of a layer: only channels are split, so n holds a patch's numbers as well."""
+    """Return ((p, k), (m, n)) of a layer: only channels are split, so n holds a patch's numbers as well."""
     d_out, d_in = base.store.shape
     m, n = split(d_in // base.patch, factor)
     return split(d_out, factor), (m, n * base.patch)
@@ -80,10 +80,10 @@ def shape_of(base: Frozen, factor: int) -> tuple[tuple[int, int], tuple[int, int
 
 def layout(form: "LeftFactor", base: Frozen, r: int) -> dict[str, Shape]:
     """Return the shapes of the parameters that a layer has at rank r."""
-    (l, k), (m, n) = shape_of(base, form.factor)
+    (p, k), (m, n) = shape_of(base, form.factor)
     if factors_whole(k, n // base.patch, r):
-        return {"C": (l, m), "D": (k, n)}
-    return {"C": (l, m), "B": (k, r), "A": (r, n)}
+        return {"C": (p, m), "D": (k, n)}
+    return {"C": (p, m), "B": (k, r), "A": (r, n)}
 
 
 def _as_kernels(base: FrozenConv2d, letter: str, shape: Shape) -> Shape:
@@ -95,7 +95,7 @@ _ENDS = {"C": "lokr_w1", "D": "lokr_w2", "B": "lokr_w2_a", "A": "lokr_w2_b"}
 
 @dataclass(frozen=True)
 class LeftFactor(Family):
-    """LoKr with l and m near `factor`, or near the square root (−1)."""
+    """LoKr with p and m near `factor`, or near the square root (−1)."""
 
     factor: int = -1
 
@@ -115,10 +115,13 @@ class LeftFactor(Family):
         needs_whole_w0(factors, site, "LoKr")
         return Kronecker(base, site, self.factor)
 
+    def refuse(self, name: str, base: Frozen) -> None:
+        """Every layer suits."""
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
-        """Return l·m + r(k + n), or l·m + k·n where D is whole; n counts whole patches."""
-        (l, k), (m, n) = split(d_out, self.factor), split(d_in // patch, self.factor)
-        return l * m + patch * k * n if factors_whole(k, n, r) else l * m + r * (k + patch * n)
+        """Return p·m + r(k + n), or p·m + k·n where D is whole; n counts whole patches."""
+        (p, k), (m, n) = split(d_out, self.factor), split(d_in // patch, self.factor)
+        return p * m + patch * k * n if factors_whole(k, n, r) else p * m + r * (k + patch * n)
 
 
 def LoKr(

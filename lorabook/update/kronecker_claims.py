@@ -34,7 +34,7 @@ def delta(case: Case) -> Tensor:
 @claim(
     statement=r"$\operatorname{rank}(C\otimes BA)=\operatorname{rank}(C)\cdot r$: ranks multiply.",
     source=f"{LYCORIS}, section 3; the singular values of C ⊗ D are all products",
-    when=r"$D=BA$ is kept factored; then $\operatorname{rank}(\Delta W)\le\min(l,m)\cdot r$, not full",
+    when=r"$D=BA$ is kept factored; then $\operatorname{rank}(\Delta W)\le\min(p,m)\cdot r$, not full",
     tol=0,
     cases=GRIDS,
 )
@@ -97,9 +97,9 @@ def folding_is_cheaper_than_building(case: Case):
     cases=GRIDS,
 )
 def lokr_counts(case: Case):
-    (l, k), (m, n) = split(case.d_out), split(case.d_in)
+    (p, k), (m, n) = split(case.d_out), split(case.d_in)
     assert not factors_whole(k, n, case.r)
-    return torch.tensor(sum(p.numel() for p in trained(case)[1].parameters())), torch.tensor(l * m + case.r * (k + n))
+    return torch.tensor(sum(p.numel() for p in trained(case)[1].parameters())), torch.tensor(p * m + case.r * (k + n))
 
 
 @foil(

@@ -65,6 +65,9 @@ class Parallel(Family):
         needs_whole_w0(factors, site, "MultiLoRA")
         return ParallelSum(base, site, self.n)
 
+    def refuse(self, name: str, base: Frozen) -> None:
+        """Every layer suits."""
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return self.n * ParallelSum.count(d_out, d_in, r)
 

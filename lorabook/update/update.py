@@ -63,6 +63,7 @@ class Family(ABC):
     def __call__(self, base: Frozen, factors: Factors, site: Site) -> Update:
         """Build the update of one layer."""
 
+    @abstractmethod
     def refuse(self, name: str, base: Frozen) -> None:
         """Refuse a layer that does not suit the numbers. All targets are asked before the first is changed.
 

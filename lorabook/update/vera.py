@@ -104,6 +104,9 @@ class FromOnePair(Family):
             site.shared["VeRA"] = Projections(a, kaiming_normalised(tallest, site.r, like, source))
         return SharedPair(base, site, site.shared["VeRA"], self.d_initial, first)
 
+    def refuse(self, name: str, base: Frozen) -> None:
+        """Every layer suits."""
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return SharedPair.count(d_out, d_in, r)
 

@@ -1,4 +1,4 @@
-"""What VeRA trains and what it can say; the many numbers in circulation follow from one formula with two ranks in it."""
+"""What VeRA trains and what it can say; the numbers in circulation follow from one formula with two ranks in it."""
 
 import torch
 from torch import Tensor, linalg, nn

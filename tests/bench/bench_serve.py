@@ -173,9 +173,7 @@ def main() -> None:
         f"torch {torch.__version__}, peft {peft.__version__}, hidden {hidden}, one layer, {rows} rows × {length}, "
         f"rank {R}, page {options.page}, {options.threads} thread(s), {options.rounds} rounds\n"
     )
-    print(
-        "| N | bank, ms a batch | / one adapter | predicted bytes | gathered / segmented | merged / bank | PEFT / bank |"
-    )
+    print("| N | bank, ms a batch | / one | predicted bytes | gathered / segmented | merged / bank | PEFT / bank |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     everyone = adapters(base(hidden), max(options.adapters))
     for count in options.adapters:
@@ -198,8 +196,8 @@ def main() -> None:
         milliseconds = 1e3 * statistics.median(t[0] for t in times)
         _, moved = predicted(hidden, rows, length, min(count, rows))
         print(
-            f"| {count} | {milliseconds:.1f} | {ratio(times, 0, 1)} | {moved:.2f} | {ratio(times, 2, 3)} | {others[0]} | "
-            f"{others[1]} |",
+            f"| {count} | {milliseconds:.1f} | {ratio(times, 0, 1)} | {moved:.2f} | {ratio(times, 2, 3)} | "
+            f"{others[0]} | {others[1]} |",
             flush=True,
         )
 

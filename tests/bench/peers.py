@@ -95,10 +95,11 @@ def lycoris_dylora(hidden: int, dropout: float) -> nn.Module:
 
 
 def of_peft(config: type[peft.PeftConfig], dropout: str, **options) -> Callable[[int, float], nn.Module]:
-    """Return a builder for one of PEFT's configurations; `dropout` is what PEFT calls it there, "" where it has none."""
+    """Return a builder for one of PEFT's configurations; `dropout` is its name there, "" where it has none."""
 
     def build(hidden: int, p: float) -> nn.Module:
-        return peft.get_peft_model(base(hidden), config(target_modules=TARGETS, **options, **({dropout: p} if p else {})))
+        given = options | ({dropout: p} if p else {})
+        return peft.get_peft_model(base(hidden), config(target_modules=TARGETS, **given))
 
     return build
 
