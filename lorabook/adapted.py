@@ -43,7 +43,7 @@ def inject(
 
 def place(model: nn.Module, recipe: Recipe, found: list[Target], generator: torch.Generator) -> dict[str, Adapted]:
     """Do what `inject` does, on targets that are checked. A rank above min(d_out, d_in) is wasteful, not wrong."""
-    heads = _attention_modules(model) if recipe.attention is not None else []
+    heads = _attention_modules(model, recipe) if recipe.attention is not None else []
     also = _also_trained(model, recipe)
     bases = {target.name: freeze(target.layer, target.name) for target in found}
     if isinstance(recipe.form, Family):
@@ -102,7 +102,8 @@ def _also_trained(model: nn.Module, recipe: Recipe) -> set[str]:
     return names
 
 
-def _attention_modules(model: nn.Module) -> list[nn.Module]:
+def _attention_modules(model: nn.Module, recipe: Recipe) -> list[nn.Module]:
+    from lorabook.attention.shifted import Groups
     from lorabook.models.decoder import Attention
 
     heads = [module for module in model.modules() if isinstance(module, Attention)]
@@ -116,6 +117,8 @@ def _attention_modules(model: nn.Module) -> list[nn.Module]:
         raise ValueError(
             f"the recipe replaces attention, and with it a trained {type(trained[0]).__name__}: use one of the two"
         )
+    if isinstance(recipe.attention, Groups):
+        recipe.attention.refuse(model)
     return heads
 
 

@@ -1,18 +1,23 @@
-"""LongLoRA's groups against a dense reference written out here, in training and in use."""
+"""LongLoRA's groups against a dense reference written out here, in training and in use; positions against transformers."""
 
 import copy
+import dataclasses
 import math
 import pickle
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 import lorabook as lb
 from lorabook.attention.full import full
+from lorabook.attention.interpolation import interpolate
 from lorabook.attention.shifted import LongLoRA, Shifted
 from lorabook.attention.shifted_claims import influence, rolled
 from lorabook.models.decoder import Decoder, DecoderConfig, initialise
+from lorabook.models.generate import generate
+from lorabook.models.pretrain import export
 
 QKVO = r"[qkvo]_proj"
 
@@ -156,6 +161,119 @@ def test_a_model_without_replaceable_attention_is_refused_unchanged():
     with pytest.raises(ValueError, match="replaces attention"):
         lb.inject(model, LongLoRA(4, r=2), "layer")
     assert isinstance(model["layer"], nn.Linear)
+
+
+@pytest.mark.parametrize("group", [64, 65, 1000])
+def test_a_group_that_cuts_no_text_of_the_model_is_refused_before_anything_changes(group):
+    model = small(context=64)
+    kept = {name: id(module) for name, module in model.named_modules()}
+    with pytest.raises(ValueError, match=f"group is {group}, and the model reads at most 64 .* below 64, such as 16"):
+        lb.inject(model, LongLoRA(group, r=2), QKVO)
+    assert {name: id(module) for name, module in model.named_modules()} == kept
+    assert all(p.requires_grad for p in model.parameters())
+    assert all(layer.self_attn.attend is full for layer in model.layers)
+    lb.inject(interpolate(model, 4 * group), LongLoRA(group, r=2), QKVO)
+
+
+@pytest.mark.parametrize(("length", "group"), [(37, 8), (64, 63), (64, 2), (5, 8), (1, 8)])
+def test_a_decoder_trains_on_texts_of_any_length_as_under_the_dense_mask(length, group):
+    """Lengths that the group does not divide, a last group of one token, and texts shorter than a group."""
+    model = small(context=64)
+    lb.inject(model, LongLoRA(group, r=2), QKVO)
+    tokens = torch.randint(19, (2, length), generator=torch.Generator().manual_seed(length))
+    model.double().train()
+    grouped = model(tokens)
+    for layer in model.layers:
+        attend = layer.self_attn.attend
+        del layer.self_attn.attend
+        layer.self_attn.attend = attend.dense
+    torch.testing.assert_close(grouped, model(tokens), rtol=1e-10, atol=1e-12)
+
+
+def llama(config: DecoderConfig, rope: dict) -> transformers.LlamaForCausalLM:
+    shape = transformers.LlamaConfig(
+        vocab_size=config.vocab, hidden_size=config.hidden, num_hidden_layers=config.layers,
+        num_attention_heads=config.heads, num_key_value_heads=config.kv_heads, head_dim=config.d_head,
+        intermediate_size=config.ffn, max_position_embeddings=config.context, rms_norm_eps=config.norm_eps,
+        rope_parameters={"rope_theta": config.rope_theta} | rope, tie_word_embeddings=config.tied,
+    )  # fmt: skip
+    return transformers.LlamaForCausalLM(shape).eval()
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_interpolation_is_linear_rope_scaling_in_transformers(factor):
+    ours = small(context=16).eval()
+    with torch.no_grad():
+        for p in ours.parameters():
+            p.mul_(5).add_(0.01)
+    theirs = llama(ours.config, {"rope_type": "linear", "factor": float(factor)})
+    plain = llama(ours.config, {"rope_type": "default"})
+    state = {k if k.startswith("lm_head") else f"model.{k}": v for k, v in ours.state_dict().items()}
+    theirs.load_state_dict(state)
+    plain.load_state_dict(state)
+    assert interpolate(ours, 16 * factor) is ours
+    tokens = torch.randint(19, (3, 16 * factor), generator=torch.Generator().manual_seed(factor))
+    with torch.no_grad():
+        mine, other, extrapolated = ours(tokens), theirs(tokens).logits, plain(tokens).logits
+    assert (mine - other).abs().max() <= 1e-5 * other.abs().max()
+    assert (extrapolated - other).abs().max() > 0.01 * other.abs().max(), "the factor matters to this model"
+
+
+def test_interpolating_twice_is_interpolating_once():
+    once, twice = interpolate(small(16), 64), interpolate(interpolate(small(16), 32), 64)
+    assert once.config == twice.config
+    assert (once.config.context, once.config.position_scale) == (64, 0.25)
+    assert small(16).config.position_scale == 1.0
+
+
+@pytest.mark.parametrize("context", [16, 15, 0, -4, True])
+def test_a_context_that_is_no_longer_is_refused(context):
+    model = small(16)
+    with pytest.raises(ValueError, match=r"context is .* reads 16 tokens already; give a whole number .* such as 64"):
+        interpolate(model, context)
+    assert model.config == small(16).config
+
+
+def test_a_model_that_is_no_decoder_is_refused_with_what_to_do():
+    with pytest.raises(TypeError, match="Linear is no lorabook Decoder; .* rope_type 'linear'"):
+        interpolate(nn.Linear(3, 3), 8)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, 1.5, float("nan")])
+def test_a_scale_of_positions_out_of_range_is_refused(scale):
+    with pytest.raises(ValueError, match=r"position_scale = .* expected a number in \(0, 1\]"):
+        dataclasses.replace(small().config, position_scale=scale)
+
+
+def test_the_scale_of_positions_is_saved_with_the_base_and_survives_copies(tmp_path):
+    base = lb.load("tiny")
+    model = interpolate(base.model, 512)
+    tokens = torch.randint(1024, (1, 400), generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        said = model(tokens)
+        for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert torch.equal(twin(tokens), said)
+        export(model.state_dict(), model.config, {}, tmp_path, "long")
+        again = lb.load(tmp_path / "long.safetensors")
+        torch.testing.assert_close(again.model(tokens), said, rtol=1e-3, atol=1e-2)  # written as fp16
+    assert again.context == 512
+    assert again.model.config == model.config
+    seen = []
+    again.model.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[1]))
+    for reader in (again, dataclasses.replace(again, context=256)):
+        generate(reader, "It is " * 400, 1, 0.0)
+    assert seen == [512, 256], "how far `generate` looks back is said by what `load` returned"
+
+
+def test_an_adapter_for_long_texts_comes_back_onto_an_interpolated_base(tmp_path):
+    model = interpolate(small(16), 64)
+    lb.inject(model, LongLoRA(16, r=2), QKVO)
+    x = torch.randint(19, (2, 64), generator=torch.Generator().manual_seed(0))
+    lb.fit(model, ((x[:, :-1], x[:, 1:]) for _ in range(3)), steps=3, lr=1e-2, progress=False)
+    lb.save_adapter(model, tmp_path)
+    fresh = interpolate(small(16), 64)
+    lb.load_adapter(fresh, tmp_path)
+    assert torch.equal(fresh.eval()(x), model(x)), "in use both attend in full"
 
 
 def test_full_attention_is_what_it_falls_back_to():

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lorabook.attention.full import full
+from lorabook.models.decoder import Decoder
 from lorabook.recipe import Recipe
 
 
@@ -16,7 +17,7 @@ class Shifted(nn.Module):
 
     In the first half of the heads token i looks at group ⌊i/g⌋; in the others, at group ⌊(i + ⌊g/2⌋)/g⌋, so that one
     half sees across the borders of the other. Always causal, for any length: the first shifted group and the last ones
-    are shorter. (The paper rolls the tokens round instead, and in the authors' path without flash attention the first
+    are shorter, and none is empty, since the shift is ⌊g/2⌋ with 2 ≤ g. (The paper rolls the tokens round instead, and in the authors' path without flash attention the first
     tokens then see the last ones; their flash path cuts that group in two, which is what happens here.)
     With an odd number of heads the larger half is shifted, as in the authors' code.
 
@@ -95,16 +96,34 @@ class Groups:
     def __call__(self) -> Shifted:
         return Shifted(self.group)
 
+    def refuse(self, model: nn.Module) -> None:
+        """Check that the longest text of the model falls into more than one group.
+
+        Raises:
+            ValueError: it does not, so that the unshifted heads would train with full attention, and not say so.
+        """
+        for decoder in model.modules():
+            if isinstance(decoder, Decoder) and self.group >= decoder.config.context:
+                longest = decoder.config.context
+                raise ValueError(
+                    f"LongLoRA: group is {self.group}, and the model reads at most {longest} tokens, so no text would "
+                    f"be cut into groups; interpolate(model, context) first to read longer texts, or take a group "
+                    f"below {longest}, such as {max(2, longest // 4)}"
+                )
+
 
 def LongLoRA(group: int, r: int | None = None, alpha: float | None = None, dropout: float | None = None) -> Recipe:
     """LoRA for longer texts: S²-Attn in groups of `group` tokens while training, and norms and embedding train as well.
 
-    Put it on q, k, v and o. The paper takes group = L/4, so attention costs a quarter, and it interpolates positions to
-    reach beyond the length of pretraining, which is the model's affair and not done here. A tied output head trains
-    with its embedding.
+    Put it on q, k, v and o. The paper takes group = L/4, so attention costs a quarter. To reach beyond the length of
+    pretraining, call interpolate(model, L) before inject(model, LongLoRA(L // 4), …). In training mode attention runs in
+    groups; after fit, or model.eval(), it is full. A tied output head trains with its embedding.
+
+    A text may have any length: where `group` does not divide it, the last groups are shorter, exactly as defined. A text
+    of at most `group` tokens is one group in the unshifted heads, so short texts save little or nothing.
 
     Raises:
-        ValueError: `group` is no whole number ≥ 2.
+        ValueError: `group` is no whole number ≥ 2; at injection, if it is not below the model's longest text.
 
     Source: Chen et al. 2023 (2309.12307), sections 3.2 and 3.3.
     """

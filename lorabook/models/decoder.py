@@ -38,6 +38,7 @@ class DecoderConfig:
     rope_theta: float = 10000.0
     norm_eps: float = 1e-5
     dropout: float = 0.0
+    position_scale: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("vocab", "hidden", "layers", "heads", "kv_heads", "d_head", "ffn", "context"):
@@ -51,12 +52,23 @@ class DecoderConfig:
             )
         if self.d_head % 2:
             raise ValueError(f"DecoderConfig: d_head = {self.d_head}; rotations pair entries, so make it even.")
+        if not 0 < self.position_scale <= 1:
+            raise ValueError(
+                f"DecoderConfig: position_scale = {self.position_scale!r}; expected a number in (0, 1], the pretrained "
+                f"length over the length to read. lorabook.attention.interpolation.interpolate sets it."
+            )
 
 
-def rotations(length: int, d_head: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Give cos and sin of every position's angles, m · theta^(−2i/d_head), each (length, d_head), in float32."""
+def rotations(
+    length: int, d_head: int, theta: float, device: torch.device, position_scale: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Give cos and sin of the angles of every position m, each (length, d_head), in float32.
+
+    m · position_scale · theta^(−2i/d_head); a scale below 1 puts positions nearer to each other than they were trained.
+    """
     i = torch.arange(0, d_head, 2, device=device, dtype=torch.float32)
-    angle = torch.arange(length, device=device, dtype=torch.float32)[:, None] * theta ** (-i / d_head)
+    m = torch.arange(length, device=device, dtype=torch.float32) * position_scale
+    angle = m[:, None] * theta ** (-i / d_head)
     angle = torch.cat([angle, angle], dim=-1)
     return angle.cos(), angle.sin()
 
@@ -144,14 +156,15 @@ class Decoder(nn.Module):
         if tokens.shape[-1] > self.config.context:
             raise ValueError(
                 f"Decoder: {tokens.shape[-1]} tokens, but this model's context is {self.config.context}; "
-                f"cut the text into shorter pieces."
+                f"cut the text into shorter pieces, or interpolate(model, context) and train on long ones."
             )
         if tokens.device != self.norm.weight.device:
             raise ValueError(
                 f"Decoder: the tokens are on {tokens.device} and the model on {self.norm.weight.device}; "
                 f"move the tokens with tokens.to({str(self.norm.weight.device)!r})."
             )
-        cos, sin = rotations(tokens.shape[-1], self.config.d_head, self.config.rope_theta, tokens.device)
+        c = self.config
+        cos, sin = rotations(tokens.shape[-1], c.d_head, c.rope_theta, tokens.device, c.position_scale)
         h = self.embed_tokens(tokens)
         cos, sin = cos.to(h.dtype), sin.to(h.dtype)
         for layer in self.layers:
