@@ -1,0 +1,156 @@
+"""What of a model QLoRA keeps in four bits, what it trains, and what the four bits cost at every step."""
+
+import torch
+from torch import Tensor, nn
+
+from lorabook.adapted import inject
+from lorabook.base.double_quant import DoubleQuant
+from lorabook.base.qlora import QLoRA
+from lorabook.base.qlora_claims import layer, products
+from lorabook.cases import Case
+from lorabook.claims import claim, foil
+from lorabook.count import decoder_parameters, linear_parameters, lora_parameters, trainable
+from lorabook.layer import Adapted
+from lorabook.models.decoder import Decoder, DecoderConfig
+from lorabook.recipe import Recipe
+from lorabook.unchecked import Unchecked
+from lorabook.update.low_rank import LoRA
+
+ABOUT = "QLoRA"
+ORACLE = "bitsandbytes"
+
+QLORA = "Dettmers et al. 2023 (2305.14314)"
+SMALL = DecoderConfig(vocab=40, hidden=64, layers=2, heads=4, kv_heads=2, d_head=16, ffn=96, context=8, tied=False)
+RANKS = (Case(64, 64, 1), Case(64, 64, 4), Case(64, 64, 8))
+
+
+def decoder(recipe: Recipe) -> Decoder:
+    """Return a small decoder with every linear layer of its blocks adapted."""
+    made = Decoder(SMALL)
+    inject(made, recipe, "_proj")
+    return made
+
+
+def bytes_in_stores_and_beside(model: nn.Module) -> Tensor:
+    """Return the bytes of quantised matrices with their constants, and those of all that the model keeps beside them."""
+    stores = {id(m): m.nbytes for m in model.modules() if isinstance(m, DoubleQuant)}
+    whole = sum(t.numel() * t.element_size() for t in [*model.parameters(), *model.buffers()])
+    return torch.tensor([float(sum(stores.values())), float(whole - sum(stores.values()))])
+
+
+@claim(
+    statement=r"Four bits are for the frozen matrices of the blocks; embedding, head, norms and the factors keep their "
+    r"own dtype (stacked: bytes of the matrices, bytes of the rest).",
+    source=f"{QLORA}, section 3; the second number is 4·(parameters − matrices + r·Σ(d_in + d_out)) in float32",
+    when="what is quantised is named: storage of frozen matrices, and neither what trains nor what is computed with",
+    tol=0,
+    cases=RANKS,
+)
+def four_bits_are_for_frozen_matrices(case: Case):
+    blocks = [m.shape.numel() // 64 for m in decoder(QLoRA(case.r)).modules() if isinstance(m, DoubleQuant)]
+    codes = linear_parameters(SMALL) / 2 + sum(b + 4 * -(-b // 256) + 4 for b in blocks)
+    rest = decoder_parameters(SMALL) - linear_parameters(SMALL) + lora_parameters(SMALL, case.r, "proj")
+    return bytes_in_stores_and_beside(decoder(QLoRA(case.r))), torch.tensor([codes, 4 * rest], dtype=torch.float64)
+
+
+@foil(
+    of=four_bits_are_for_frozen_matrices,
+    statement="QLoRA keeps the whole model in four bits, adapters too.",
+    source="teaching texts: “quantises the weights to 4 bits”",
+)
+def four_bits_are_for_everything(case: Case):
+    every = decoder_parameters(SMALL) + lora_parameters(SMALL, case.r, "proj")
+    kept = bytes_in_stores_and_beside(decoder(QLoRA(case.r)))
+    return kept.sum(), torch.tensor(every / 2, dtype=torch.float64)
+
+
+@claim(
+    statement="QLoRA trains exactly the numbers that LoRA trains; what quantisation adds is frozen constants.",
+    source=f"{QLORA}, section 3",
+    tol=0,
+    cases=RANKS,
+)
+def qlora_trains_what_lora_trains(case: Case):
+    return torch.tensor(trainable(decoder(QLoRA(case.r)))), torch.tensor(trainable(decoder(LoRA(case.r))))
+
+
+@foil(
+    of=qlora_trains_what_lora_trains,
+    statement="QLoRA trains LoRA's numbers and one constant for each block of 64 weights.",
+    source="a comparison table that lists “same + quant overhead” under trained parameters",
+)
+def qlora_trains_its_constants(case: Case):
+    constants = linear_parameters(SMALL) // 64
+    return torch.tensor(trainable(decoder(QLoRA(case.r)))), torch.tensor(trainable(decoder(LoRA(case.r))) + constants)
+
+
+def dequantised_numbers(adapted: Adapted, x: Tensor) -> Tensor:
+    """Return how many numbers are dequantised in one forward and backward pass."""
+    made, dense = [], adapted.base.store.dense
+
+    def watched() -> Tensor:
+        w = dense()
+        made.append(w.numel())
+        return w
+
+    adapted.base.store.dense = watched
+    adapted(x.requires_grad_()).sum().backward()
+    return torch.tensor(sum(made))
+
+
+@claim(
+    statement=r"A training step dequantises every weight twice, $2\,d_{out}d_{in}$ numbers: once forward, and once "
+    r"more for the gradient of the input.",
+    source=f"{QLORA}, equation 5; nothing dense is kept in between",
+    tol=0,
+)
+def a_step_dequantises_twice(case: Case):
+    return dequantised_numbers(layer(case), case.x()), torch.tensor(2 * case.d_out * case.d_in)
+
+
+@foil(
+    of=a_step_dequantises_twice,
+    statement="The weights are dequantised once, when the model is loaded.",
+    source="then they would lie there in 16 bits, and nothing would be saved",
+)
+def weights_are_dequantised_when_loaded(case: Case):
+    return dequantised_numbers(layer(case), case.x()), torch.tensor(case.d_out * case.d_in)
+
+
+@claim(
+    statement=r"On $n$ positions a step dequantises at most $\frac1{2n}$ of a number for each operation of its "
+    r"products: the extra work is shared by the batch.",
+    source="2·d_out·d_in numbers against 4n·d_out·d_in operations with W₀, and LoRA's own on top",
+    when="“slightly slower” needs many positions at once; on one, as in generating, every weight is unpacked for one use",
+    relation="<=",
+    tol=0,
+)
+def the_batch_shares_the_dequantising(case: Case):
+    x = case.x()
+    return dequantised_numbers(layer(case), x).double(), products(layer(case), case.x()) / (2 * len(x))
+
+
+@foil(
+    of=the_batch_shares_the_dequantising,
+    statement=r"Four bits are read faster than sixteen, so a step of QLoRA does less work than one of LoRA.",
+    source="bytes read, mistaken for work; the products stay, and dequantising comes on top",
+)
+def dequantising_is_no_work(case: Case):
+    return dequantised_numbers(layer(case), case.x()).double(), torch.zeros((), dtype=torch.float64)
+
+
+AS_GOOD_AS_SIXTEEN_BITS = Unchecked(
+    statement="QLoRA keeps the quality of fine-tuning in 16 bits, or loses next to nothing against LoRA.",
+    source=f"{QLORA}, section 4",
+    reason="benchmarks (GLUE, MMLU, chat) of models from 0.1B to 65B; what is lost in the weights is in the claims",
+)
+TUNING_FOR_QUANTISATION = Unchecked(
+    statement="Quantisation needs additional tuning.",
+    source="a teaching text, without saying of what",
+    reason="an experience with runs that are not described; QLoRA itself trains what LoRA trains, with its own rate",
+)
+GUANACO = Unchecked(
+    statement="QLoRA is what Guanaco was trained with; its paper is “QLoRA: Efficient Finetuning of Quantized LLMs”.",
+    source=f"{QLORA}, title and section 5; one text gives the title with “Quantized Language Models”",
+    reason="who published what under which title is read, not computed",
+)
