@@ -92,6 +92,21 @@ def test_delta_lora_saves_merges_and_resumes(tmp_path) -> None:
     assert gap(merge(again)(x), whole(x)) <= 1e-12
 
 
+@pytest.mark.parametrize("start", [0, 2])
+def test_a_further_run_of_delta_lora_goes_on_from_where_w0_has_come(start: int) -> None:
+    recipe, data = DeltaLoRA(R, ALPHA, rate=LAMBDA, start=start), [b for _, b in zip(range(8), batches(), strict=False)]
+    model = plain()
+    layers = inject(model, recipe, r"\d", torch.Generator().manual_seed(1))
+    fit(model, data, steps=4, lr=0.02, loss=squares, progress=False)
+    since = {name: (layer.update.A_K.clone(), layer.update.B_K.clone()) for name, layer in layers.items()}
+    fit(model, data[4:], steps=4, lr=0.02, loss=squares, progress=False)
+    for name, layer in layers.items():
+        assert torch.equal(layer.update.A_K, since[name][0]), "W₀ would jump back to where it was"
+        assert torch.equal(layer.update.B_K, since[name][1])
+    with pytest.raises(ValueError, match="differ in '0.A_K'"):
+        recipe.rule(model).load_state_dict({})
+
+
 def test_delta_lora_moves_a_base_in_four_bits_too() -> None:
     model = plain().float()
     inject(model, DeltaLoRA(R, ALPHA, rate=LAMBDA) | QLoRA(), r"\d")
@@ -137,7 +152,8 @@ def test_dylora_draws_every_rank_ends_at_the_largest_and_resumes(tmp_path) -> No
     inject(model, DyLoRA(6, ALPHA, r_min=2, r_max=5), r"\d")
     first = adapted(model)["0"].update
     data = [batch for _, batch in zip(range(60), batches(), strict=False)]
-    fit(model, data, steps=60, lr=0.01, loss=squares, progress=False, on_step=lambda t, _: seen.append(first.b) and None)
+    fit(model, data, steps=60, lr=0.01, loss=squares, progress=False,
+        on_step=lambda t, _: seen.append(first.b) and None)  # fmt: skip
     assert set(seen[:-1]) == {2, 3, 4, 5}
     assert first.b == 5
     parts, file = plain(), tmp_path / "run.pt"

@@ -13,13 +13,13 @@ from lorabook.update.drifting import Drifting, Following
 
 
 class StartsToFollow(StepRule):
-    """From step K on every W₀ follows its BA."""
+    """From step K on every W₀ follows its BA. A further run of a model whose W₀ follows already changes nothing."""
 
     def __init__(self, updates: list[Drifting], start: int) -> None:
         self.updates, self.start = updates, start
 
     def begin(self, steps: int) -> None:
-        if self.start == 0 and not any(update.moving for update in self.updates):
+        if self.start == 0:
             self._start()
 
     def penalty(self) -> Float[Tensor, ""]:
@@ -34,15 +34,23 @@ class StartsToFollow(StepRule):
 
     def _start(self) -> None:
         for update in self.updates:
-            update.start()
+            # Started once more, a W₀ would lose the way that it has come.
+            if not update.moving:
+                update.start()
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {f"{i}.{name}": held.clone() for i, update in enumerate(self.updates) for name, held in update.named_buffers()}
+        return {name: held.clone() for name, held in self._remembered().items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        for i, update in enumerate(self.updates):
-            for name, held in update.named_buffers():
-                held.copy_(state[f"{i}.{name}"])
+        mine = self._remembered()
+        if mine.keys() != state.keys():
+            odd = sorted(mine.keys() ^ state.keys())[0]
+            raise ValueError(f"Delta-LoRA: checkpoint and model differ in {odd!r}; resume with the same recipe and targets")
+        for name, held in mine.items():
+            held.copy_(state[name])
+
+    def _remembered(self) -> dict[str, Tensor]:
+        return {f"{i}.{name}": held for i, one in enumerate(self.updates) for name, held in one.named_buffers()}
 
 
 @dataclass(frozen=True)
@@ -62,14 +70,14 @@ class FollowFrom:
         return StartsToFollow(updates, self.start)
 
 
-def DeltaLoRA(
-    r: int | None = None, alpha: float | None = None, *, rate: float = 2.0, start: int = 0
-) -> Recipe:
-    """Delta-LoRA: W₀ ← W₀ + λ·s·(B_{t+1}A_{t+1} − B_tA_t) after every step t ≥ K. No dropout.
+def DeltaLoRA(r: int | None = None, alpha: float | None = None, *, rate: float = 2.0, start: int = 0) -> Recipe:
+    """Delta-LoRA: W₀ ← W₀ + λ·s·(B_{t+1}A_{t+1} − B_tA_t) after every step t ≥ K; t is 0 for the first. No dropout.
+
+    With a constant λ this is less than it looks: from K = 0 on it is LoRA with α(1 + λ), see `rank/delta_claims.py`.
 
     Args:
         rate: λ.
-        start: K, the steps before W₀ begins to move (500 in the paper).
+        start: K, the steps before W₀ begins to move. Algorithm 1 has t > K, so the paper's K = 500 is `start=501`.
 
     Source: Zi et al. 2023 (2309.02411), algorithm 1.
     """
