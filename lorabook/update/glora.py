@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -32,6 +31,33 @@ def term_shapes(kinds: dict[str, str], d_out: int, d_in: int, r: int) -> dict[st
     return found
 
 
+def term_of(held: dict[str, Tensor], name: str) -> Tensor | None:
+    """Return one of A…E, or None if it is not there. A vector is one column, a constant 1 × 1: both broadcast."""
+    return held[f"{name}_d"] @ held[f"{name}_u"] if f"{name}_d" in held else held.get(name)
+
+
+def weight_of(held: dict[str, Tensor], w0: Float[Tensor, "d_out d_in"], s: float) -> Float[Tensor, "d_out d_in"]:
+    """Return W₀ + s·(W₀ ⊙ A + B)."""
+    a, b = term_of(held, "A"), term_of(held, "B")
+    w = w0 if a is None else w0 + s * w0 * a
+    return w if b is None else w + s * b
+
+
+def bias_of(held: dict[str, Tensor], base: Frozen, s: float) -> Float[Tensor, " d_out"] | None:
+    """Return b₀ + s·(D ⊙ b₀ + E + W₀C), or None for a layer without a bias."""
+    if base.bias is None:
+        return None
+    c, d, e = term_of(held, "C"), term_of(held, "D"), term_of(held, "E")
+    moved = base.bias
+    if d is not None:
+        moved = moved + s * d[:, 0] * base.bias
+    if e is not None:
+        moved = moved + s * e[:, 0]
+    if c is not None:
+        moved = moved + s * (base.matrix @ c.expand(base.store.shape[1], 1))[:, 0]
+    return moved
+
+
 class GeneralisedLoRA(Update):
     """W = W₀ + W₀ ⊙ A + B and b = b₀ + D ⊙ b₀ + E + W₀C: affine, so it merges into weight and bias.
 
@@ -51,28 +77,15 @@ class GeneralisedLoRA(Update):
             setattr(self, name, nn.Parameter(made))
         self.s = site.scale
 
-    def term(self, name: str) -> Tensor | None:
-        """Return one of A…E, or None if it is not there."""
-        held = dict(self.named_parameters())
-        return held[f"{name}_d"] @ held[f"{name}_u"] if f"{name}_d" in held else held.get(name)
+    def held(self) -> dict[str, Tensor]:
+        """Return the numbers of every term, named as in `term_shapes`."""
+        return dict(self.named_parameters())
 
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
-        a, b = self.term("A"), self.term("B")
-        w = w0 if a is None else w0 + self.s * w0 * a
-        return w if b is None else w + self.s * b
+        return weight_of(self.held(), w0, self.s)
 
     def bias(self, base: Frozen) -> Float[Tensor, " d_out"] | None:
-        if base.bias is None:
-            return None
-        c, d, e = self.term("C"), self.term("D"), self.term("E")
-        moved = base.bias
-        if d is not None:
-            moved = moved + self.s * d[:, 0] * base.bias
-        if e is not None:
-            moved = moved + self.s * e[:, 0]
-        if c is not None:
-            moved = moved + self.s * (base.matrix @ c.expand(base.store.shape[1], 1))[:, 0]
-        return moved
+        return bias_of(self.held(), base, self.s)
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         # A weighs every entry of W₀, so W is dense; each of its parts is computed again backwards, and one copy kept.
@@ -81,6 +94,20 @@ class GeneralisedLoRA(Update):
     @staticmethod
     def count(d_out: int, d_in: int, r: int) -> int:
         return Kinds().count(d_out, d_in, r)
+
+
+def refuse_what_has_no_branch(factors: Factors, site: Site) -> None:
+    """Refuse what another axis asks of a branch beside W₀.
+
+    Raises:
+        AxisConflict: an init has taken s·BA out of W₀, or there is dropout.
+    """
+    needs_whole_w0(factors, site, "GLoRA")
+    if site.dropout:
+        raise AxisConflict(
+            f"GLoRA scales W₀ itself, so there is no branch whose input dropout = {site.dropout} could drop "
+            f"(layer {site.name}): use dropout 0"
+        )
 
 
 def _layout(form: "Kinds", base: Frozen, r: int) -> dict[str, Shape]:
@@ -129,12 +156,7 @@ class Kinds(Family):
         return {term: getattr(self, term) if bias or term in "AB" else "none" for term in SIZES}
 
     def __call__(self, base: Frozen, factors: Factors, site: Site) -> GeneralisedLoRA:
-        needs_whole_w0(factors, site, "GLoRA")
-        if site.dropout:
-            raise AxisConflict(
-                f"GLoRA scales W₀ itself, so there is no branch whose input dropout = {site.dropout} could drop "
-                f"(layer {site.name}): use dropout 0"
-            )
+        refuse_what_has_no_branch(factors, site)
         return GeneralisedLoRA(base, factors, site, self.on(base.bias is not None))
 
     def refuse(self, name: str, base: Frozen) -> None:

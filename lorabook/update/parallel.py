@@ -14,35 +14,32 @@ from lorabook.update.update import Family, Update, needs_whole_w0
 
 
 class ParallelSum(Update):
-    """W = W₀ + s·Σ_i (diag(v_i) B_iA_i − B_i⁰A_i⁰), with n pairs of rank r and a factor v_i for every output.
+    """W = W₀ + s·Σ_i diag(v_i) B_iA_i, with n pairs of rank r and a trained factor v_i for every output.
 
-    B starts random instead of zero, and v at one, so that no direction waits for another; what that adds at the start
-    is taken off again. The sum has the rank and the reach of one LoRA of rank n·r: v changes how it learns, not what
-    it can say.
+    A and B both start random (Kaiming's rule on the inputs of each: d_in of A, r of B) and v at zero, so W starts at
+    W₀, and the first step moves v alone. The sum has the rank and the reach of one LoRA of rank n·r: v changes how it
+    learns, not what it can say.
 
-    Source: Wang et al. 2023 (2311.11501), section 4.
+    Source: Wang et al. 2023 (2311.11501), section 4; the starts as in MTL-LoRA's code (2410.09437).
     """
 
     def __init__(self, base: Frozen, site: Site, n: int) -> None:
         super().__init__()
-        (d_out, d_in), like = base.store.shape, base.matrix
+        (d_out, d_in), like, source = base.store.shape, base.matrix, site.generator
         self.r = site.r
-        self.A = nn.Parameter(uniform_rows(n * site.r, d_in, like, site.generator))
-        self.B = nn.Parameter(uniform_rows(d_out, n * site.r, like, site.generator))
-        self.v = nn.Parameter(like.new_ones(d_out, n))
-        self.register_buffer("A0", self.A.detach().clone())
-        self.register_buffer("B0", self.B.detach().clone())
+        self.A = nn.Parameter(uniform_rows(n * site.r, d_in, like, source))
+        self.B = nn.Parameter(torch.cat([uniform_rows(d_out, site.r, like, source) for _ in range(n)], dim=1))
+        self.v = nn.Parameter(like.new_zeros(d_out, n))
         self.s = site.scale
         self.drop = nn.Dropout(site.dropout)
 
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
         pairs = zip(self.v.T, self.B.split(self.r, dim=1), self.A.split(self.r), strict=True)
-        return w0 + self.s * (sum(torch.diag(v) @ b @ a for v, b, a in pairs) - self.B0 @ self.A0)
+        return w0 + self.s * sum(torch.diag(v) @ b @ a for v, b, a in pairs)
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        a = torch.cat([self.A, self.A0])
-        b = torch.cat([self.B * self.v.repeat_interleave(self.r, dim=1), -self.B0], dim=1)
-        return base.two_paths(x, self.drop(x), a, b, self.s, base.bias)
+        b = self.B * self.v.repeat_interleave(self.r, dim=1)
+        return base.two_paths(x, self.drop(x), self.A, b, self.s, base.bias)
 
     @staticmethod
     def count(d_out: int, d_in: int, r: int) -> int:
@@ -75,7 +72,7 @@ class Parallel(Family):
 def MultiLoRA(
     r: int | None = None, alpha: float | None = None, dropout: float | None = None, *, n: int = 3
 ) -> Recipe:
-    """Several LoRAs in parallel: ΔW = s·Σ_i (diag(v_i) B_iA_i − B_i⁰A_i⁰).
+    """Several LoRAs in parallel: ΔW = s·Σ_i diag(v_i) B_iA_i, each output of each with a trained factor.
 
     Args:
         r: rank of each.
