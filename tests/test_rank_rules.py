@@ -15,10 +15,11 @@ from torch import Tensor, linalg, nn
 from lorabook.adapted import inject, merge
 from lorabook.base.qlora import QLoRA
 from lorabook.fit import fit
+from lorabook.init.pissa import PiSSA
 from lorabook.layer import adapted
 from lorabook.optim.optimizer import optimizer
 from lorabook.rank.delta import DeltaLoRA
-from lorabook.rank.drop import importance, important, share_the_rest
+from lorabook.rank.drop import importance, important, learn_with_drop, share_the_rest
 from lorabook.rank.dylora import DyLoRA, FrozenDyLoRA
 from lorabook.recipe import AxisConflict
 from lorabook.save import load_adapter, save_adapter
@@ -219,6 +220,115 @@ def test_lora_drop_finds_the_layers_that_matter_and_the_rest_share() -> None:
     assert trained == {id(p) for p in layers["2"].update.parameters()}
 
 
+class SideBySide(nn.Module):
+    """Six layers, each with an input of its own, so that each can need an adapter or not."""
+
+    def __init__(self, source: torch.Generator) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(12, 12, bias=False, dtype=torch.float64) for _ in range(6))
+        for layer in self.layers:
+            layer.weight.data = torch.randn(12, 12, generator=source, dtype=torch.float64) / 12**0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([layer(x[:, i]) for i, layer in enumerate(self.layers)], dim=1)
+
+
+def two_of_six(seed: int, kept: list[str] | None = None) -> tuple[list[str], float, int]:
+    """Learn ΔW in layers 1 and 4 with LoRA-drop; return what it kept, the share of the loss left, what trains.
+
+    With `kept` given, these layers keep their adapters whatever their importance.
+    """
+    source = torch.Generator().manual_seed(seed)
+    model = SideBySide(source)
+    wanted = torch.stack([layer.weight.detach().clone() for layer in model.layers])
+    for i in (1, 4):
+        u, v = (torch.randn(12, 2, generator=source, dtype=torch.float64) for _ in range(2))
+        wanted[i] += u @ v.T / 6
+    inject(model, LoRA(2, 4.0), "layers", source)
+
+    def drawn(rows: int) -> Tensor:
+        return torch.randn(rows, 6, 12, generator=source, dtype=torch.float64)
+
+    def train(model: nn.Module, steps: int) -> list[float]:
+        def pairs():
+            while True:
+                x = drawn(48)
+                yield x, torch.einsum("bni,noi->bno", x, wanted)
+
+        return fit(model, pairs(), steps=steps, lr=0.02, loss=squares, progress=False).losses
+
+    losses: list[float] = []
+
+    def first(model: nn.Module) -> None:
+        losses.extend(train(model, 30))
+
+    def then(model: nn.Module) -> None:
+        losses.extend(train(model, 200))
+
+    if kept is None:
+        found = learn_with_drop(model, first, [drawn(64)], then, 0.9, source)
+        kept = found.kept
+        assert sum(found.shares.values()) == pytest.approx(1)
+        assert sorted(found.kept + sum(found.shared.values(), [])) == sorted(found.shares)
+    else:
+        first(model)
+        share_the_rest(model, kept, source)
+        then(model)
+    left = statistics.mean(losses[-10:]) / losses[0]
+    return kept, left, sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def test_lora_drop_in_two_phases_keeps_the_layers_that_matter_and_learns_the_task() -> None:
+    for seed in range(3):
+        kept, left, trained = two_of_six(seed)
+        assert sorted(kept) == ["layers.1", "layers.4"]
+        assert trained == 3 * 2 * 24, "two adapters and the shared one, of six"
+        _, wrong, as_many = two_of_six(seed, kept=["layers.0", "layers.2"])
+        assert as_many == trained
+        assert left < 0.01 < 0.1 < wrong, (seed, left, wrong)
+
+
+def test_importance_hears_no_dropout_and_leaves_the_modes_alone() -> None:
+    model = plain()
+    inject(model, LoRA(R, ALPHA, dropout=0.5), r"\d")
+    for layer in adapted(model).values():
+        layer.update.B.data.normal_()
+    model.train()
+    model[1].eval()
+    x = next(batches())[0]
+    modes = [module.training for module in model.modules()]
+    assert importance(model, [x]) == importance(model, [x])
+    assert [module.training for module in model.modules()] == modes
+    model.eval()
+    share_the_rest(model, ["0"])
+    assert not any(module.training for module in model.modules()), "a shared adapter would drop out in evaluation"
+
+
+def test_a_small_effect_is_heard_in_16_bits_too() -> None:
+    model = plain()
+    inject(model, LoRA(R, ALPHA), r"\d")
+    for layer in adapted(model).values():
+        layer.update.B.data.normal_().mul_(1e-4)
+    exact, x = importance(model, [next(batches())[0]]), next(batches())[0]
+    rough = importance(model.bfloat16(), [x.bfloat16()])
+    assert rough == pytest.approx(exact, rel=0.05)
+
+
+def test_layers_that_share_resume_where_they_stopped(tmp_path) -> None:
+    def shared() -> nn.Module:
+        model = plain()
+        inject(model, LoRA(R, ALPHA), r"\d", torch.Generator().manual_seed(1))
+        share_the_rest(model, ["0"])
+        return model
+
+    data, whole, file = [b for _, b in zip(range(8), batches(), strict=False)], shared(), tmp_path / "run.pt"
+    fit(whole, data, steps=8, lr=0.02, loss=squares, progress=False)
+    fit(shared(), data, steps=8, lr=0.02, loss=squares, progress=False, checkpoint=file, on_step=lambda t, _: t == 3)
+    parts = shared()
+    fit(parts, data, steps=8, lr=0.02, loss=squares, progress=False, checkpoint=file)
+    assert torch.equal(parts(data[0][0]), whole(data[0][0]))
+
+
 def test_layers_that_share_train_together_save_and_load(tmp_path) -> None:
     model = plain()
     inject(model, LoRA(R, ALPHA), r"2|4")
@@ -267,3 +377,11 @@ def test_bad_models_are_named() -> None:
         importance(model, [next(batches())[0]])
     with pytest.raises(ValueError, match="x is no adapted layer"):
         share_the_rest(model, ["x"])
+    never = pytest.fail
+    with pytest.raises(ValueError, match="threshold T is 1.5"):
+        learn_with_drop(model, never, [], never, threshold=1.5)
+    for recipe, what in ((DyLoRA(R), "NestedLowRank"), (PiSSA(R), "PiSSA")):
+        other = plain()
+        inject(other, recipe, r"\d")
+        with pytest.raises(ValueError, match=f"0 is a {what}; only a plain LoRA"):
+            learn_with_drop(other, never, [], never)

@@ -45,7 +45,7 @@ class StartsToFollow(StepRule):
         mine = self._remembered()
         if mine.keys() != state.keys():
             odd = sorted(mine.keys() ^ state.keys())[0]
-            raise ValueError(f"Delta-LoRA: checkpoint and model differ in {odd!r}; resume with the same recipe and targets")
+            raise ValueError(f"Delta-LoRA: checkpoint and model differ in {odd!r}; resume with the same recipe")
         for name, held in mine.items():
             held.copy_(state[name])
 
