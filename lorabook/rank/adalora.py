@@ -47,8 +47,8 @@ class Allocate:
 
 def AdaLoRA(
     r: int | None = None, alpha: float | None = None, dropout: float | None = None, *,
-    total_steps: int | None = None, target_r: int = 4, warm_up: int | None = None, final: int | None = None, every: int = 10,
-    beta1: float = 0.85, beta2: float = 0.85, orthogonality: float = 0.001,
+    total_steps: int | None = None, target_r: int = 4, warm_up: int | None = None, final: int | None = None,
+    every: int = 10, beta1: float = 0.85, beta2: float = 0.85, orthogonality: float = 0.001,
 ) -> Recipe:  # fmt: skip
     """Adaptive budget: ΔW = s·PΛQ, each layer with rank r at first, `target_r` per layer on average at the end.
 

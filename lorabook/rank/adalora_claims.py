@@ -9,6 +9,7 @@ from lorabook.recipe import Factors
 from lorabook.update.plq import PLQ
 
 ABOUT = "AdaLoRA"
+ORACLE = "PEFT"
 
 PAPER = "Zhang et al. 2023 (2303.10512)"
 

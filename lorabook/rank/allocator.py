@@ -45,7 +45,7 @@ class Allocator(StepRule):
             RuntimeError: the recipe left the steps open, and no run has begun.
         """
         if self._schedule is None:
-            raise RuntimeError("AdaLoRA: the steps of the run are not known yet; call begin(steps) first, as `fit` does")
+            raise RuntimeError("AdaLoRA: how long is the run? It was left open; call begin(steps) first, as `fit` does")
         return self._schedule
 
     def penalty(self) -> Float[Tensor, ""]:
