@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lorabook.layer import adapted
 from lorabook.rank.step_rule import StepRule
 from lorabook.recipe import Recipe
-from lorabook.update.nested import LastRowOnly, NestedLowRank, truncate
+from lorabook.update.nested import LastRowOnly, Nested, NestedLowRank, truncate
 
 
 class SampledRank(StepRule):
@@ -65,7 +65,7 @@ class Sampling:
 
     def __call__(self, model: nn.Module) -> SampledRank:
         updates = [layer.update for layer in adapted(model).values()]
-        nested = [update for update in updates if isinstance(update, NestedLowRank | LastRowOnly)]
+        nested = [update for update in updates if isinstance(update, Nested)]
         if not nested:
             raise ValueError("DyLoRA draws ranks for nested adapters, and this model has none: inject a DyLoRA recipe")
         r = min(len(update.A) for update in nested)
