@@ -6,7 +6,7 @@ from torch.autograd.functional import hessian, jacobian
 
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
-from lorabook.spectrum import nearest_of_rank, singular_values
+from lorabook.spectrum import energy_kept, nearest_of_rank, singular_values
 
 ABOUT = "low rank"
 
@@ -51,9 +51,9 @@ def whole(case: Case) -> Tensor:
     cases=ROOMY,
 )
 def no_matrix_keeps_less_than_its_share(case: Case):
-    squares = singular_values(case.w0()).square()
-    ranks = torch.arange(1, len(squares) + 1)
-    return ranks / len(squares), squares.cumsum(0) / squares.sum() + 1e-12
+    m, d = case.w0(), min(case.d_out, case.d_in)
+    ranks = torch.arange(1, d + 1)
+    return ranks / d, torch.tensor([energy_kept(m, int(r)) for r in ranks]) + 1e-7
 
 
 @claim(

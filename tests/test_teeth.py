@@ -7,6 +7,7 @@ the claim's tolerance; an exception does not count. A claim that no change can m
 That foils fail as they are is tested with the claims; here, that the claim beside each can fail too.
 """
 
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,8 +76,11 @@ def fails(claim: Claim, case: Case) -> bool:
 def a_mutant_that_kills(claim: Claim) -> Mutant | None:
     """Return the first mutant, over all cases, that makes the claim fail."""
     for case in by_middle(claim):
+        began = time.perf_counter()
+        claim(case)
+        patience = 0.5 + 5 * (time.perf_counter() - began)
         for mutant in mutants(claim, case):
-            with in_place(mutant), warnings.catch_warnings(action="ignore"):
+            with in_place(mutant, patience), warnings.catch_warnings(action="ignore"):
                 if fails(claim, case):
                     return mutant
     return None

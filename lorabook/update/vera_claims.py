@@ -6,7 +6,7 @@ from torch import Tensor, linalg, nn
 from lorabook.adapted import inject
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
-from lorabook.count import measured_flops
+from lorabook.count import measured_flops, two_path_flops
 from lorabook.recipe import Recipe
 from lorabook.unchecked import Unchecked
 from lorabook.update.low_rank import LoRA, LowRank
@@ -125,14 +125,16 @@ def ninety_seven_percent_always(case: Case):
 
 
 @claim(
-    statement=r"All layers use one pair: a layer of another shape takes a slice of the same $A$.",
+    statement=r"All layers use one pair: a layer of another shape takes slices of the same $A$ and $B$.",
     source=f"{KOPICZKO}, section 3.1; PEFT slices from the largest shape",
     when="shapes may differ; where they agree, the whole pair is shared",
 )
 def layers_share_one_pair(case: Case):
-    one, other = layers(case, VeRA(case.r), second=(case.d_out + 3, case.d_in + 2))
-    d_in = case.d_in
-    return one.update.sliced(d_in)[0], other.update.sliced(d_in + 2)[0][:, :d_in]
+    d_out, d_in = case.d_out + 3, case.d_in + 2
+    one, other = layers(case, VeRA(case.r), second=(d_out, d_in))
+    a, b, w0 = one.update.pair.A[:, :d_in], one.update.pair.B[:d_out], other.base.matrix
+    u = other.update
+    return (u.weight(w0) - w0).detach(), ((u.b[:, None] * b * u.d) @ a).detach()
 
 
 @claim(
@@ -175,8 +177,9 @@ def _dimensions(case: Case) -> Tensor:
 )
 def vera_computes_as_much_as_lora(case: Case):
     x = case.x()
-    vera, lora = (layers(case, recipe)[0] for recipe in (VeRA(case.r), LoRA(case.r)))
-    return torch.tensor(measured_flops(lambda: vera(x))), torch.tensor(measured_flops(lambda: lora(x)))
+    vera = layers(case, VeRA(case.r))[0]
+    lora = two_path_flops(len(x), case.d_out, case.d_in, case.r)
+    return torch.tensor(measured_flops(lambda: vera(x))), torch.tensor(lora.forward)
 
 
 MATCHES_LORA = Unchecked(
