@@ -92,7 +92,8 @@ def combined(
         weights: one for each adapter, by the same names.
 
     Raises:
-        ValueError: no adapter, a weight missing, for an unknown adapter or not finite, or factors that do not fit.
+        ValueError: no adapter, a weight missing, for an unknown adapter or not finite, or factors that do not fit
+            together.
     """
     check_weights(adapters, weights)
     layers = list(dict.fromkeys(layer for state in adapters.values() for layer in state))
@@ -104,16 +105,17 @@ def combined(
         try:
             made[layer] = how(pairs, [weights[name] for name in names])
         except ValueError as error:
-            raise ValueError(f"{layer}: {error}") from error
+            raise ValueError(f"{layer} ({', '.join(map(repr, names))}): {error}") from error
     return made
 
 
 def check_weights(adapters: Mapping[str, State], weights: Mapping[str, float]) -> None:
     """Raise ValueError unless there are adapters with layers, and exactly one finite weight for each."""
-    empty = [name for name, state in adapters.items() if not state]
-    if not adapters or empty:
-        what = f"adapter {empty[0]!r} has no layer" if empty else "there is no adapter"
-        raise ValueError(f"{what}: give each at least one, e.g. {{'anna': pairs_of(model)}}")
+    if not adapters:
+        raise ValueError("there is no adapter: give at least one by name, e.g. {'anna': pairs_of(model)}")
+    for name, state in adapters.items():
+        if not state:
+            raise ValueError(f"adapter {name!r} has no layer: pairs_of(adapted_model) gives one that has")
     known = ", ".join(map(repr, adapters))
     for name in weights.keys() - adapters.keys():
         raise ValueError(f"a weight is for the adapter {name!r}, which is not there; there are {known}")
@@ -126,7 +128,11 @@ def check_weights(adapters: Mapping[str, State], weights: Mapping[str, float]) -
 
 def _refuse_other_shapes(layer: str, names: Sequence[str], pairs: Sequence[Pair]) -> None:
     shapes = [(len(pair.B), pair.A.shape[1]) for pair in pairs]
-    for name, shape in zip(names, shapes, strict=True):
+    for name, shape, pair in zip(names, shapes, pairs, strict=True):
+        if pair.B.shape[1] != len(pair.A):
+            raise ValueError(
+                f"{layer} of {name!r}: A has {len(pair.A)} rows and B {pair.B.shape[1]} columns, and both must be r"
+            )
         if shape != shapes[0]:
             raise ValueError(
                 f"{layer} is {shapes[0][0]} × {shapes[0][1]} for {names[0]!r} and {shape[0]} × {shape[1]} for "

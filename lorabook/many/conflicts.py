@@ -34,13 +34,14 @@ def overlap(one: Float[Tensor, "n d"], other: Float[Tensor, "m d"]) -> Float[Ten
 
 def inner(one: Pair, other: Pair) -> Float[Tensor, ""]:
     """Return ⟨ΔW₁, ΔW₂⟩ = s₁s₂·Σ (B₁ᵀB₂) ⊙ (A₁A₂ᵀ), without building either ΔW."""
-    return one.scale * other.scale * ((one.B.T @ other.B) * (one.A @ other.A.T)).sum()
+    b, a = one.B.double().T @ other.B.double(), one.A.double() @ other.A.double().T
+    return one.scale * other.scale * (b * a).sum()
 
 
 def cosine(one: Pair, other: Pair) -> Float[Tensor, ""]:
     """Return the cosine between ΔW₁ and ΔW₂: below zero they undo each other, −1 is negation; 0 if one is zero."""
     sizes = (inner(one, one) * inner(other, other)).sqrt()
-    return inner(one, other) / sizes if sizes > 0 else torch.zeros_like(sizes)
+    return (inner(one, other) / sizes).clamp(-1, 1) if sizes > 0 else torch.zeros_like(sizes)
 
 
 def cancelled(one: Pair, other: Pair) -> Float[Tensor, ""]:
@@ -52,7 +53,7 @@ def cancelled(one: Pair, other: Pair) -> Float[Tensor, ""]:
     Source: Yadav et al. 2023 (TIES-Merging, 2306.01708), section 3, for the signs; the share in place of a count is
     ours.
     """
-    a, b = (pair.scale * pair.B @ pair.A for pair in (one, other))
+    a, b = (pair.scale * pair.B.double() @ pair.A.double() for pair in (one, other))
     total = a.abs().sum() + b.abs().sum()
     return 1 - (a + b).abs().sum() / total if total > 0 else torch.zeros_like(total)
 

@@ -1,7 +1,8 @@
 """Stacking: several adapters on one model, as one adapter of it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -24,7 +25,7 @@ def stack(
     is a plain LoRA adapter: it can be merged, saved in PEFT's format, trained further.
 
     Args:
-        how: `concatenated` (exact, rank Σ r_i), `Truncated(r)`, or `factors_summed`.
+        how: `concatenated` (exact, rank Σ r_i), `Truncated(r)`, `factors_summed`, or LoRAHub's `product_of_sums`.
 
     Raises:
         ValueError: no adapter, a weight missing, unknown or not finite, a model that has adapters already or lacks a
@@ -45,6 +46,10 @@ def attach(model: nn.Module, state: State) -> dict[str, Adapted]:
         raise ValueError("this adapter has no layer: pairs_of(adapted_model) gives one that has")
     if adapted(model):
         raise ValueError(f"{next(iter(adapted(model)))} has an adapter already: merge(model) first, or start anew")
+    known = dict(model.named_modules())
+    missing = [name for name in state if name not in known]
+    if missing:
+        raise ValueError(f"the adapter is for the layer {missing[0]!r}, which this model does not have")
     by_rank: dict[int, list[str]] = {}
     for name, pair in state.items():
         by_rank.setdefault(len(pair.A), []).append(name)
@@ -52,9 +57,9 @@ def attach(model: nn.Module, state: State) -> dict[str, Adapted]:
     for r, names in by_rank.items():
         recipe = Recipe(r, float(r)).complete()
         found = find_targets(model, _one_of(names), recipe)
-        missing = sorted(set(names) - {target.name for target in found})
-        if missing:
-            raise ValueError(f"the adapter is for the layer {missing[0]!r}, which this model does not have")
+        containers = sorted(set(names) - {target.name for target in found})
+        if containers:
+            raise ValueError(f"the adapter is for {containers[0]!r}, which in this model is no single layer")
         for target in found:
             check_pair(f"the adapter on {target.name}", state[target.name], *_shape(target.layer))
         checked.append((recipe, found))
@@ -63,6 +68,24 @@ def attach(model: nn.Module, state: State) -> dict[str, Adapted]:
         # Not `inject`: a sum of adapters may have a rank above min(d_out, d_in).
         layers |= place(model, recipe, found, torch.Generator().manual_seed(0))
     return fill(layers, state)
+
+
+@contextmanager
+def attached(model: nn.Module, state: State) -> Iterator[dict[str, Adapted]]:
+    """One adapter on a plain model inside the block; after it, error or not, the very layers of before.
+
+    Raises:
+        ValueError, UnsupportedLayer: as `attach`.
+    """
+    held = [(parent, child, layer) for parent in model.modules() for child, layer in parent._modules.items()]
+    trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        yield attach(model, state)
+    finally:
+        for parent, child, layer in held:
+            parent._modules[child] = layer
+        for parameter, trains in trained:
+            parameter.requires_grad_(trains)
 
 
 @torch.no_grad()
