@@ -1,4 +1,4 @@
-"""LongLoRA's groups against a dense reference written out here, in training and in use; positions against transformers."""
+"""LongLoRA's groups against a dense reference written out here; interpolated positions against transformers."""
 
 import copy
 import dataclasses

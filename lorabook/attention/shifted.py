@@ -17,8 +17,9 @@ class Shifted(nn.Module):
 
     In the first half of the heads token i looks at group ⌊i/g⌋; in the others, at group ⌊(i + ⌊g/2⌋)/g⌋, so that one
     half sees across the borders of the other. Always causal, for any length: the first shifted group and the last ones
-    are shorter, and none is empty, since the shift is ⌊g/2⌋ with 2 ≤ g. (The paper rolls the tokens round instead, and in the authors' path without flash attention the first
-    tokens then see the last ones; their flash path cuts that group in two, which is what happens here.)
+    are shorter, and none is empty, since 2 ≤ g. (The paper rolls the tokens round instead, and in the authors' path
+    without flash attention the first tokens then see the last ones; their flash path cuts that group in two, which is
+    what happens here.)
     With an odd number of heads the larger half is shifted, as in the authors' code.
 
     Source: Chen et al. 2023 (2309.12307), section 3.2.
@@ -116,11 +117,11 @@ def LongLoRA(group: int, r: int | None = None, alpha: float | None = None, dropo
     """LoRA for longer texts: S²-Attn in groups of `group` tokens while training, and norms and embedding train as well.
 
     Put it on q, k, v and o. The paper takes group = L/4, so attention costs a quarter. To reach beyond the length of
-    pretraining, call interpolate(model, L) before inject(model, LongLoRA(L // 4), …). In training mode attention runs in
-    groups; after fit, or model.eval(), it is full. A tied output head trains with its embedding.
+    pretraining, call interpolate(model, L) first, and then inject(model, LongLoRA(L // 4), …). In training mode
+    attention runs in groups; after `fit`, or model.eval(), it is full. A tied output head trains with its embedding.
 
-    A text may have any length: where `group` does not divide it, the last groups are shorter, exactly as defined. A text
-    of at most `group` tokens is one group in the unshifted heads, so short texts save little or nothing.
+    A text may have any length: where `group` does not divide it, the last groups are shorter, exactly as defined. A
+    text of at most `group` tokens is one group in the unshifted heads, so short texts save little or nothing.
 
     Raises:
         ValueError: `group` is no whole number ≥ 2; at injection, if it is not below the model's longest text.

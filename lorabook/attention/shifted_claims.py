@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor
 
+from lorabook.attention.full import full
 from lorabook.attention.shifted import Shifted, in_groups
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
 
 ABOUT = "LongLoRA"
+ORACLE = "authors' roll written out, dense mask, transformers' linear rope"
 
 PAPER = "Chen et al. 2023 (2309.12307)"
 
@@ -29,6 +31,67 @@ def groups_are_dense_attention_under_a_mask(case: Case) -> tuple[Tensor, Tensor]
         return torch.cat([t.flatten() for t in (out, *torch.autograd.grad((weights * out).sum(), qkv))])
 
     return value_and_gradient(attend.dense(*qkv)), value_and_gradient(attend(*qkv))
+
+
+@claim(
+    statement=r"A head's attention is that of its groups, side by side along the text.",
+    source=f"{PAPER}, section 3.2; the halves of the heads lie side by side along the heads",
+    when=r"the head is not shifted; in a shifted one the first group holds $\lceil g/2\rceil$ tokens",
+)
+def a_head_is_its_groups_side_by_side(case: Case) -> tuple[Tensor, Tensor]:
+    g, qkv = case.r + 1, tokens(case, 4 * (case.r + 1))
+    straight = qkv[0].shape[1] // 2
+    alone = [full(*(t[:, :straight, start : start + g] for t in qkv)) for start in range(0, 4 * g, g)]
+    return Shifted(g)(*qkv)[:, :straight], torch.cat(alone, dim=2)
+
+
+def _written_out(heads: int, length: int, group: int, shifted: int) -> Tensor:
+    """Return who sees whom if the last `shifted` heads have their groups moved by half a group, as ones and zeros."""
+    seen = torch.zeros(heads, length, length, dtype=torch.float64)
+    for head in range(heads):
+        first = group // 2 if head >= heads - shifted else 0
+        for i in range(length):
+            seen[head, i, max(0, i - (i + first) % group) : i + 1] = 1
+    return seen
+
+
+def _mask(case: Case) -> tuple[int, int, int, Tensor]:
+    """Return a number of heads, a length, a group, and the library's mask for them."""
+    heads, group = 2 * case.r + 2, case.r + 2
+    length = 3 * group + 1
+    return heads, length, group, Shifted(group).mask(heads, length, torch.device("cpu")).double()
+
+
+@claim(
+    statement=r"Half of the heads look inside groups of $g$ tokens in a row; the other half inside the same groups "
+    r"moved by $\lfloor g/2\rfloor$.",
+    source=f"{PAPER}, section 3.2 and figure 2",
+    tol=0.0,
+)
+def half_of_the_heads_are_shifted(case: Case) -> tuple[Tensor, Tensor]:
+    heads, length, group, mask = _mask(case)
+    return mask, _written_out(heads, length, group, heads // 2)
+
+
+@foil(
+    of=half_of_the_heads_are_shifted,
+    statement=r"Most heads are shifted: all but one.",
+    source="a teaching text, which also gives the shift a stride; there is no stride to choose",
+)
+def most_heads_are_shifted(case: Case) -> tuple[Tensor, Tensor]:
+    heads, length, group, mask = _mask(case)
+    return mask, _written_out(heads, length, group, heads - 1)
+
+
+@foil(
+    of=half_of_the_heads_are_shifted,
+    statement=r"It is dilated attention: a token looks at every second one before it, $g$ of them.",
+    source="a teaching text; the paper compares with dilated attention, and finds it worse",
+)
+def it_is_dilated_attention(case: Case) -> tuple[Tensor, Tensor]:
+    heads, length, group, mask = _mask(case)
+    gap = torch.arange(length)[:, None] - torch.arange(length)
+    return mask, ((gap >= 0) & (gap % 2 == 0) & (gap < 2 * group)).double().expand(heads, -1, -1)
 
 
 def rolled(q: Tensor, k: Tensor, v: Tensor, group: int) -> Tensor:
