@@ -1,0 +1,96 @@
+"""Mistakes that people make, each built into the library in turn: the claims that must notice do.
+
+The machine's own list of broken lines is in test_teeth.py; these are the slips of pull requests and texts.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+from mutants import by_hand, in_place
+from test_teeth import fails
+
+from lorabook.attention.shifted import Shifted
+from lorabook.base.blocks import quantise
+from lorabook.claims import discover
+from lorabook.init.kaiming import uniform_rows
+from lorabook.init.olora import orthonormal
+from lorabook.init.pissa import principal
+from lorabook.many.row_space import outside
+from lorabook.optim.lora_plus import FasterB
+from lorabook.rank.importance import Importance
+from lorabook.rank.schedule import CubicBudget
+from lorabook.scale.rank_stable import alpha_over_root_r
+from lorabook.scale.standard import alpha_over_r
+from lorabook.update.dora import RowScaled
+from lorabook.update.drifting import Drifting
+from lorabook.update.hadamard import Hadamard
+from lorabook.update.hira import ElementwiseScaled
+from lorabook.update.low_rank import LowRank
+from lorabook.update.nested import Nested
+from lorabook.update.vera import SharedPair
+
+CLAIMS = {claim.name: claim for claim in discover()}
+
+
+class Mistake(NamedTuple):
+    """A slip: in which function, what is right there, what was written, and a claim that must notice."""
+
+    slip: str
+    function: Callable | property
+    right: str
+    wrong: str
+    noticed_by: str
+
+
+MISTAKES = (
+    Mistake("the scale is forgotten", LowRank.weight, "self.s * (self.B @ self.A)", "self.B @ self.A",
+            "two_paths_are_the_definition"),
+    Mistake("the scale counts twice", LowRank.weight, "self.s *", "self.s ** 2 *", "merging_is_exact"),
+    Mistake("the factors are swapped", LowRank.weight, "self.B @ self.A", "(self.A @ self.B).T", "merging_is_exact"),
+    Mistake("α is not divided by r", alpha_over_r, "alpha / r", "alpha", "alpha_of_two_r_removes_the_rank"),
+    Mistake("√ of the wrong number", alpha_over_root_r, "alpha / r**0.5", "alpha**0.5 / r", "root_r_divides_alpha"),
+    Mistake("fan_in is the rank", uniform_rows, "math.sqrt(d_in)", "math.sqrt(rows)",
+            "a_is_as_small_as_its_fan_in_asks"),
+    Mistake("DoRA's norm is not held constant", RowScaled.weight, "v.detach()", "v", "the_full_gradient_is_orthogonal_to_v"),
+    Mistake("DoRA's norm runs along the other axis", RowScaled.weight, "norm(dim=1))[:, None]", "norm(dim=0))",
+            "m_is_the_length_of_each_row"),
+    Mistake("DoRA's cross term once instead of twice", RowScaled.row_norms, "2 * self.s * cross", "self.s * cross",
+            "row_norms_without_the_sum"),
+    Mistake("DoRA's path scales the bias as well", RowScaled.forward, "self.B, self.s)", "self.B, self.s, base.bias)",
+            "the_bias_is_not_scaled"),
+    Mistake("LoHa's factors are added", Hadamard.weight, ") * (", ") + (",
+            "loha_rank_is_at_most_r_squared"),
+    Mistake("HiRA adds instead of scaling", ElementwiseScaled.weight, "w0 *", "w0 +", "a_zero_stays_zero"),
+    Mistake("VeRA forgets what scales the outputs", SharedPair.weight, "torch.diag(self.b) @ b", "b",
+            "vera_scales_inside_and_outside"),
+    Mistake("PiSSA forgets that s multiplies its factors", principal, "sigma[: site.r] / site.scale",
+            "sigma[: site.r]", "the_factors_are_the_top_directions"),
+    Mistake("O-LoRA projects with the transposed basis", outside, "(m @ q.T) @ q", "(m @ q.T @ q).flip(1)",
+            "inputs_in_an_earlier_row_space_are_left_alone"),
+    Mistake("LoRA+ speeds A up", FasterB.__call__, '"params": slow, "lr": lr',
+            '"params": slow, "lr": lr * self.ratio**2', "b_moves_sixteen_times_as_far"),
+    Mistake("AdaLoRA's importance keeps the sign", Importance.observe, "* g).abs()", "* g)",
+            "the_score_is_sensitivity_times_uncertainty"),
+    Mistake("AdaLoRA's budget falls on a square", CubicBudget.budget, "left**3", "left**2",
+            "the_budget_falls_as_a_cubic"),
+    Mistake("Delta-LoRA's W₀ follows without the scale", Drifting.weight, "self.rate * self.s * moved",
+            "self.rate * moved", "the_moves_telescope"),
+    Mistake("DyLoRA keeps α/r at every rank", Nested.scale, "self.s * len(self.A) / self.b", "self.s",
+            "a_cut_is_a_lora_of_rank_b"),
+    Mistake("OLoRA reads the last columns of W₀", orthonormal, "w[:, : site.r]", "w[:, -site.r :]",
+            "the_first_columns_decide"),
+    Mistake("LongLoRA's mask looks ahead", Shifted.forward, "full(*(t[:, half:, :short] for t in (q, k, v)))",
+            "self.dense(q, k, v)[:, half:, :short].flip(2)", "nobody_sees_the_future"),
+    Mistake("NF4 takes the next lower code", quantise, "count_midpoints_below(x)",
+            "(count_midpoints_below(x) - 1).clamp_min(0)", "nf4_stores_the_nearest_code"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.slip)
+def test_the_claim_notices(mistake: Mistake) -> None:
+    claim = CLAIMS[mistake.noticed_by]
+    with in_place(by_hand(mistake.function, mistake.right, mistake.wrong), seconds=20.0):
+        noticed = [case for case in claim.cases if fails(claim, case)]
+    assert noticed, "the claim holds in spite of it"
+    assert not any(fails(claim, case) for case in claim.cases), "the library was not put back"
