@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from lorabook.adapted import inject
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
+from lorabook.models.decoder import MLP, DecoderConfig
 from lorabook.update.low_rank import LoRA
 
 ABOUT = "LoRA"
@@ -85,14 +86,22 @@ def only_rows_that_were_read_change(case: Case):
     return change, change * seen
 
 
-def gated(case: Case, gate: bool, up: bool):
-    """Return silu(g) ⊙ u with the adapters of gate and of up on or off."""
-    x, halves = case.x(), []
-    for name, on in (("gate", gate), ("up", up)):
-        base, a = case.randn(case.d_out, case.d_in, stream=name), case.randn(case.r, case.d_in, stream="A" + name)
-        delta = case.s * case.randn(case.d_out, case.r, stream="B" + name) @ a
-        halves.append(x @ (base + delta if on else base).T)
-    return F.silu(halves[0]) * halves[1]
+def block(case: Case) -> MLP:
+    """Return a SwiGLU block with trained adapters on gate and on up."""
+    mlp = MLP(DecoderConfig(hidden=case.d_in, ffn=case.d_out)).double()
+    for name, layer in mlp.named_children():
+        layer.weight.data = case.randn(*layer.weight.shape, stream=name)
+    for name, layer in inject(mlp, LoRA(case.r, case.alpha), "gate_proj|up_proj", case.generator("A")).items():
+        layer.update.B.data = case.randn(case.d_out, case.r, stream="B" + name)
+    return mlp
+
+
+def gated(case: Case, gate: bool, up: bool) -> torch.Tensor:
+    """Return down(silu(g) ⊙ u) with the adapters of gate and of up on or off."""
+    mlp = block(case)
+    mlp.gate_proj = mlp.gate_proj if gate else mlp.gate_proj.base
+    mlp.up_proj = mlp.up_proj if up else mlp.up_proj.base
+    return mlp(case.x())
 
 
 @claim(
@@ -103,10 +112,9 @@ def gated(case: Case, gate: bool, up: bool):
 def gate_and_up_multiply(case: Case):
     together = gated(case, True, True) - gated(case, False, False)
     alone = gated(case, True, False) + gated(case, False, True) - 2 * gated(case, False, False)
-    x = case.x()
-    g0, u0 = (x @ case.randn(case.d_out, case.d_in, stream=name).T for name in ("gate", "up"))
-    du = gated(case, False, True) / F.silu(g0) - u0
-    return together, alone + (gated(case, True, False) / u0 - F.silu(g0)) * du
+    x, mlp = case.x(), block(case)
+    g0, g, du = mlp.gate_proj.base(x), mlp.gate_proj(x), mlp.up_proj(x) - mlp.up_proj.base(x)
+    return together, alone + mlp.down_proj((F.silu(g) - F.silu(g0)) * du)
 
 
 @foil(
