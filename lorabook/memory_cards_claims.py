@@ -7,7 +7,7 @@ from lorabook.cases import Case
 from lorabook.claims import claim, foil
 from lorabook.count import LLAMA, linear_parameters
 from lorabook.memory import ADAMW, BF16, MIXED, Adapters, Batch, weight_bytes
-from lorabook.memory_claims import MUCH, PAGED, QLORA, RANK_64, gb, gigabytes, qlora, step
+from lorabook.memory_claims import GB, MUCH, PAGED, QLORA, RANK_64, gb, gigabytes, qlora, step
 from lorabook.unchecked import Unchecked
 
 ABOUT = "memory"
@@ -115,16 +115,33 @@ def nf4_saves_71_percent_of_the_weights(case: Case):
 
 
 @claim(
-    statement=r"Four-bit constants or not, adapters, gradients, moments, activations and logits of QLoRA are those of "
-    r"LoRA, byte for byte.",
-    source="only the frozen weights are stored otherwise; a buffer for one dense matrix comes on top",
+    statement=r"QLoRA's adapters cost what LoRA's do: 4, 4 and 8 bytes for the weight, the gradient and the moments of "
+    r"each of $\sum r(d_{in}+d_{out})$ numbers (stacked: QLoRA, LoRA).",
+    source=f"{QLORA}, section 3: four bits are a way to store what is frozen",
     tol=0,
     cases=RANK_64,
 )
 def only_the_weights_shrink(case: Case):
-    q, l16 = (step("13B", method(case), ORDINARY) for method in (qlora, lora_everywhere))
-    terms = "adapters", "gradients", "optimiser", "activations", "logits"
-    return tuple(gigabytes(*(getattr(budget, term) for term in terms)) for budget in (q, l16))
+    return _trained_part(case), (gb(4, 4, 8) * _numbers_in_13b(case) / GB).expand(2, 3)
+
+
+@foil(
+    of=only_the_weights_shrink,
+    statement="QLoRA's adapters train in four bits as well.",
+    source="read into “4-bit fine-tuning”; no optimiser could take a small step on 16 codes",
+)
+def adapters_are_in_four_bits(case: Case):
+    q, l16 = gb(0.5, 0.5, 1), gb(4, 4, 8)
+    return _trained_part(case), torch.stack([q, l16]) * _numbers_in_13b(case) / GB
+
+
+def _trained_part(case: Case) -> Tensor:
+    budgets = (step("13B", method(case), ORDINARY) for method in (qlora, lora_everywhere))
+    return torch.stack([gigabytes(b.adapters, b.gradients, b.optimiser) for b in budgets])
+
+
+def _numbers_in_13b(case: Case) -> int:
+    return 40 * case.r * (4 * (5120 + 5120) + 3 * (5120 + 13824))
 
 
 ALPACA = Unchecked(

@@ -18,6 +18,7 @@ from lorabook.update.low_rank import LoRA
 
 ABOUT = "QLoRA"
 ORACLE = "bitsandbytes"
+PARAMETERS = "as LoRA"
 
 QLORA = "Dettmers et al. 2023 (2305.14314)"
 SMALL = DecoderConfig(vocab=40, hidden=64, layers=2, heads=4, kv_heads=2, d_head=16, ffn=96, context=8, tied=False)
@@ -32,7 +33,7 @@ def decoder(recipe: Recipe) -> Decoder:
 
 
 def bytes_in_stores_and_beside(model: nn.Module) -> Tensor:
-    """Return the bytes of quantised matrices with their constants, and those of all that the model keeps beside them."""
+    """Return the bytes of quantised matrices with their constants, and those of all else that the model keeps."""
     stores = {id(m): m.nbytes for m in model.modules() if isinstance(m, DoubleQuant)}
     whole = sum(t.numel() * t.element_size() for t in [*model.parameters(), *model.buffers()])
     return torch.tensor([float(sum(stores.values())), float(whole - sum(stores.values()))])
@@ -121,7 +122,7 @@ def weights_are_dequantised_when_loaded(case: Case):
     statement=r"On $n$ positions a step dequantises at most $\frac1{2n}$ of a number for each operation of its "
     r"products: the extra work is shared by the batch.",
     source="2·d_out·d_in numbers against 4n·d_out·d_in operations with W₀, and LoRA's own on top",
-    when="“slightly slower” needs many positions at once; on one, as in generating, every weight is unpacked for one use",
+    when="“slightly slower” needs many positions at once; on one, as in generating, a weight is unpacked for one use",
     relation="<=",
     tol=0,
 )

@@ -1,4 +1,4 @@
-"""What DoRA costs beside LoRA: few numbers, and an amount of work and of kept bytes that the few numbers do not show."""
+"""What DoRA costs beside LoRA: few numbers, and work and kept bytes that the few numbers do not show."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""Length and direction in DoRA: which rows have them, which axis, what is normalised, what the backward pass leaves out."""
+"""Length and direction in DoRA: of which axis, of what, and what the backward pass leaves out."""
 
 import torch
 from torch import Tensor
@@ -12,8 +12,7 @@ from lorabook.update.dora_claims import LIU, m_is_the_length_of_each_row, traine
 
 ABOUT = "DoRA"
 ORACLE = "PEFT, LyCORIS"
-
-ROOMY = (Case(12, 5, 1), Case(7, 16, 3), Case(9, 9, 6))
+PARAMETERS = "r(d_in + d_out) + d_out"
 
 
 def started(case: Case, w0: Tensor) -> tuple[RowScaled, Tensor]:
@@ -67,7 +66,7 @@ def a_zero_row_has_a_direction(case: Case):
     tol=0,
 )
 def there_is_one_length_for_each_output(case: Case):
-    return torch.tensor(trained(case)[1].m.shape), torch.tensor([case.d_out])
+    return torch.tensor(started(case, case.w0())[0].m.shape), torch.tensor([case.d_out])
 
 
 @foil(
@@ -76,7 +75,7 @@ def there_is_one_length_for_each_output(case: Case):
     source="a teaching text, which also says one scalar for each output; there are d_in columns, so both cannot be",
 )
 def there_is_one_length_for_each_column(case: Case):
-    return torch.tensor(trained(case)[1].m.shape), torch.tensor(case.w0().norm(dim=0).shape)
+    return torch.tensor(started(case, case.w0())[0].m.shape), torch.tensor(case.w0().norm(dim=0).shape)
 
 
 @claim(

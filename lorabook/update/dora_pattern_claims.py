@@ -210,3 +210,8 @@ BETTER_BY_POINTS = Unchecked(
     source=f"{LIU}, table 1, and teaching texts with other ranges",
     reason="benchmarks of 7B and 8B models on commonsense questions, each with its own budget; no such model runs here",
 )
+LIU_2024 = Unchecked(
+    statement="DoRA is of Liu et al., 2024.",
+    source="arXiv 2402.09353; ICML 2024",
+    reason="no computation settles a date; the preprint's number begins with its year and month: February 2024",
+)

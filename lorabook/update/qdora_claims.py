@@ -14,6 +14,7 @@ from lorabook.update.dora import DoRA
 
 ABOUT = "QDoRA"
 ORACLE = "PEFT on bitsandbytes"
+PARAMETERS = "as DoRA"
 
 
 def layer(case: Case) -> Adapted:
