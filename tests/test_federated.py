@@ -134,7 +134,7 @@ def test_one_round_of_one_client_is_its_own_training(recipe):
 def test_rounds_are_the_loop_written_out(recipe, noise):
     ours = run(net(recipe), CLIENTS, noise, q=0.6, rounds=4)
     theirs = by_hand(net(recipe), CLIENTS, noise, q=0.6, rounds=4, rule=recipe.rule)
-    torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
 
 
 @RECIPES
