@@ -101,12 +101,16 @@ def _add_list(commands: argparse._SubParsersAction) -> None:
         description="List every variant under the axes on which it differs from LoRA.",
     )
     command.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    command.add_argument("--table", action="store_true", help="what proves each, as a Markdown table")
     command.set_defaults(run=_list)
 
 
 def _list(given: argparse.Namespace) -> int:
-    from lorabook.listing import variants
+    from lorabook.listing import table, variants
 
+    if given.table:
+        print(table())
+        return 0
     by_axis = variants()
     if given.json:
         print(json.dumps(by_axis, indent=2, ensure_ascii=False))

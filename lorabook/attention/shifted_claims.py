@@ -10,6 +10,7 @@ from lorabook.claims import claim, foil
 
 ABOUT = "LongLoRA"
 ORACLE = "authors' roll written out, dense mask, transformers' linear rope"
+PARAMETERS = "r(d_in + d_out), norms and embedding"
 
 PAPER = "Chen et al. 2023 (2309.12307)"
 

@@ -15,6 +15,7 @@ from lorabook.recipe import Recipe
 
 ABOUT = "adapters"
 ORACLE = "formula written out"
+PARAMETERS = "2·d_out·m + d_out + m"
 
 HOULSBY = "Houlsby et al. 2019 (1902.00751), section 2.1"
 

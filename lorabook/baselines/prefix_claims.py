@@ -12,6 +12,7 @@ from lorabook.models.decoder import Decoder, DecoderConfig
 
 ABOUT = "prefix"
 ORACLE = "PEFT"
+PARAMETERS = "2·n·layers·kv_heads·d_head"
 
 LI_LIANG = "Li, Liang 2021 (2101.00190), section 4"
 BATCH, HEADS, KV_HEADS, D_HEAD, LENGTH, LAYERS = 2, 4, 2, 6, 5, 3

@@ -14,6 +14,7 @@ from lorabook.update.low_rank import LowRank
 
 ABOUT = "OLoRA"
 ORACLE = "PEFT"
+PARAMETERS = "as LoRA"
 
 BUYUK = "Büyükakyüz 2024 (2406.01775)"
 TEXT = "a teaching text's section on OLoRA"

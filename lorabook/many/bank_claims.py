@@ -17,6 +17,7 @@ from lorabook.unchecked import Unchecked
 
 ABOUT = "S-LoRA"
 ORACLE = "PEFT (adapter_names)"
+PARAMETERS = "none: it serves"
 
 ROWS = ("anna", None, "ben", "carl", "anna", "ben")
 SOURCE = "Sheng et al. 2023 (S-LoRA, 2311.03285), section 3"

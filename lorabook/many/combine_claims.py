@@ -13,6 +13,7 @@ from lorabook.update.drifting import Drifting
 
 ABOUT = "stack"
 ORACLE = "PEFT (add_weighted_adapter)"
+PARAMETERS = "none: they are added up"
 
 CODE = "PEFT 0.21.2, add_weighted_adapter"
 WEIGHTS = (0.8, -0.6, 1.1)

@@ -12,6 +12,7 @@ from lorabook.unchecked import Unchecked
 
 ABOUT = "LoRAHub"
 ORACLE = "authors' loop written out"
+PARAMETERS = "a weight for each adapter"
 
 HUANG = "Huang et al. 2023 (LoraHub, 2307.13269)"
 CODE = "the authors' lorahub/algorithm.py"

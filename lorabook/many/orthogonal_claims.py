@@ -13,6 +13,7 @@ from lorabook.update.low_rank import LowRank
 
 ABOUT = "O-LoRA"
 ORACLE = "authors' loop written out"
+PARAMETERS = "as LoRA"
 
 WANG = "Wang et al. 2023 (2310.14152)"
 TEXT = "a teaching text's section on O-LoRA"

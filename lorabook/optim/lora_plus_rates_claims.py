@@ -19,6 +19,7 @@ from lorabook.update.low_rank import LoRA
 
 ABOUT = "LoRA+"
 ORACLE = "PEFT (create_loraplus_optimizer)"
+PARAMETERS = "as LoRA"
 
 RATIO = 16.0
 

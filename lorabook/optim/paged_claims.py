@@ -10,6 +10,7 @@ from lorabook.unchecked import Unchecked
 
 ABOUT = "paged AdamW"
 ORACLE = "torch's AdamW"
+PARAMETERS = "as LoRA"
 
 QLORA = "Dettmers et al. 2023 (2305.14314), section 3"
 PAGE, LR, DECAY, STEPS = 32, 0.05, 0.1, 6

@@ -15,6 +15,7 @@ from lorabook.unchecked import Unchecked
 
 ABOUT = "differential privacy"
 ORACLE = "Opacus, formula written out"
+PARAMETERS = "as LoRA"
 
 ABADI = "Abadi et al. 2016 (1607.00133)"
 N, C, DRAWS = 8, 0.5, 1500

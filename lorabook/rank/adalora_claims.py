@@ -10,6 +10,7 @@ from lorabook.update.plq import PLQ
 
 ABOUT = "AdaLoRA"
 ORACLE = "PEFT"
+PARAMETERS = "r(d_in + d_out + 1)"
 
 PAPER = "Zhang et al. 2023 (2303.10512)"
 

@@ -18,6 +18,7 @@ from lorabook.update.low_rank import LoRA
 
 ABOUT = "Delta-LoRA"
 ORACLE = "paper's loop written out"
+PARAMETERS = "as LoRA"
 
 ZI = "Zi et al. 2023 (2309.02411)"
 TEXT = "a teaching text's section on Delta-LoRA"

@@ -14,6 +14,7 @@ from lorabook.update.low_rank import LoRA, LowRank
 
 ABOUT = "LoRA-drop"
 ORACLE = "formula written out"
+PARAMETERS = "as LoRA, once for all that share"
 
 ZHOU = "Zhou et al. 2024 (2402.07721)"
 TEXT = "a teaching text's section on LoRA-drop"

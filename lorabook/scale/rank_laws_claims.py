@@ -21,6 +21,7 @@ from lorabook.update.low_rank import LowRank
 
 ABOUT = "rsLoRA"
 ORACLE = "PEFT (use_rslora)"
+PARAMETERS = "as LoRA"
 
 RANKS, DRAWS = (4, 16, 64), 24
 WORLD = (Case(32, 256, 64),)

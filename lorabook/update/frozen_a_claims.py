@@ -16,6 +16,7 @@ from lorabook.update.update import Update
 
 ABOUT = "LoRA-FA"
 ORACLE = "PEFT"
+PARAMETERS = "r·d_out"
 ZHANG = "Zhang et al. 2023 (2308.03303)"
 ROWS = 11
 SQUARE = (Case(6, 6, 6), Case(16, 16, 3), Case(9, 9, 1))

@@ -14,6 +14,7 @@ from lorabook.update.update import Update
 
 ABOUT = "LoHa"
 ORACLE = "PEFT, LyCORIS"
+PARAMETERS = "2r(d_in + d_out)"
 FEDPARA = "Hyeon-Woo, Ye-Bin, Oh 2021 (FedPara, 2108.06098)"
 ROWS = 64
 WIDE = (Case(96, 96, 8), Case(128, 64, 16))

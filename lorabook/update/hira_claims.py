@@ -10,6 +10,7 @@ from lorabook.update.hira import ElementwiseScaled
 
 ABOUT = "HiRA"
 ORACLE = "PEFT"
+PARAMETERS = "r(d_in + d_out)"
 HUANG = "Huang et al. 2025 (HiRA, ICLR 2025)"
 
 

@@ -12,6 +12,7 @@ from lorabook.update.update import materialised
 
 ABOUT = "LoKr"
 ORACLE = "PEFT, LyCORIS"
+PARAMETERS = "p·m + r(k + n), where p·k = d_out and m·n = d_in"
 LYCORIS = "Yeh et al. 2023 (LyCORIS, 2309.14859)"
 GRIDS = (Case(12, 36, 1), Case(64, 36, 2), Case(100, 144, 3))
 ROWS = 32

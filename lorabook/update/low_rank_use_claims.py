@@ -14,6 +14,7 @@ from lorabook.update.low_rank_merge_claims import adapt, layer_of
 
 ABOUT = "LoRA"
 ORACLE = "PEFT, loralib, parametrize"
+PARAMETERS = "r(d_in + d_out)"
 
 SQUARE = (Case(6, 6, 1), Case(8, 8, 3), Case(5, 5, 5))
 ALPHA_IS_R = (Case(12, 5, 1, alpha=1.0), Case(7, 16, 3, alpha=3.0), Case(6, 6, 6, alpha=6.0))

@@ -14,6 +14,7 @@ from lorabook.update.vera import SharedPair, VeRA
 
 ABOUT = "VeRA"
 ORACLE = "PEFT"
+PARAMETERS = "d_out + r"
 KOPICZKO = "Kopiczko, Blankevoort, Asano 2023 (2310.11454)"
 GPT3 = Case(12288, 12288, 16)
 

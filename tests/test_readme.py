@@ -1,0 +1,72 @@
+"""The README's table of variants is what the library says of itself, and what it says is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+from worlds import forms
+
+from lorabook import style
+from lorabook.baselines.bottleneck import Bottleneck
+from lorabook.baselines.prefix import Prefix
+from lorabook.claims import idea_modules
+from lorabook.listing import example, proofs, table
+from lorabook.recipe import catalogue
+from lorabook.update.low_rank import LowRank
+from lorabook.update.update import Family
+
+README = Path(__file__).parents[1] / "README.md"
+KEPT_FREE = {"head"}
+"""A place in the order of strokes that no variant has taken."""
+SUPERNET = {"Choices"}
+"""GLoRA's supernet holds every kind of every term at once; the table counts what is cut out of it."""
+PROOFS = proofs()
+NUMBERS = {"d_out": 24, "d_in": 36, "r": 2, "n": 6, "m": 6, "p": 4, "k": 6}
+"""A layer of 24 × 36. LoKr's sides: p·k = 24 and m·n = 36."""
+
+
+def value(formula: str, numbers: dict[str, int]) -> int:
+    """The number that a formula of the table gives: up to the first comma, with `·` and juxtaposition as products."""
+    spelt = re.sub(r"(?<=[\w)])\s*(?=\()|(?<=\d)(?=[a-z])", "*", formula.partition(",")[0].replace("·", "*"))
+    return eval(spelt, {"__builtins__": {}}, dict(numbers))
+
+
+def test_the_table_is_up_to_date():
+    after = README.read_text(encoding="utf-8").partition("<!-- variants -->\n")[2]
+    assert after.partition("<!-- end of variants -->")[0].strip() == table(), "write what `lorabook list --table` prints between the two comments"
+
+
+def test_every_recipe_and_every_stroke_is_in_the_table():
+    labels = {example(make).label for folder in catalogue().values() for make in folder.values()}
+    assert labels <= PROOFS.keys()
+    assert set(style.VARIANTS) - KEPT_FREE <= PROOFS.keys()
+
+
+@pytest.mark.parametrize("name", PROOFS)
+def test_each_has_claims_foils_and_an_oracle(name):
+    assert int(PROOFS[name]["claims"]) >= 2
+    assert int(PROOFS[name]["foils"]) >= 2
+    assert PROOFS[name]["oracle"]
+
+
+def test_no_variant_declares_two_oracles():
+    declaring = [module.ABOUT for module in idea_modules("lorabook") if "ORACLE" in vars(module)]
+    assert len(declaring) == len(set(declaring))
+
+
+@pytest.mark.parametrize("form", set(forms()) - SUPERNET)
+def test_the_formula_of_the_table_is_what_the_form_counts(form):
+    recipe = forms()[form]
+    made = recipe.form or LowRank
+    own = vars(made) if isinstance(made, Family) else {}
+    numbers = NUMBERS | {name: number for name, number in own.items() if isinstance(number, int)}
+    formula = PROOFS[recipe.label]["parameters"]
+    while formula.startswith("as "):
+        formula = PROOFS[formula.removeprefix("as ").partition(",")[0]]["parameters"]
+    assert value(formula, numbers) == made.count(numbers["d_out"], numbers["d_in"], numbers["r"])
+
+
+def test_the_formulas_of_the_baselines_are_what_they_count():
+    assert value(PROOFS["adapters"]["parameters"], NUMBERS) == Bottleneck.count(NUMBERS["d_out"], NUMBERS["m"])
+    shape = {"n": 5, "layers": 2, "kv_heads": 3, "d_head": 4}
+    assert value(PROOFS["prefix"]["parameters"], shape) == Prefix.count(**shape)
