@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, linalg
 
-from lorabook.many.pair import Pair, State
+from lorabook.many.pair import Pair, State, check_pair
 from lorabook.many.row_space import row_basis
 
 
@@ -40,8 +40,14 @@ def inner(one: Pair, other: Pair) -> Float[Tensor, ""]:
 
 def cosine(one: Pair, other: Pair) -> Float[Tensor, ""]:
     """Return the cosine between ΔW₁ and ΔW₂: below zero they undo each other, −1 is negation; 0 if one is zero."""
-    sizes = (inner(one, one) * inner(other, other)).sqrt()
+    sizes = _norm(one) * _norm(other)
     return (inner(one, other) / sizes).clamp(-1, 1) if sizes > 0 else torch.zeros_like(sizes)
+
+
+def _norm(pair: Pair) -> Float[Tensor, ""]:
+    """Return ‖ΔW‖, and 0 where it is no more than rounding: the pair of an untrained PiSSA is s·[B, −B][A; A]."""
+    square, factors = inner(pair, pair), pair.scale * pair.A.double().norm() * pair.B.double().norm()
+    return square.sqrt() if square > 1e-14 * factors.square() else torch.zeros_like(square)
 
 
 def cancelled(one: Pair, other: Pair) -> Float[Tensor, ""]:
@@ -85,7 +91,7 @@ def conflicts(adapters: Mapping[str, State]) -> list[Conflict]:
     each other, through what lies between their layers.
 
     Raises:
-        ValueError: fewer than two adapters, or factors that do not fit together.
+        ValueError: fewer than two adapters, or factors that do not fit together or are not finite.
     """
     if len(adapters) < 2:
         raise ValueError(f"a conflict takes two adapters, and {len(adapters)} is given")
@@ -95,6 +101,8 @@ def conflicts(adapters: Mapping[str, State]) -> list[Conflict]:
             a, b = first[layer], second[layer]
             if len(a.B) != len(b.B) or a.A.shape[1] != b.A.shape[1]:
                 raise ValueError(f"{layer} has another shape for {one!r} than for {other!r}: they fit different models")
+            for name, pair in ((one, a), (other, b)):
+                check_pair(f"adapter {name!r} on {layer}", pair, len(a.B), a.A.shape[1])
             found.append(_compared(layer, one, other, a, b))
     return sorted(found, key=lambda c: (-c.cancelled, c.layer, c.one, c.other))
 
