@@ -58,10 +58,13 @@ class Shifted(nn.Module):
     ) -> Float[Tensor, "batch heads length d_head"]:
         if not self.training:
             return full(q, k, v)
-        half, short = q.shape[1] // 2, self.group - self.group // 2
-        straight = in_groups(*(t[:, :half] for t in (q, k, v)), self.group)
-        first = full(*(t[:, half:, :short] for t in (q, k, v)))
-        rest = in_groups(*(t[:, half:, short:] for t in (q, k, v)), self.group)
+        # Split, not sliced: the backward pass of one split is one copy, that of every slice fills a whole tensor.
+        heads, length = q.shape[1:3]
+        short = min(length, self.group - self.group // 2)
+        halves = [t.split([heads // 2, heads - heads // 2], dim=1) for t in (q, k, v)]
+        straight = in_groups(*(half for half, _ in halves), self.group)
+        cut = [half.split([short, length - short], dim=2) for _, half in halves]
+        first, rest = full(*(t for t, _ in cut)), in_groups(*(t for _, t in cut), self.group)
         return torch.cat([straight, torch.cat([first, rest], dim=2)], dim=1)
 
     def extra_repr(self) -> str:
@@ -74,14 +77,15 @@ def in_groups(q: Tensor, k: Tensor, v: Tensor, group: int) -> Float[Tensor, "bat
     whole = length - length % group
 
     def folded(t: Tensor) -> Tensor:
-        return t[:, :, :whole].unflatten(2, (-1, group)).transpose(1, 2).flatten(0, 1)
+        return t.unflatten(2, (-1, group)).transpose(1, 2).flatten(0, 1)
 
+    cut = [t.split([whole, length - whole], dim=2) for t in (q, k, v)]
     parts = []
     if whole:
-        inside = full(folded(q), folded(k), folded(v))
+        inside = full(*(folded(t) for t, _ in cut))
         parts.append(inside.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2, 3))
     if whole < length or not length:
-        parts.append(full(*(t[:, :, whole:] for t in (q, k, v))))
+        parts.append(full(*(t for _, t in cut)))
     return torch.cat(parts, dim=2)
 
 
