@@ -157,8 +157,8 @@ def kinds_are_drawn_evenly(case: Case):
     for t in range(1000):
         seen.append([update.kinds["A"] == kind for kind in update.choices["A"]])
         rule.after_step(t)
-    share = torch.tensor(seen, dtype=torch.float64)
-    return share.mean(0), torch.full((4,), 0.25), share.std(0) / len(seen) ** 0.5
+    expected = torch.full((4,), 0.25, dtype=torch.float64)
+    return torch.tensor(seen).double().mean(0), expected, (expected * (1 - expected) / len(seen)).sqrt()
 
 
 def kind_space(case: Case, space: int) -> dict[Genome, float]:
