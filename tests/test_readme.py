@@ -33,7 +33,8 @@ def value(formula: str, numbers: dict[str, int]) -> int:
 
 def test_the_table_is_up_to_date():
     after = README.read_text(encoding="utf-8").partition("<!-- variants -->\n")[2]
-    assert after.partition("<!-- end of variants -->")[0].strip() == table(), "write what `lorabook list --table` prints between the two comments"
+    written = after.partition("<!-- end of variants -->")[0].strip()
+    assert written == table(), "write what `lorabook list --table` prints between the two comments"
 
 
 def test_every_recipe_and_every_stroke_is_in_the_table():

@@ -91,8 +91,10 @@ def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             )
         raise FileNotFoundError(f"{path} is missing: an adapter is a folder with {OPTIONS} and {WEIGHTS}")
     with path.open("rb") as file:
-        start = file.read(4)
-    if start[:2] in (b"PK", b"\x80\x02", b"\x80\x04"):
+        start = file.read(9)
+    # A safetensors file begins with the length of its header in eight bytes, and that may look like a pickle's first
+    # two (640 does); the header itself begins with a brace.
+    if start[:2] in (b"PK", b"\x80\x02", b"\x80\x04") and start[8:] != b"{":
         raise BadAdapter(f"{path} is a pickle under another name; it is never read. Save the adapter as safetensors")
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
