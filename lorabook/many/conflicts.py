@@ -45,7 +45,7 @@ def cosine(one: Pair, other: Pair) -> Float[Tensor, ""]:
 
 
 def _norm(pair: Pair) -> Float[Tensor, ""]:
-    """Return ‖ΔW‖, and 0 where it is no more than rounding: the pair of an untrained PiSSA is s·[B, −B][A; A]."""
+    """Return ‖ΔW‖, and 0 where it is no more than rounding: a sum of adapters that was taken back has no direction."""
     square, factors = inner(pair, pair), pair.scale * pair.A.double().norm() * pair.B.double().norm()
     return square.sqrt() if square > 1e-14 * factors.square() else torch.zeros_like(square)
 
