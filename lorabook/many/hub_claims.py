@@ -56,7 +56,7 @@ def lorahub_multiplies_sums(case: Case) -> tuple[Tensor, Tensor]:
 @foil(
     of=lorahub_multiplies_sums,
     statement=r"LoRAHub adds products: $\Delta W=\sum_iw_iB_iA_i$.",
-    source=f"{TEXT}; that operator is linear in w and of rank up to $\\sum_ir_i$",
+    source=f"{TEXT}; that operator is linear in w and of rank up to Σ r_i",
 )
 def lorahub_adds_products(case: Case) -> tuple[Tensor, Tensor]:
     made = delta(product_of_sums(three(case), WEIGHTS))
@@ -76,7 +76,7 @@ def pefts_linear_at_squares_is_lorahub(case: Case) -> tuple[Tensor, Tensor]:
 @foil(
     of=pefts_linear_at_squares_is_lorahub,
     statement="PEFT's add_weighted_adapter with 'linear' is LoRAHub's composition.",
-    source="both sum factors; PEFT takes roots of the weights first, so that each own term has the weight $w_i$",
+    source="both sum factors; PEFT takes roots of the weights first, so that each own term has the weight w_i",
 )
 def pefts_linear_is_lorahub(case: Case) -> tuple[Tensor, Tensor]:
     weights = [abs(w) for w in WEIGHTS]
