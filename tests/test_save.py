@@ -220,3 +220,17 @@ def test_power_cut_between_the_two_names_is_noticed(tmp_path):
     (tmp_path / "new" / OPTIONS).replace(tmp_path / "old" / OPTIONS)
     with pytest.raises(BadAdapter, match="not from one save"):
         load_adapter(every_kind(), tmp_path / "old")
+
+
+def test_a_header_as_long_as_a_pickles_first_bytes_is_read(tmp_path):
+    model = saved(tmp_path)
+    path = tmp_path / WEIGHTS
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    # Headers end in spaces. 0x0480 is the next length whose first two bytes are those of a pickle of protocol 4.
+    assert length <= 0x0480
+    path.write_bytes((0x0480).to_bytes(8, "little") + whole[8 : 8 + length].ljust(0x0480) + whole[8 + length :])
+    again = every_kind()
+    inject(again, LoRA(r=3, alpha=7), "up|out", torch.Generator().manual_seed(1))
+    load_adapter(again, tmp_path)
+    assert torch.equal(logits(again), logits(model))

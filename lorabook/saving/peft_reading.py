@@ -166,7 +166,7 @@ def _fitted(
         expected = beside.shape(base, letter, ours[letter])
         if tuple(tensor.shape) != expected:
             raise BadAdapter(
-                f"{file.weights_path}: key {keys[letter]!r} has shape {tuple(tensor.shape)}; at rank {recipe.r} this "
+                f"{file.weights_path}: key {keys[letter]!r} has shape {tuple(tensor.shape)}; for rank {recipe.r} this "
                 f"model needs {expected}. The adapter is another model's, or the rank in {file.options_path.name} is "
                 "wrong"
             )
