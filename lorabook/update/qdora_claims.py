@@ -4,9 +4,10 @@ import torch
 from torch import nn
 
 from lorabook.adapted import inject
+from lorabook.base.double_quant import DoubleQuant
 from lorabook.base.nf4 import NF4
 from lorabook.base.qlora import QLoRA
-from lorabook.base.qlora_storage_claims import dequantised_numbers
+from lorabook.base.qlora_storage_claims import dequantised
 from lorabook.cases import Case
 from lorabook.claims import claim, foil
 from lorabook.layer import Adapted
@@ -63,13 +64,13 @@ def qdora_trains_beside_its_bytes(case: Case):
 
 
 @claim(
-    statement=r"A training step of QDoRA dequantises $\hat W$ three times: for the product, for the norms, and for "
-    r"the gradient of the input.",
+    statement=r"A training step of QDoRA dequantises $\hat W$ three times, for the product, for the norms, and for the "
+    r"gradient of the input: what it makes adds up to $3\hat W$.",
     source="QLoRA's two, and W₀Aᵀ in the norms",
-    tol=0,
 )
 def qdora_dequantises_three_times(case: Case):
-    return dequantised_numbers(layer(case), case.x()), torch.tensor(3 * case.d_out * case.d_in)
+    made = layer(case)
+    return sum(dequantised(made, case.x())), 3 * DoubleQuant(case.w0()).dense()
 
 
 @foil(
@@ -78,4 +79,5 @@ def qdora_dequantises_three_times(case: Case):
     source="a guess from the parameter counts, which differ by one number a row",
 )
 def qdora_dequantises_as_qlora_does(case: Case):
-    return dequantised_numbers(layer(case), case.x()), torch.tensor(2 * case.d_out * case.d_in)
+    made = layer(case)
+    return sum(dequantised(made, case.x())), 2 * DoubleQuant(case.w0()).dense()
