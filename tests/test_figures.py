@@ -1,7 +1,8 @@
-"""The gallery: what is checked in is what the code draws, each variant has its picture, and every picture can be read."""
+"""The gallery: what is checked in is what the code draws, each variant has its picture, every picture can be read."""
 
 import re
 import xml.etree.ElementTree as ElementTree
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,19 @@ import pytest
 from lorabook import style
 from lorabook.claims import discover
 from lorabook.cli import main
-from lorabook.figures.diagrams import overview_choice
-from lorabook.figures.drawing import Drawing
+from lorabook.explore.axis_map import axes
+from lorabook.figures.diagrams import overview_axes, overview_choice, overview_comparison
+from lorabook.figures.drawing import Drawing, plain
 from lorabook.figures.gallery import gallery
+from lorabook.listing import example
+from lorabook.recipe import catalogue
 
 FOLDER = Path(__file__).parents[1] / "figures"
 SVG = "{http://www.w3.org/2000/svg}"
 DRAWN = {name: draw() for name, draw in gallery().items()}
+HEADED = {drawing.sentence.partition(":")[0] for drawing in DRAWN.values()}
+UNPICTURED = {"head"}
+"""A trained output head is what every comparison has; it has no idea that could be drawn."""
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -29,10 +36,34 @@ def test_no_file_is_left_over() -> None:
     assert {file.stem for file in FOLDER.glob("*.svg")} == set(DRAWN)
 
 
-def test_every_variant_with_claims_has_a_picture() -> None:
-    about = {claim.about for claim in discover()} & set(style.VARIANTS)
-    named = {title.sentence.partition(":")[0] for title in DRAWN.values()}
-    assert about <= named, f"no diagram's title begins with {sorted(about - named)}"
+def test_every_variant_has_a_picture() -> None:
+    missing = set(style.VARIANTS) - UNPICTURED - HEADED
+    assert not missing, f"no diagram's title begins with {sorted(missing)}"
+
+
+def test_every_recipe_has_a_picture() -> None:
+    labels = {example(make).label for recipes in catalogue().values() for make in recipes.values()}
+    assert labels <= HEADED, f"no diagram's title begins with {sorted(labels - HEADED)}"
+
+
+def test_every_variant_is_in_the_landscape_or_stands_beside_it() -> None:
+    placed = {name for axis in axes() for name in overview_axes.movers(axis)}
+    beside = {claim.about for claim in discover() if claim.sides.__module__.startswith("lorabook.baselines.")}
+    assert set(style.VARIANTS) - UNPICTURED - {"LoRA"} <= placed | beside
+
+
+def test_every_recipe_is_in_the_comparison_once() -> None:
+    labels = {example(make).label for recipes in catalogue().values() for make in recipes.values()}
+    rows = list(overview_comparison.in_order())
+    assert labels <= set(rows)
+    assert len(rows) == len(set(rows))
+
+
+@pytest.mark.parametrize("name", ["LoRA", "DoRA", "LoHa", "LoRA-FA", "LoKr", "VeRA", "MELoRA", "MultiLoRA", "PiSSA"])
+def test_what_the_comparison_says_is_trained_is_what_the_form_counts(name: str) -> None:
+    recipe, d = overview_comparison.in_order()[name], overview_comparison.D
+    row = overview_comparison.measured(recipe)
+    assert row.trained == recipe.complete().form.count(d, d, overview_comparison.RANK)
 
 
 def test_the_flow_chart_asks_only_for_what_is_there() -> None:
@@ -41,16 +72,33 @@ def test_the_flow_chart_asks_only_for_what_is_there() -> None:
     assert wanted <= about
 
 
+def words_of(drawing: Drawing) -> list[tuple[str, float, float, float, float]]:
+    """Return every word of a drawing with its left, right, top and bottom, by the mean width of a letter."""
+    found = []
+    for word in ElementTree.fromstring(drawing.svg()).iter(f"{SVG}text"):
+        em, said = 0.57 if word.get("font-weight") else 0.5, "".join(word.itertext())
+        x, y, size = (float(word.get(name)) for name in ("x", "y", "font-size"))
+        wide = em * size * len(said)
+        left = {"start": x, "middle": x - wide / 2, "end": x - wide}[word.get("text-anchor")]
+        found.append((said, left, left + wide, y - 0.72 * size, y + 0.2 * size))
+    return found
+
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_word_lies_on_the_page(name: str) -> None:
     drawing = DRAWN[name]
-    words = list(ElementTree.fromstring(drawing.svg()).iter(f"{SVG}text"))
+    words = words_of(drawing)
     assert words
-    for word in words:
-        em = 0.57 if word.get("font-weight") else 0.5  # the mean width of a letter, in units of its height
-        x, y, wide = float(word.get("x")), float(word.get("y")), em * float(word.get("font-size")) * len(word.text)
-        left = {"start": x, "middle": x - wide / 2, "end": x - wide}[word.get("text-anchor")]
-        assert 0 <= left and left + wide <= drawing.width and 0 < y < drawing.height, word.text
+    for said, left, right, top, bottom in words:
+        assert 0 <= left < right <= drawing.width, said
+        assert 0 < top < bottom < drawing.height, said
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_no_two_words_overlap(name: str) -> None:
+    for (one, *a), (other, *b) in combinations(words_of(DRAWN[name]), 2):
+        across, down = min(a[1], b[1]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[2], b[2])
+        assert across <= 1 or down <= 1, f"{one!r} and {other!r} overlap by {across:.0f} × {down:.0f} pixels"
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -71,3 +119,13 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.Ca
 def test_words_are_escaped() -> None:
     drawing = Drawing("a < b & c")
     assert ElementTree.fromstring(drawing.svg()).find(f"{SVG}title").text == "a < b & c"
+
+
+def test_what_is_lower_is_marked_up_and_what_follows_comes_back() -> None:
+    drawing = Drawing("plain")
+    drawing.text(0, 0, "d_{in} + x^{2}y", size=10)
+    word = list(ElementTree.fromstring(drawing.svg()).iter(f"{SVG}text"))[-1]
+    assert "".join(word.itertext()) == plain("d_{in} + x^{2}y") == "din + x2y"
+    shifts = [float(span.get("dy")) for span in word]
+    assert shifts[0] > 0 > shifts[1]
+    assert sum(shifts) == pytest.approx(0, abs=1e-9)

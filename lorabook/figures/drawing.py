@@ -1,6 +1,7 @@
 """An SVG that says what it shows: the book's roles as classes, a light and a dark ground, the same bytes every time."""
 
 import html
+import re
 from collections.abc import Sequence
 
 from lorabook import style
@@ -40,18 +41,25 @@ class Drawing:
         self, x: float, y: float, words: str, *, size: float = 13, anchor: str = "middle", role: str = "text",
         bold: bool = False,
     ) -> None:  # fmt: skip
-        """Write words with their baseline at (x, y)."""
+        """Write words with their baseline at (x, y); what stands in _{…} is lower and smaller, in ^{…} higher."""
         weight = ' font-weight="600"' if bold else ""
         self._parts.append(
             f'<text x="{_n(x)}" y="{_n(y)}" font-size="{size:g}" text-anchor="{anchor}" class="{role}"{weight}>'
-            f"{html.escape(words)}</text>"
+            f"{_lowered(words, size)}</text>"
         )
 
-    def line(self, points: Sequence[tuple[float, float]], role: str, *, width: float = 1.5, arrow: bool = False) -> None:
+    def line(
+        self, points: Sequence[tuple[float, float]], role: str, *, width: float = 1.5, arrow: bool = False
+    ) -> None:
         """Draw a line through points, in the role's own dash, perhaps with an arrow head at its end."""
         path = " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
         head = ' marker-end="url(#head)"' if arrow else ""
         self._parts.append(f'<polyline points="{path}" class="line-{role}" stroke-width="{width:g}"{head}/>')
+
+    def area(self, points: Sequence[tuple[float, float]], role: str) -> None:
+        """Fill the polygon with these corners."""
+        path = " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
+        self._parts.append(f'<polygon points="{path}" class="{role}"/>')
 
     def dot(self, x: float, y: float, role: str, *, size: float = 4) -> None:
         """Draw a filled circle."""
@@ -59,7 +67,7 @@ class Drawing:
 
     def svg(self) -> str:
         """Return the file."""
-        label = html.escape(self.sentence, quote=True)
+        label = html.escape(plain(self.sentence), quote=True)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" width="{self.width}" '
             f'height="{self.height}" role="img" aria-label="{label}" font-family="{FONT}">\n<title>{label}</title>\n'
@@ -71,6 +79,30 @@ class Drawing:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
         return {"text/plain": self.sentence, "image/svg+xml": self.svg()}
+
+
+_SHIFTED = re.compile(r"([_^])\{([^}]*)\}")
+
+
+def plain(words: str) -> str:
+    """Return words without the marks of what is lower or higher."""
+    return _SHIFTED.sub(r"\2", words)
+
+
+def _lowered(words: str, size: float) -> str:
+    """Return the markup of words; a shift is taken back by what follows it."""
+    made, back = "", 0.0
+    pieces = _SHIFTED.split(words)
+    for said, mark, low in zip(pieces[::3], [*pieces[1::3], ""], [*pieces[2::3], ""], strict=True):
+        if said:
+            made += html.escape(said) if not back else f'<tspan dy="{_n(back)}">{html.escape(said)}</tspan>'
+            back = 0.0
+        if mark:
+            down = round(0.22 * size if mark == "_" else -0.34 * size, 1)
+            shift = f' dy="{_n(back + down)}"'
+            made += f'<tspan{shift} font-size="{_n(0.74 * size)}">{html.escape(low)}</tspan>'
+            back = -down
+    return made
 
 
 def _n(number: float) -> str:

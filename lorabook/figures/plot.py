@@ -50,6 +50,12 @@ class Plot:
         self.drawing.text(self.x + self.width / 2, self.y + self.height + 31, across, size=11, role="quiet")
         self.drawing.text(self.x - 30, self.y - 9, up, size=11, anchor="start", role="quiet")
 
+    def foot(self, ticks: Mapping[float, str]) -> None:
+        """Draw the lower axis alone, with its ticks."""
+        for value, said in ticks.items():
+            self.drawing.text(self.at(value, self.up.first)[0], self.y + self.height + 15, said, size=11, role="quiet")
+        self.drawing.line([(self.x, self.y + self.height), (self.x + self.width, self.y + self.height)], "quiet")
+
     def line(self, xs: Sequence[float], ys: Sequence[float], role: str, *, width: float = 2.5) -> None:
         """Draw a line through the points (x, y)."""
         self.drawing.line([self.at(x, y) for x, y in zip(xs, ys, strict=True)], role, width=width)

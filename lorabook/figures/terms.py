@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from lorabook.figures.drawing import Drawing
+from lorabook.figures.drawing import Drawing, plain
 
 WORD, GAP = 15, 9
 
@@ -104,8 +104,9 @@ def _matrix(drawing: Drawing, term: Matrix, box: Box, unit: float) -> None:
     for part in term.parts:
         x, y = box.x + unit * part.left, box.y + unit * part.top
         drawing.rect(x, y, unit * part.columns, unit * part.rows, part.role)
-    roomy = min(box.width, box.height) >= 15 and box.width >= 8 * len(term.name) and not term.parts
-    roomy = roomy and term.role != "quantised"  # its dots would run through the name
+    roomy = min(box.width, box.height) >= 15 and box.width >= 8 * len(plain(term.name)) and not term.parts
+    # Dots would run through a name, and a hue may be light or dark.
+    roomy = roomy and term.role != "quantised" and not term.role.startswith("hue")
     middle = box.x + box.width / 2
     if roomy:
         drawing.text(middle, box.y + box.height / 2 + 5, term.name, size=14, role=f"on-{term.role}", bold=True)

@@ -10,10 +10,20 @@ def draw() -> Drawing:
     layer = adapt(lb.DoRA(r=RANK))
     update = layer.update
     terms = [
-        of("m", update.m, "a length per row"), Word("⊙"), Word("("), w0(layer), Word("+"), of("B", update.B),
-        of("A", update.A), Word(")"), Word("/ ‖·‖"),
-    ]  # fmt: skip
-    drawing, _ = equation("DoRA: the length of each row trains apart from its direction",
-                          "W = m ⊙ (W₀ + s·BA) / ‖W₀ + s·BA‖, row by row; the norm is held constant backwards",
-                          layer, terms)  # fmt: skip
+        of("m", update.m, "lengths"),
+        Word("⊙"),
+        Word("("),
+        w0(layer),
+        Word("+"),
+        of("B", update.B),
+        of("A", update.A),
+        Word(")"),
+        Word("/ ‖·‖"),
+    ]
+    drawing, _ = equation(
+        "DoRA: the length of each row trains apart from its direction",
+        "W = m ⊙ (W₀ + s·BA) / ‖W₀ + s·BA‖, row by row; the norm is held constant backwards",
+        layer,
+        terms,
+    )
     return drawing

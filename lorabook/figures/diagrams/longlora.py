@@ -24,16 +24,34 @@ def draw() -> Drawing:
         drawing.text(x + cell * LENGTH / 2, y - 12, title, size=13, bold=True)
         for i in range(LENGTH):
             for j in range(i + 1):
-                drawing.rect(x + cell * j, y + cell * i, cell - 1, cell - 1, role if seen[i, j] else "grid",
-                             faint=1.0 if seen[i, j] else 0.45)  # fmt: skip
+                drawing.rect(
+                    x + cell * j,
+                    y + cell * i,
+                    cell - 1,
+                    cell - 1,
+                    role if seen[i, j] else "grid",
+                    faint=1.0 if seen[i, j] else 0.45,
+                )
         pairs = int(seen.sum())
-        drawing.text(x + cell * LENGTH / 2, y + cell * LENGTH + 17, f"{pairs} of {int(full.sum())} pairs", size=11,
-                     role="quiet")  # fmt: skip
+        drawing.text(
+            x + cell * LENGTH / 2, y + cell * LENGTH + 17, f"{pairs} of {int(full.sum())} pairs", size=11, role="quiet"
+        )
     drawing.text(62, 92, "token i", size=11, anchor="end", role="quiet")
     drawing.text(70 + cell * LENGTH + 4, 84 + cell * LENGTH, "j", size=11, anchor="start", role="quiet")
     drawing.line([(LEFT, BOTTOM + 16), (RIGHT, BOTTOM + 16)], "grid", width=1)
-    drawing.text(LEFT, BOTTOM + 38, "token i sees token j ≤ i in its group ⌊i/g⌋, or ⌊(i + g/2)/g⌋: L·g scores, not L²",
-                 size=15, anchor="start")  # fmt: skip
-    drawing.text(LEFT, BOTTOM + 54, f"L = {LENGTH}, g = {GROUP}. Norms and embedding train as well.", size=12,
-                 anchor="start", role="quiet")  # fmt: skip
+    drawing.text(
+        LEFT,
+        BOTTOM + 38,
+        "token i sees token j ≤ i in its group ⌊i/g⌋, or ⌊(i + g/2)/g⌋: L·g scores, not L²",
+        size=15,
+        anchor="start",
+    )
+    drawing.text(
+        LEFT,
+        BOTTOM + 55,
+        f"L = {LENGTH}, g = {GROUP}. Norms and embedding train as well.",
+        size=12,
+        anchor="start",
+        role="quiet",
+    )
     return drawing

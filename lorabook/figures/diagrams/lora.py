@@ -2,7 +2,7 @@
 
 import lorabook as lb
 from lorabook.figures.drawing import Drawing
-from lorabook.figures.page import BOTTOM, LEFT, RANK, RIGHT, adapt, trains
+from lorabook.figures.page import BOTTOM, LEFT, RANK, RIGHT, adapt
 
 
 def draw() -> Drawing:
@@ -21,15 +21,17 @@ def draw() -> Drawing:
     drawing.rect(150, below - unit * a.shape[0] / 2, unit * a.shape[1], unit * a.shape[0], "trainable")
     drawing.text(150 + unit * a.shape[1] / 2, below + 5, "A", size=14, role="on-trainable", bold=True)
     drawing.text(150 + unit * a.shape[1] / 2, below + 26, f"{a.shape[0]} × {a.shape[1]}, random", size=11, role="quiet")
-    drawing.rect(382, below - 46, unit * b.shape[1], unit * b.shape[0], "trainable")
-    drawing.text(382 + unit * b.shape[1] / 2, below - 12, "B", size=14, role="on-trainable", bold=True)
+    drawing.rect(390, below - 46, unit * b.shape[1], unit * b.shape[0], "trainable")
+    drawing.text(390 + unit * b.shape[1] / 2, below - 12, "B", size=14, role="on-trainable", bold=True)
     zero = "zero" if not b.any() else "not zero"
-    drawing.text(404, below + 36, f"{b.shape[0]} × {b.shape[1]}, {zero} at first", size=11, role="quiet", anchor="start")
+    drawing.text(
+        414, below + 36, f"{b.shape[0]} × {b.shape[1]}, {zero} at first", size=11, role="quiet", anchor="start"
+    )
     drawing.line([(62, y), (at - 6, y)], "quiet", arrow=True)
     drawing.line([(100, y), (100, below), (144, below)], "quiet", arrow=True)
-    drawing.line([(150 + unit * a.shape[1] + 4, below), (376, below)], "quiet", arrow=True)
-    drawing.text(322, below - 8, f"Ax: only {RANK} numbers", size=11)
-    drawing.line([(404, below), (470, below)], "quiet", arrow=True)
+    drawing.line([(150 + unit * a.shape[1] + 4, below), (384, below)], "quiet", arrow=True)
+    drawing.text(329, below - 8, f"Ax: only {RANK} numbers", size=11)
+    drawing.line([(412, below), (470, below)], "quiet", arrow=True)
     drawing.text(490, below + 5, "× s", size=14)
     drawing.line([(510, below), (560, below), (560, y + 16)], "quiet", arrow=True)
     drawing.line([(at + unit * d_in + 4, y), (542, y)], "quiet", arrow=True)
@@ -40,6 +42,7 @@ def draw() -> Drawing:
     drawing.text(660, y + 22, f"{d_out}", size=11, role="quiet")
     drawing.line([(LEFT, BOTTOM + 6), (RIGHT, BOTTOM + 6)], "grid", width=1)
     drawing.text(LEFT, BOTTOM + 31, "h = W₀x + s·B(Ax),  s = α/r", size=15, anchor="start")
-    words = trains(layer).replace("; LoRA", ", r(d_in + d_out) =").split(";")[0]
+    count = type(layer.update).count(d_out, d_in, RANK)
+    words = f"Trains r(d_{{in}} + d_{{out}}) = {count:,} numbers; W₀ has {d_out * d_in:,}."
     drawing.text(LEFT, BOTTOM + 50, words, size=12, anchor="start", role="quiet")
     return drawing

@@ -17,8 +17,11 @@ def rates(recipe: lb.Recipe) -> dict[str, float]:
 def draw() -> Drawing:
     recipe = lb.LoRAPlus(16.0, r=RANK)
     layer, found = adapt(recipe), rates(recipe)
-    drawing = beside_lora("LoRA+: the same matrices, but B takes larger steps than A",
-                          "η_B = λ·η_A with λ > 1: under Adam, a step of A already moves Ax by n·η_A", trains(layer))  # fmt: skip
+    drawing = beside_lora(
+        "LoRA+: the same matrices, but B takes larger steps than A",
+        "η_{B} = λ·η_{A} with λ > 1: under Adam, a step of A already moves Ax by n·η_{A}",
+        trains(layer),
+    )
     terms = [w0(layer), Word("+"), of("B", layer.update.B), of("A", layer.update.A)]
     row(drawing, terms, 242, TOP, 270, BOTTOM - TOP)
     left, longest = 572, max(found.values())

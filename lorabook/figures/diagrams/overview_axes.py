@@ -1,24 +1,56 @@
 """The landscape: eight axes, LoRA's own choice on each, and who moves there."""
 
+import pkgutil
+from importlib import import_module
+
+from lorabook import style
 from lorabook.explore.axis_map import Axis, axes
+from lorabook.figures.diagrams.overview_comparison import in_order
 from lorabook.figures.drawing import Drawing
 
-WIDE, GAP, LINE = 226, 14, 22
+WIDE, GAP, LINE, COLUMNS = 226, 14, 24, 4
+FOLDER = {"form": "update", "rule": "rank"}
+"""Where the ideas of an axis live, if not in the folder of its own name."""
+
+
+def movers(axis: Axis) -> list[str]:
+    """Return the names, as in the book's legends, of what moves on an axis.
+
+    What is no recipe (a phase, a search, a server) is on the axis in whose folder its claims are.
+    """
+    recipes = in_order()
+    found = {name for name, recipe in recipes.items() if axis.field in recipe.changes()}
+    folder = import_module(f"lorabook.{FOLDER.get(axis.field, axis.field)}")
+    files = [info.name for info in pkgutil.iter_modules(folder.__path__, f"{folder.__name__}.")]
+    abouts = {import_module(file).ABOUT for file in files if file.endswith("_claims")} & set(style.VARIANTS)
+    return [name for name in (*style.VARIANTS, *recipes) if name in found | (abouts - set(recipes))]
 
 
 def draw() -> Drawing:
     found = axes()
-    places = [_wrapped(axis.movers) for axis in found]
-    heights = [78 + LINE * max(1, max((line + 1 for *_, line in chips), default=1)) for chips in places]
-    columns, at, tops = 4, [0, 0], []
-    for start in (0, columns):
-        at[start // columns] = max(heights[start : start + columns])
-    tops = [64, 64 + at[0] + GAP]
-    drawing = Drawing("LoRA is the origin; every variant moves along some of eight axes; moves on different axes combine",
-                      24 + columns * (WIDE + GAP) + 10, tops[1] + at[1] + 24)  # fmt: skip
+    places = [_wrapped(list(dict.fromkeys(movers(axis)))) for axis in found]
+    heights = [82 + LINE * max((line + 1 for *_, line in chips), default=1) for chips in places]
+    tall = [max(heights[start : start + COLUMNS]) for start in range(0, len(found), COLUMNS)]
+    drawing = Drawing(
+        "LoRA is the origin; every variant moves along some of eight axes; moves on different axes combine",
+        24 + COLUMNS * (WIDE + GAP) + 10,
+        64 + sum(tall) + GAP * len(tall) + 26,
+    )
     for place, (axis, chips) in enumerate(zip(found, places, strict=True)):
-        x, y = 24 + (place % columns) * (WIDE + GAP), tops[place // columns]
-        _cell(drawing, axis, chips, x, y, at[place // columns])
+        line = place // COLUMNS
+        x, y = 24 + (place % COLUMNS) * (WIDE + GAP), 64 + sum(tall[:line]) + GAP * line
+        _cell(drawing, axis, chips, x, y, tall[line])
+    beside = import_module("lorabook.baselines")
+    files = [info.name for info in pkgutil.iter_modules(beside.__path__, "lorabook.baselines.")]
+    names = sorted({import_module(file).ABOUT for file in files if file.endswith("_claims")})
+    drawing.text(
+        24,
+        drawing.height - 16,
+        f"On no axis, and what LoRA is compared with: {', '.join(names)}, full fine-tuning.",
+        size=12,
+        anchor="start",
+        role="quiet",
+    )
     return drawing
 
 
@@ -28,16 +60,16 @@ def _cell(drawing: Drawing, axis: Axis, chips: list[tuple[str, float, float, int
     drawing.text(x + 12, y + 42, axis.decides, size=12, anchor="start", role="quiet")
     drawing.text(x + 12, y + 60, f"LoRA: {axis.origin}", size=11, anchor="start", role="quiet")
     for name, left, width, line in chips:
-        top = y + 70 + LINE * line
-        drawing.rect(x + left, top, width, LINE - 4, "trainable", faint=0.9)
-        drawing.text(x + left + width / 2, top + 13, name, size=11, role="on-trainable")
+        top = y + 72 + LINE * line
+        drawing.rect(x + left, top, width, LINE - 5, "trainable", faint=0.9)
+        drawing.text(x + left + width / 2, top + 14, name, size=12, role="on-trainable")
 
 
-def _wrapped(names: tuple[str, ...]) -> list[tuple[str, float, float, int]]:
+def _wrapped(names: list[str]) -> list[tuple[str, float, float, int]]:
     """Return (name, x, width, line) of each name, wrapped to the width of a cell."""
     placed, x, line = [], 12.0, 0
     for name in names:
-        width = 6.6 * len(name) + 12
+        width = 7.4 * len(name) + 12
         if x + width > WIDE - 8 and x > 12:
             x, line = 12.0, line + 1
         placed.append((name, x, width, line))

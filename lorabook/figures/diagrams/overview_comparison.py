@@ -1,47 +1,107 @@
-"""The comparison: for every variant, the axes it moves on and the numbers it trains in one layer."""
+"""The comparison: for every variant, the axes it moves on, what it trains, the rank it reaches, what backward keeps."""
 
 import math
+from dataclasses import dataclass, replace
 
+import torch
+from torch import linalg
+
+import lorabook as lb
 from lorabook import style
+from lorabook.count import saved_bytes
 from lorabook.explore.axis_map import DECIDES, variants
 from lorabook.figures.drawing import Drawing
+from lorabook.figures.page import adapt, delta, moved
 from lorabook.recipe import IDEAS, Recipe
 
-D_OUT = D_IN = 1024
-RANK, LINE, TOP = 8, 24, 104
-AXIS, BAR, LONGEST = 150, 620, 150
+D, RANK, TOKENS = 128, 8, 128
+LINE, TOP, AXIS, BARS, LONGEST, APART = 24, 116, 124, 560, 84, 150
+MADE = {
+    "QDoRA": lb.QLoRA() | lb.DoRA(),
+    "QPiSSA": lb.QLoRA() | lb.PiSSA(),
+    "paged AdamW": Recipe(optim=lb.Paged()),
+}
+"""Recipes that have no function of their own."""
 
 
-def trained(recipe: Recipe) -> int:
-    """Return the numbers that the recipe's form trains in a 1024 × 1024 layer at rank 8."""
-    return recipe.complete().form.count(D_OUT, D_IN, RANK)
+@dataclass(frozen=True)
+class Row:
+    """A variant on one D × D layer: numbers it trains, rank of its ΔW, numbers kept for backward for each token."""
+
+    trained: int
+    rank: int
+    kept: float
 
 
 def in_order() -> dict[str, Recipe]:
     """Return every recipe under the name that the book's legends use, in the book's order."""
-    named = {recipe.label: recipe for recipe in variants().values()}
-    return dict(sorted(named.items(), key=lambda item: style.VARIANTS.index(item[0])))
+    named = dict(MADE)
+    for recipe in variants().values():
+        named.setdefault(recipe.label, recipe)  # a further way to train a variant has its name, and comes after it
+    order = [name for name in style.VARIANTS if name in named]
+    return {name: named[name] for name in [*order, *sorted(named.keys() - set(order))]}
+
+
+def measured(recipe: Recipe) -> Row:
+    """Measure a variant: all its trained numbers moved at random, its output computed for some tokens."""
+    layer = moved(adapt(replace(recipe, r=RANK, attention=None, also_train=None), D, D))
+    whole = [*layer.parameters(), *layer.buffers(), layer.base.matrix]
+    x = torch.zeros(TOKENS, D, dtype=torch.float64, requires_grad=True)
+    # x comes from a layer before: the copy is what that layer gave.
+    kept = saved_bytes(lambda: layer(x.clone()), besides=whole) / x.element_size() / TOKENS
+    sigma = linalg.svdvals(delta(layer) if recipe.base is None else _change(recipe))
+    return Row(
+        sum(p.numel() for p in layer.parameters() if p.requires_grad), int((sigma > 1e-9 * sigma[0]).sum()), kept
+    )
+
+
+def _change(recipe: Recipe) -> torch.Tensor:
+    """Return what training moves where the base is rounded: the rounding itself is no part of it."""
+    layer = adapt(replace(recipe, r=RANK), D, D)
+    before = layer.update.weight(layer.base.matrix).detach()
+    return (moved(layer).update.weight(layer.base.matrix) - before).detach()
 
 
 def draw() -> Drawing:
     rows = in_order()
+    found = {name: measured(recipe) for name, recipe in rows.items()}
     fields = [field for field in DECIDES if field in IDEAS]
-    drawing = Drawing("What each variant changes, and what it trains", 860, TOP + LINE * len(rows) + 30)
-    step = (BAR - 30 - AXIS) / len(fields)
+    drawing = Drawing(
+        "Numbers trained, rank and memory move apart: what each variant changes in one layer",
+        1020,
+        TOP + LINE * len(rows) + 44,
+    )
+    step = (BARS - 24 - AXIS) / len(fields)
     for place, field in enumerate(fields):
         drawing.text(AXIS + step * (place + 0.5), TOP - 22, DECIDES[field][0], size=11, role="quiet")
-    drawing.text(BAR, TOP - 36, f"trains in a {D_OUT} × {D_IN} layer,", size=11, anchor="start", role="quiet")
-    drawing.text(BAR, TOP - 22, f"r = {RANK} (log scale)", size=11, anchor="start", role="quiet")
-    plain = trained(rows["LoRA"])
-    largest = max(trained(recipe) for recipe in rows.values())
+    columns = {"numbers it trains": "trained", "rank of ΔW": "rank", "kept for backward": "kept"}
+    units = ("log scale", "log scale", "numbers a token, log scale")
+    for place, (said, unit) in enumerate(zip(columns, units, strict=True)):
+        drawing.text(BARS + APART * place, TOP - 38, said, size=12, anchor="start", bold=True)
+        drawing.text(BARS + APART * place, TOP - 22, unit, size=11, anchor="start", role="quiet")
     for line, (name, recipe) in enumerate(rows.items()):
-        y, changed, count = TOP + LINE * line, recipe.changes(), trained(recipe)
-        drawing.line([(24, y + 9), (836, y + 9)], "grid", width=0.6)
+        y, changed = TOP + LINE * line, recipe.changes()
+        drawing.line([(24, y + 9), (996, y + 9)], "grid", width=0.6)
         drawing.text(24, y + 2, name, size=13, anchor="start", bold=True)
         for place, field in enumerate(fields):
             x = AXIS + step * (place + 0.5)
             drawing.dot(x, y - 3, "trainable" if field in changed else "grid", size=5 if field in changed else 2)
-        length = LONGEST * math.log(count / 100) / math.log(largest / 100)
-        drawing.rect(BAR, y - 9, length, 13, "trainable" if count != plain else "frozen")
-        drawing.text(BAR + length + 6, y + 2, f"{count:,}", size=11, anchor="start", role="quiet")
+        for place, column in enumerate(columns.values()):
+            values = {who: getattr(row, column) for who, row in found.items()}
+            least, largest = min(values.values()) / 2, max(values.values())
+            length = LONGEST * math.log(values[name] / least) / math.log(largest / least)
+            same = values[name] == values["LoRA"]
+            drawing.rect(BARS + APART * place, y - 9, length, 13, "frozen" if same else "trainable")
+            drawing.text(
+                BARS + APART * place + length + 6, y + 2, f"{values[name]:,.0f}", size=11, anchor="start", role="quiet"
+            )
+    drawing.text(
+        24,
+        TOP + LINE * len(rows) + 18,
+        f"Measured on a {D} × {D} layer with r = {RANK}, {TOKENS} tokens. Grey: as "
+        "LoRA. LongLoRA trains norms and embedding too. AdaLoRA ends with fewer triplets.",
+        size=12,
+        anchor="start",
+        role="quiet",
+    )
     return drawing

@@ -12,11 +12,19 @@ from lorabook.figures.terms import Word, of, row
 def draw() -> Drawing:
     layer = adapt(lb.PiSSA(r=RANK))
     update, residual = layer.update, layer.base.matrix
-    drawing = beside_lora("PiSSA: train W₀'s own strongest directions; freeze what is left",
-                          "B = U_r √(Σ_r/s), A = √(Σ_r/s) V_rᵀ, W_res = W₀ − s·BA; the layer's output is unchanged",
-                          trains(layer))  # fmt: skip
-    row(drawing, [w0(layer, "W_res", role="residual"), Word("+"), of("B", update.B), of("A", update.A)],
-        242, TOP, 270, BOTTOM - TOP)  # fmt: skip
+    drawing = beside_lora(
+        "PiSSA: train W₀'s own strongest directions; freeze what is left",
+        "B = U_{r} √(Σ_{r}/s), A = √(Σ_{r}/s) V_{r}^{T}, W_{res} = W₀ − s·BA; the layer's output is unchanged",
+        trains(layer),
+    )
+    row(
+        drawing,
+        [w0(layer, "W_{res}", role="residual"), Word("+"), of("B", update.B), of("A", update.A)],
+        242,
+        TOP,
+        270,
+        BOTTOM - TOP,
+    )
     taken = linalg.svdvals((update.s * update.B @ update.A).detach())[:RANK].tolist()
     left = linalg.svdvals(residual)[: 48 - RANK].tolist()
     plot = Plot(drawing, 560, TOP + 28, RIGHT - 560, BOTTOM - TOP - 74, Span(0, 49), Span(0, 2))

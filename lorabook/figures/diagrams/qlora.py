@@ -14,8 +14,11 @@ from lorabook.figures.terms import Matrix, Word, of, row
 def draw() -> Drawing:
     layer = adapt(lb.QLoRA(r=RANK))
     d_out, d_in = layer.base.store.shape
-    drawing = beside_lora("QLoRA: W₀ in four bits a weight; the adapters stay in full precision",
-                          "h = ŵ x + s·B(Ax),  ŵ = absmax of its block × one of 16 codes", trains(layer))  # fmt: skip
+    drawing = beside_lora(
+        "QLoRA: W₀ in four bits a weight; the adapters stay in full precision",
+        "h = ŵ x + s·B(Ax),  ŵ = absmax of its block × one of 16 codes",
+        trains(layer),
+    )
     update = layer.update
     terms = [Matrix("NF4(W₀)", d_out, d_in, "quantised"), Word("+"), of("B", update.B), of("A", update.A)]
     row(drawing, terms, 242, TOP, 270, BOTTOM - TOP)
@@ -29,6 +32,7 @@ def draw() -> Drawing:
     for code in code_table("cpu").tolist():
         at = plot.at(code, 0)[0]
         drawing.line([(at, plot.y + plot.height + 8), (at, plot.y + plot.height + 26)], "text", width=2)
-    drawing.text(534, plot.y + plot.height + 46, "16 codes, dense where weights are", size=11, anchor="start",
-                 role="quiet")  # fmt: skip
+    drawing.text(
+        534, plot.y + plot.height + 46, "16 codes, dense where weights are", size=11, anchor="start", role="quiet"
+    )
     return drawing

@@ -36,8 +36,12 @@ def draw() -> Drawing:
     }
     first = {said: values[0] for said, (_, values) in sizes.items()}
     plot = Plot(drawing, 330, TOP + 24, 310, BOTTOM - TOP - 74, Span(1, 32, log=True), Span(1 / 48, 2, log=True))
-    plot.axes("rank r (log scale)", "size of s·BAx against r = 1 (log scale)",
-              {r: str(r) for r in RANKS}, {1: "1", 1 / 4: "¼", 1 / 16: "1⁄16"})  # fmt: skip
+    plot.axes(
+        "rank r (log scale)",
+        "size of s·BAx against r = 1 (log scale)",
+        {r: str(r) for r in RANKS},
+        {1: "1", 1 / 4: "¼", 1 / 16: "1⁄16"},
+    )
     for said, (role, values) in sizes.items():
         shares = [value / first[said] for value in values]
         plot.line(RANKS, shares, role)

@@ -27,10 +27,12 @@ def draw() -> Drawing:
     hue = {name: f"hue-{place}" for place, name in enumerate(RANKS)}
     top = 92
     drawing.text(LEFT, top - 12, "a batch of requests", size=12, anchor="start", bold=True)
-    for place, (name, request) in enumerate(zip(BATCH, CACHES, strict=True)):
+    for place, name in enumerate(BATCH):
         y = top + 8 + 40 * place
         drawing.rect(LEFT, y, 96, 26, hue[name], faint=0.85)
-        drawing.text(LEFT + 48, y + 18, f"x{place + 1} for {name}", size=12, role=INK.get(name, "on-trainable"), bold=True)
+        drawing.text(
+            LEFT + 48, y + 18, f"x{place + 1} for {name}", size=12, role=INK.get(name, "on-trainable"), bold=True
+        )
         drawing.line([(LEFT + 100, y + 13), (190, y + 13)], "quiet", arrow=True)
     drawing.rect(198, top, 86, 118, "frozen")
     drawing.text(241, top + 64, "W₀", size=18, role="on-frozen", bold=True)
@@ -55,16 +57,38 @@ def draw() -> Drawing:
         idle = owner in RANKS and not pages.is_pinned(owner)
         drawing.rect(left, y, CELL, CELL, role, faint=0.3 if idle else 1.0)
         if owner in RANKS:
-            drawing.text(left + CELL / 2, y + 13, owner, size=11, role="text" if idle else INK.get(owner, "on-trainable"),
-                         bold=True)  # fmt: skip
+            drawing.text(
+                left + CELL / 2,
+                y + 13,
+                owner,
+                size=11,
+                role="text" if idle else INK.get(owner, "on-trainable"),
+                bold=True,
+            )
     y = top + 6 + (CELL + 3) * (COUNT // ACROSS) + 18
-    for role, faint, said in (("quantised", 1.0, "KV cache of a request"), ("hue-3", 0.3, "d: idle, may be evicted"),
-                              ("grid", 1.0, f"free: {pages.free} of {COUNT}")):  # fmt: skip
+    for role, faint, said in (
+        ("quantised", 1.0, "KV cache of a request"),
+        ("hue-3", 0.3, "d: idle, may be evicted"),
+        ("grid", 1.0, f"free: {pages.free} of {COUNT}"),
+    ):
         drawing.rect(x, y - 10, 12, 12, role, faint=faint)
         drawing.text(x + 19, y, said, size=11, anchor="start", role="quiet")
         y += 18
     drawing.line([(LEFT, BOTTOM + 6), (RIGHT, BOTTOM + 6)], "grid", width=1)
-    drawing.text(LEFT, BOTTOM + 31, "y_i = W₀x_i + s·B_k(A_k x_i), where k is request i's adapter", size=15, anchor="start")
-    drawing.text(LEFT, BOTTOM + 50, f"A page holds {SIZE} rows: one rank of an adapter, or one cached position, a row. "
-                 f"Rows of held pages that nobody uses: {pages.lost_rows}.", size=12, anchor="start", role="quiet")  # fmt: skip
+    drawing.text(
+        LEFT,
+        BOTTOM + 31,
+        "y_{i} = W₀x_{i} + s·B_{k}(A_{k}x_{i}), where k is request i's adapter",
+        size=15,
+        anchor="start",
+    )
+    drawing.text(
+        LEFT,
+        BOTTOM + 50,
+        f"A page holds {SIZE} rows: one rank of an adapter, or one cached position, a row. "
+        f"Rows of held pages that nobody uses: {pages.lost_rows}.",
+        size=12,
+        anchor="start",
+        role="quiet",
+    )
     return drawing
