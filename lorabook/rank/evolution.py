@@ -50,21 +50,18 @@ class Evolution:
 
 def draw(costs: Costs, source: torch.Generator) -> Genome:
     """Return a genome in which every option of every gene is equally likely."""
-    return tuple(_below(len(options), source) for options in costs)
+    return tuple(int(chance * len(options)) for chance, options in zip(_chances(costs, source), costs, strict=True))
 
 
 def mutate(parent: Genome, costs: Costs, rate: float, source: torch.Generator) -> Genome:
     """Return the parent with each gene drawn anew with the chance `rate`; what is drawn may be what was there."""
-    hit = torch.rand(len(parent), generator=source, device=source.device) < rate
-    return tuple(
-        _below(len(options), source) if anew else gene
-        for gene, options, anew in zip(parent, costs, hit.tolist(), strict=True)
-    )
+    hits, fresh = _chances(costs, source), draw(costs, source)
+    return tuple(new if hit < rate else old for old, new, hit in zip(parent, fresh, hits, strict=True))
 
 
 def cross(one: Genome, other: Genome, source: torch.Generator) -> Genome:
     """Return a child that takes every gene from one of two parents, either with the same chance."""
-    return tuple(pair[_below(2, source)] for pair in zip(one, other, strict=True))
+    return tuple(a if chance < 0.5 else b for a, b, chance in zip(one, other, _chances(one, source), strict=True))
 
 
 def cost(genome: Genome, costs: Costs) -> int:
@@ -79,7 +76,8 @@ def evolve(
     """Return every genome that was tried with its loss, the best first. None is tried twice.
 
     The first round tries the cheapest genome, so that a tight limit leaves somebody to start from, and random ones.
-    Each later round mutates the best so far, crosses them, and draws the rest anew.
+    Each later round mutates the best so far, crosses them, and draws the rest anew. A round in which nothing new turns
+    up is the last.
 
     Args:
         limit: the largest allowed cost; none if None.
@@ -110,22 +108,25 @@ def evolve(
                 tried[genome] = _finite(loss(genome), genome)
 
     def parent() -> Genome:
-        return best[_below(len(best), generator)]
+        return best[int(_chances(range(1), generator)[0] * len(best))]
 
     for turn in tqdm(range(plan.rounds), desc="evolution", unit="round", disable=not progress, leave=False):
-        end = len(tried) + plan.population
+        known = len(tried)
         if turn == 0:
             grow(1, lambda: cheapest)
         else:
             best[:] = sorted(tried, key=tried.__getitem__)[: plan.parents]
             grow(plan.mutations, lambda: mutate(parent(), costs, plan.rate, generator))
             grow(plan.crossovers, lambda: cross(parent(), parent(), generator))
-        grow(end - len(tried), lambda: draw(costs, generator))
+        grow(known + plan.population - len(tried), lambda: draw(costs, generator))
+        if len(tried) == known:
+            break
     return dict(sorted(tried.items(), key=lambda one: one[1]))
 
 
-def _below(number: int, source: torch.Generator) -> int:
-    return int(torch.randint(number, (), generator=source, device=source.device))
+def _chances(genes: Sequence, source: torch.Generator) -> list[float]:
+    """Return a number in [0, 1) for each gene."""
+    return torch.rand(len(genes), generator=source, device=source.device, dtype=torch.float64).tolist()
 
 
 def _finite(loss: float, genome: Genome) -> float:
