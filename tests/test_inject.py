@@ -244,3 +244,9 @@ def test_asking_for_dtype_builds_no_weight(model):
     assert layer.weight.dtype == torch.float32
     assert layer.weight.device == torch.device("cpu")
     assert layer.weight.shape == (16, 16)
+
+
+def test_dora_names_a_row_without_a_direction():
+    model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    model[0].weight.data[1] = 0
+    refused(model, lb.DoRA(r=1), "0", ValueError, r"row 1 of 0 is all zeros \(1 of 3 rows are\)")

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from lorabook.base.dense import Dense
 from lorabook.base.double_quant import DoubleQuant
 from lorabook.base.double_quant_claims import QLORA, WHOLE
 from lorabook.base.nf4 import NF4

@@ -18,6 +18,9 @@ class RowScaled(Update):
     The norm is held constant in the backward pass (section 4.3 of the paper). The paper writes "column" because its W
     is the transpose of torch's; the number is one per *output* either way. The bias is not scaled.
 
+    Raises:
+        ValueError: a row of V is zero at the start: it has no direction.
+
     Source: Liu et al. 2024 (2402.09353), equations 5 and 11.
     """
 
@@ -33,7 +36,9 @@ class RowScaled(Update):
         self.s = site.scale
         self.drop = nn.Dropout(site.dropout)
         w0 = base.matrix
-        self.m = nn.Parameter(self._v(w0).detach().norm(dim=1))
+        lengths = self._v(w0).detach().norm(dim=1)
+        _refuse_zero_rows(lengths, site)
+        self.m = nn.Parameter(lengths)
         self.register_buffer("w0_squared", w0.square().sum(1))
 
     def _v(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
@@ -57,6 +62,15 @@ class RowScaled(Update):
     @staticmethod
     def count(d_out: int, d_in: int, r: int) -> int:
         return r * (d_in + d_out) + d_out
+
+
+def _refuse_zero_rows(lengths: Float[Tensor, " d_out"], site: Site) -> None:
+    zero = (lengths == 0).nonzero().flatten().tolist()
+    if zero:
+        raise ValueError(
+            f"DoRA: row {zero[0]} of {site.name} is all zeros ({len(zero)} of {len(lengths)} rows are), and has no "
+            "direction: V/‖V‖ would be 0/0. Leave this layer out of the targets, or use LoRA on it"
+        )
 
 
 def DoRA(r: int | None = None, alpha: float | None = None, dropout: float | None = None) -> Recipe:
