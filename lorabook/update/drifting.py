@@ -42,15 +42,23 @@ class Drifting(Update):
         return w0 + self.s * (self.B @ self.A) + self.moving * self.rate * self.s * moved
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        # Held still, the moved part still carries the gradient of x, as any W₀ does.
+        # W = W₀ + (1 + λ)s·BA − λs·B_KA_K, where A and B learn as in s·BA alone. No matrix is made, so none is kept.
         rate = self.moving * self.rate
-        a = torch.cat([self.A, self.A.detach(), self.A_K])
-        b = torch.cat([self.B, rate * self.B.detach(), -rate * self.B_K], dim=1)
-        return base.two_paths(x, x, a, b, self.s, base.bias)
+        a, b = (_learning_at(1 / (1 + rate), p) for p in (self.A, self.B))
+        y = base.mix(self.s * (1 + rate) * base.reduce(x, a), b, onto=base.times_w0(x, base.bias))
+        return base.mix(-self.s * rate * base.reduce(x, self.A_K), self.B_K, onto=y)
 
     @staticmethod
     def count(d_out: int, d_in: int, r: int) -> int:
         return r * (d_in + d_out)
+
+
+def _learning_at(share: Tensor, p: Tensor) -> Tensor:
+    """Return the same numbers, whose gradient is `share` times as large."""
+    view = p.view_as(p)
+    if view.requires_grad:
+        view.register_hook(lambda gradient: share * gradient)
+    return view
 
 
 @dataclass(frozen=True)

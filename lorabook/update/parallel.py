@@ -38,7 +38,8 @@ class ParallelSum(Update):
         return w0 + self.s * sum(torch.diag(v) @ b @ a for v, b, a in pairs)
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        b = self.B * self.v.repeat_interleave(self.r, dim=1)
+        # Not v repeated r times: backward would keep that as well.
+        b = (self.B.unflatten(1, (-1, self.r)) * self.v[:, :, None]).flatten(1)
         return base.two_paths(x, self.drop(x), self.A, b, self.s, base.bias)
 
     @staticmethod

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import lorabook as lb
+from lorabook.listing import example
 from lorabook.recipe import AxisConflict, Recipe, catalogue
 
 BATCH = 8
-NEEDED = {"total_steps": 10_000}
 GOALS = {"LowRank": 0.92, "RowScaled": 0.85}
 GOALS_WIDE = GOALS | {"LeftFactor": 0.85, "Hadamard": 0.80}
 """The largest time ratio to the peer that is good enough, 1.0 where nothing is said; the second from 1024 on."""
@@ -37,8 +37,7 @@ def forms() -> dict[str, tuple[str, Recipe]]:
     found = {"LowRank": ("LoRA", lb.LoRA())}
     for folder in catalogue().values():
         for name, recipe in folder.items():
-            arguments = recipe.__code__.co_varnames[: recipe.__code__.co_argcount + recipe.__code__.co_kwonlyargcount]
-            made = recipe(**{argument: NEEDED[argument] for argument in arguments if argument in NEEDED})
+            made = example(recipe)
             if made.form is not None:
                 found.setdefault(getattr(made.form, "__name__", type(made.form).__name__), (name, made))
     return found

@@ -115,6 +115,7 @@ PEERS = {
     "ElementwiseScaled": Peer("PEFT HiRA", of_peft(peft.HiraConfig, "hira_dropout", r=R)),
     "FromOnePair": Peer("PEFT VeRA", of_peft(peft.VeraConfig, "vera_dropout", r=R)),
     "Kinds": Peer("PEFT GLoRA", of_peft(peft.GloraConfig, "", r=R)),
+    "Choices": Peer("PEFT GLoRA", of_peft(peft.GloraConfig, "", r=R)),
     "MiniEnsemble": Peer("PEFT LoRA", lora),
     "Parallel": Peer("PEFT, 3 LoRAs at once", three_loras),
     "NestedLowRank": Peer("LyCORIS DyLoRA", lycoris_dylora),
