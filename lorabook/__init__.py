@@ -71,8 +71,9 @@ from lorabook.update.dora import DoRA as DoRA
 from lorabook.update.frozen_a import LoRAFA as LoRAFA
 from lorabook.update.glora import GLoRA as GLoRA
 from lorabook.update.glora import Kinds as Kinds
-from lorabook.update.glora_subnet import cut as cut_supernet
-from lorabook.update.glora_subnet import use as use_kinds
+from lorabook.update.glora_subnet import cut_supernet as cut_supernet
+from lorabook.update.glora_subnet import kinds_in_use as kinds_in_use
+from lorabook.update.glora_subnet import use_kinds as use_kinds
 from lorabook.update.hadamard import LoHa as LoHa
 from lorabook.update.hira import HiRA as HiRA
 from lorabook.update.kronecker import LoKr as LoKr

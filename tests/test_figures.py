@@ -129,3 +129,10 @@ def test_what_is_lower_is_marked_up_and_what_follows_comes_back() -> None:
     shifts = [float(span.get("dy")) for span in word]
     assert shifts[0] > 0 > shifts[1]
     assert sum(shifts) == pytest.approx(0, abs=1e-9)
+
+
+def test_last_digits_do_not_reach_the_file() -> None:
+    exact, noisy = Drawing("a half"), Drawing("a half")
+    exact.dot(575.25, 0.05, "text")
+    noisy.dot(575.25 - 1e-7, 0.05 + 1e-7, "text")
+    assert exact.svg() == noisy.svg()

@@ -20,7 +20,7 @@ from lorabook.rank.glora_search import search_kinds
 from lorabook.recipe import AxisConflict, Recipe
 from lorabook.save import load_adapter, save_adapter
 from lorabook.update.glora import SIZES, GLoRA, Kinds
-from lorabook.update.glora_subnet import cut, in_use, supernets, use
+from lorabook.update.glora_subnet import cut_supernet, kinds_in_use, supernets, use_kinds
 from lorabook.update.low_rank import LoRA
 
 R = 2
@@ -77,8 +77,8 @@ def official(layer: Adapted, kinds: Kinds, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("seed", range(6))
 def test_a_supernet_is_the_official_layer_at_every_configuration(seed: int) -> None:
     model, x, wanted = net(), inputs(), random_configuration(random.Random(seed))
-    use(model, wanted)
-    assert in_use(model) == wanted
+    use_kinds(model, wanted)
+    assert kinds_in_use(model) == wanted
     first, last = (model.get_submodule(name) for name in ("0", "2"))
     theirs = official(last, wanted["2"], torch.tanh(official(first, wanted["0"], x)))
     assert gap(model(x), theirs) <= 1e-12
@@ -92,9 +92,9 @@ def test_a_supernet_is_the_official_layer_at_every_configuration(seed: int) -> N
 @pytest.mark.parametrize("seed", range(6))
 def test_the_cut_adapter_is_the_supernet_there_trains_on_saves_and_merges(seed: int, tmp_path) -> None:
     model, x, wanted = net(), inputs(), random_configuration(random.Random(seed))
-    use(model, wanted)
+    use_kinds(model, wanted)
     before, (slope,) = model(x), torch.autograd.grad(model(x).square().sum(), model[0].update.E, allow_unused=True)
-    layers = cut(model, wanted)
+    layers = cut_supernet(model, wanted)
     assert torch.equal(model(x), before)
     assert {name: layer.recipe.form for name, layer in layers.items()} == wanted
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == sum(
@@ -125,7 +125,7 @@ def squares(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 def test_a_layer_that_is_cut_to_nothing_is_the_plain_layer_again() -> None:
     model, x = net(), inputs()
-    layers = cut(model, {"0": ALL_NONE, "2": Kinds()})
+    layers = cut_supernet(model, {"0": ALL_NONE, "2": Kinds()})
     assert list(layers) == list(adapted(model)) == ["2"]
     assert type(model[0]) is nn.Linear
     assert torch.equal(model[0](x), plain()[0](x))
@@ -141,7 +141,7 @@ def test_the_search_finds_what_enumeration_finds_and_the_cut_keeps_it() -> None:
     hits = 0
     for seed in range(3):
         model = net(recipe, seed)
-        use(model, planted)
+        use_kinds(model, planted)
         wanted = model(x).detach()
 
         def loss(model: nn.Module, wanted: Tensor = wanted) -> float:
@@ -149,7 +149,7 @@ def test_the_search_finds_what_enumeration_finds_and_the_cut_keeps_it() -> None:
 
         losses = {}
         for pair in itertools.product(space, space):
-            use(model, dict(zip("02", pair, strict=True)))
+            use_kinds(model, dict(zip("02", pair, strict=True)))
             losses[pair] = loss(model)
         best = min(losses, key=losses.__getitem__)
         assert dict(zip("02", best, strict=True)) == planted, "what was planted is the best of all 576"
@@ -157,8 +157,8 @@ def test_the_search_finds_what_enumeration_finds_and_the_cut_keeps_it() -> None:
         assert found.tried <= 240
         assert found.loss == losses[tuple(found.configuration[name] for name in "02")]
         hits += found.configuration == planted
-        assert in_use(model) == found.configuration
-        cut(model, found.configuration)
+        assert kinds_in_use(model) == found.configuration
+        cut_supernet(model, found.configuration)
         assert loss(model) == found.loss
         assert sum(p.numel() for p in model.parameters() if p.requires_grad) == found.parameters
     assert hits == 3, f"found in {hits} of 3 spaces, of which it tries less than half"
@@ -170,7 +170,7 @@ def test_the_limit_is_kept_by_all_that_is_tried_and_bought_with_loss() -> None:
     wanted = model(x).detach()
 
     def loss(model: nn.Module) -> float:
-        sizes = [kinds.count(*model.get_submodule(n).base.store.shape, R) for n, kinds in in_use(model).items()]
+        sizes = [kinds.count(*model.get_submodule(n).base.store.shape, R) for n, kinds in kinds_in_use(model).items()]
         seen.append(sum(sizes))
         return squares(model, (x, wanted)).item()
 
@@ -193,7 +193,7 @@ def test_one_generator_one_search_and_the_mode_comes_back() -> None:
 
         def loss(model: nn.Module, tried: list = tried) -> float:
             assert not model.training
-            tried.append(in_use(model))
+            tried.append(kinds_in_use(model))
             return squares(model, (x, x[:, :5])).item()
 
         plan = Evolution(population=6, parents=2, crossovers=2, mutations=2, rounds=3)
@@ -237,14 +237,14 @@ def test_training_draws_a_configuration_for_each_step_and_ends_at_the_largest(tm
         data = [(x, x[:, :5])] * 12
 
         def watch(step: int, loss: float) -> bool:
-            drawn.append(in_use(model))
+            drawn.append(kinds_in_use(model))
             return step + 1 == steps_now
 
         fit(model, data, steps=12, lr=0.01, loss=squares, progress=False, on_step=watch, checkpoint=file)
         return model, drawn
 
     whole, drawn = run(12)
-    assert in_use(whole) == {"0": Kinds(C="lora"), "2": Kinds(C="lora")}
+    assert kinds_in_use(whole) == {"0": Kinds(C="lora"), "2": Kinds(C="lora")}
     assert len({str(one) for one in drawn}) >= 11
     run(5, tmp_path / "run.pt")
     resumed, rest = run(12, tmp_path / "run.pt")
@@ -265,7 +265,7 @@ def test_a_supernet_searched_after_training_keeps_what_helps() -> None:
     fit(model, [batch] * 300, steps=300, lr=0.02, loss=squares, progress=False)
     plan = Evolution(rounds=8)
     found = search_kinds(model, lambda m: squares(m, batch).item(), limit=14, plan=plan, progress=False)
-    cut(model, found.configuration)
+    cut_supernet(model, found.configuration)
     fit(model, [batch] * 200, steps=200, lr=0.02, loss=squares, progress=False)
     assert found.parameters <= 14
     assert any(kinds.D != "none" or kinds.E != "none" or kinds.C != "none" for kinds in found.configuration.values())
@@ -323,25 +323,25 @@ def test_a_search_that_cannot_work_is_refused_before_anything_is_tried() -> None
 
 def test_a_loss_that_is_no_number_stops_the_search_and_leaves_the_model_as_it_was() -> None:
     model = net().train()
-    before = in_use(model)
+    before = kinds_in_use(model)
     with pytest.raises(ValueError, match="is nan; it must be a finite number"):
         search_kinds(model, lambda m: float("nan"), progress=False)
-    assert in_use(model) == before
+    assert kinds_in_use(model) == before
     assert model.training
 
 
 def test_configurations_that_do_not_fit_are_refused_and_nothing_changes() -> None:
     model = net(GLoRASupernet(R, **SMALL))
-    before = in_use(model)
+    before = kinds_in_use(model)
     for wrong, said in (
         ({"0": ALL_NONE}, "differ in 2; name exactly 0, 2"),
         ({"0": ALL_NONE, "2": Kinds(A="lora", B="none", C="none", D="none", E="none")}, "2: A is 'lora'.*none, vector"),
     ):
         with pytest.raises(ValueError, match=said):
-            use(model, wrong)
-    assert in_use(model) == before
+            use_kinds(model, wrong)
+    assert kinds_in_use(model) == before
     with pytest.raises(ValueError, match="every term of every layer is none"):
-        cut(model, {"0": ALL_NONE, "2": ALL_NONE})
+        cut_supernet(model, {"0": ALL_NONE, "2": ALL_NONE})
     assert list(supernets(model)) == ["0", "2"]
 
 
@@ -358,4 +358,4 @@ def test_what_has_no_branch_takes_no_dropout_and_a_layer_without_bias_needs_a_or
     with pytest.raises(ValueError, match="every term is none on 0"):
         inject(bare, GLoRASupernet(R, A="none", B="none"), "0")
     inject(bare, GLoRASupernet(R), "0")
-    assert in_use(bare)["0"] == Kinds("lora", "lora", "none", "none", "none")
+    assert kinds_in_use(bare)["0"] == Kinds("lora", "lora", "none", "none", "none")

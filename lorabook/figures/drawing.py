@@ -106,8 +106,8 @@ def _lowered(words: str, size: float) -> str:
 
 
 def _n(number: float) -> str:
-    """A coordinate to a tenth of a pixel: no machine's last digits reach the file."""
-    return f"{round(number, 1) + 0.0:g}"
+    """A coordinate to a tenth of a pixel: no last digits reach the file, not even of a half, which goes up."""
+    return f"{round(number + 1e-5, 1) + 0.0:g}"
 
 
 _DASHES = {"solid": "", "dash": "stroke-dasharray:6 4;", "dot": "stroke-dasharray:1.5 4;stroke-linecap:round;"}

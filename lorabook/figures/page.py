@@ -60,11 +60,12 @@ def beside_lora(sentence: str, formula: str, trained: str, width: int = 760, hei
 
 def lora_small(drawing: Drawing) -> None:
     """Draw LoRA's own equation at the left, small."""
+    bottom = drawing.height - 62
     lora = adapt(lb.LoRA(r=RANK, alpha=ALPHA))
     drawing.text((LEFT + MIDDLE - 16) / 2, TOP + 14, "LoRA", size=13, role="quiet", bold=True)
     terms = [w0(lora), Word("+"), of("B", lora.update.B), of("A", lora.update.A)]
-    row(drawing, terms, LEFT, TOP + 10, MIDDLE - LEFT - 24, BOTTOM - TOP - 20)
-    drawing.line([(MIDDLE - 8, TOP + 4), (MIDDLE - 8, BOTTOM)], "grid", width=1)
+    row(drawing, terms, LEFT, TOP + 10, MIDDLE - LEFT - 24, bottom - TOP - 20)
+    drawing.line([(MIDDLE - 8, TOP + 4), (MIDDLE - 8, bottom)], "grid", width=1)
 
 
 def foot(drawing: Drawing, formula: str, said: str) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from lorabook.rank.evolution import Evolution, Genome, cost, evolve
 from lorabook.update.glora import Kinds, term_shapes
-from lorabook.update.glora_subnet import in_use, supernets, use
+from lorabook.update.glora_subnet import kinds_in_use, supernets, use_kinds
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,20 @@ def search_kinds(
         return {name: Kinds(**kinds) for name, kinds in chosen.items()}
 
     def at(genome: Genome) -> float:
-        use(model, configuration(genome))
+        use_kinds(model, configuration(genome))
         return float(loss(model))
 
-    mode, before, source = model.training, in_use(model), generator or torch.Generator().manual_seed(0)
+    mode, before, source = model.training, kinds_in_use(model), generator or torch.Generator().manual_seed(0)
     model.eval()
     try:
         ranked = evolve(costs, at, limit=limit, plan=plan, generator=source, progress=progress)
     except BaseException:
-        use(model, before)
+        use_kinds(model, before)
         raise
     finally:
         model.train(mode)
     best = next(iter(ranked))
-    use(model, configuration(best))
+    use_kinds(model, configuration(best))
     return Found(configuration(best), ranked[best], cost(best, costs), len(ranked))
 
 

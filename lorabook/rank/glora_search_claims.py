@@ -12,7 +12,7 @@ from lorabook.claims import claim, foil
 from lorabook.rank.evolution import Evolution, Genome, draw, evolve
 from lorabook.rank.glora_draw import DrawnKinds, GLoRASupernet
 from lorabook.update.glora import Kinds
-from lorabook.update.glora_subnet import cut, in_use, supernets, use
+from lorabook.update.glora_subnet import cut_supernet, kinds_in_use, supernets, use_kinds
 from lorabook.update.glora_supernet import Choices
 
 ABOUT = "GLoRA"
@@ -53,7 +53,7 @@ def shapes(model: nn.Module) -> list[tuple[int, int]]:
 def the_subnet_is_the_supernet_there(case: Case):
     model, _ = trained(case)
     before = _value_and_gradient(model, case)
-    cut(model, in_use(model))
+    cut_supernet(model, kinds_in_use(model))
     after = _value_and_gradient(model, case)
     merged = merge(model)(case.x()).detach().flatten()
     return torch.cat([after, merged]), torch.cat([before, before[: len(merged)]])
@@ -66,10 +66,10 @@ def the_subnet_is_the_supernet_there(case: Case):
 )
 def the_subnet_is_the_whole_supernet(case: Case):
     model, _ = trained(case)
-    small = in_use(model)
-    use(model, {name: Choices().largest() for name in small})
+    small = kinds_in_use(model)
+    use_kinds(model, {name: Choices().largest() for name in small})
     whole = _value_and_gradient(model, case)
-    cut(model, small)
+    cut_supernet(model, small)
     return _value_and_gradient(model, case), whole
 
 
@@ -132,7 +132,7 @@ def a_step_trains_what_was_drawn(case: Case):
     model, _ = trained(case)
     model(case.x()).square().sum().backward()
     told = sum(int((p.grad != 0).sum()) for p in model.parameters() if p.grad is not None)
-    drawn = [kinds.count(*model.get_submodule(name).base.store.shape, case.r) for name, kinds in in_use(model).items()]
+    drawn = [kinds.count(*model.get_submodule(name).base.store.shape, case.r) for name, kinds in kinds_in_use(model).items()]
     return torch.tensor(told), torch.tensor(sum(drawn))
 
 

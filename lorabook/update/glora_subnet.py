@@ -27,7 +27,7 @@ def supernets(model: nn.Module) -> dict[str, Adapted]:
     return found
 
 
-def use(model: nn.Module, configuration: Configuration) -> None:
+def use_kinds(model: nn.Module, configuration: Configuration) -> None:
     """Let every supernet compute with the kinds of a configuration from now on. No number changes.
 
     Raises:
@@ -47,21 +47,21 @@ def use(model: nn.Module, configuration: Configuration) -> None:
         layer.update.kinds = _on(layer, configuration[name])
 
 
-def in_use(model: nn.Module) -> dict[str, Kinds]:
+def kinds_in_use(model: nn.Module) -> dict[str, Kinds]:
     """Return the configuration that the supernets of a model compute with now."""
     return {name: Kinds(**layer.update.kinds) for name, layer in supernets(model).items()}
 
 
-def cut(model: nn.Module, configuration: Configuration) -> dict[str, Adapted]:
+def cut_supernet(model: nn.Module, configuration: Configuration) -> dict[str, Adapted]:
     """Put in the place of every supernet the plain GLoRA adapter of a configuration; return the adapters by name.
 
     The adapter has the supernet's numbers, so the model computes what it computed at that configuration. A layer whose
     terms are all "none" becomes the plain layer again. Make a new optimiser to train further.
 
     Raises:
-        ValueError: as in `use`, or the configuration leaves nothing of any layer.
+        ValueError: as in `use_kinds`, or the configuration leaves nothing of any layer.
     """
-    use(model, configuration)
+    use_kinds(model, configuration)
     layers = supernets(model)
     kept = {name for name, layer in layers.items() if set(layer.update.kinds.values()) != {"none"}}
     if not kept:

@@ -19,7 +19,7 @@ class Supernet(Update):
 
     A term X holds the numbers of its largest kind. "lora" is X_d X_u, "vector" is the first column of X_d, "constant"
     its first entry, "none" nothing. `kinds` is the largest of each until somebody sets it: the training rule at each
-    step, `use` afterwards.
+    step, `use_kinds` afterwards.
 
     Source: Chavan et al. 2023 (2306.07967), section 3.3; the official code for what the kinds share.
     """

@@ -10,7 +10,7 @@ STEPS, RANKS, APART = 4, (1, 2, 4, 8), 128
 
 
 def draw() -> Drawing:
-    recipe = lb.DyLoRA(r=RANK)
+    recipe = lb.DyLoRA(r=RANK, seed=7)
     layer = adapt(recipe)
     model = nn.ModuleDict({"layer": layer})
     drawing = beside_lora(

@@ -36,7 +36,7 @@ def draw() -> Drawing:
     b0 = Matrix("b₀", len(layer.base.bias), THICK, "frozen")
     d, e, c = (Matrix(name, len(held[name]), THICK, "trainable") for name in "DEC")
     bias = [b0, Word("+"), d, Word("⊙"), b0, Word("+"), e, Word("+"), w0(layer), c]
-    _vectors(drawing, bias, boxes[0].width / layer.base.store.shape[1], start + 76, 250)
+    _vectors(drawing, bias, boxes[0].width / layer.base.store.shape[1], start + 76, 246)
     return drawing
 
 

@@ -15,18 +15,18 @@ def draw() -> Drawing:
         second, key=lambda n: held[n].shape[0], reverse=True
     )
     b1, a1, b2, a2 = (of(said, held[name]) for said, name in zip(names, ordered, strict=True))
-    terms = [w0(layer), Word("+ "), b1, a1, Word("⊙"), b2, a2]
+    terms = [w0(layer), Word("+"), b1, a1, Word("⊙"), b2, a2]
     drawing, boxes = equation(
         "LoHa: two products of rank r, multiplied entry by entry, reach rank r²",
         "W = W₀ + s·(B₁A₁) ⊙ (B₂A₂)",
         layer,
         terms,
     )
-    x, y = boxes[1].x, boxes[1].y
-    drawing.frame(x - 6, y - 6, boxes[-1].x + boxes[-1].width - x + 12, boxes[1].height + 12, "text")
+    x, y, end = boxes[1].x, boxes[1].y - 8, boxes[-1].x + boxes[-1].width
+    drawing.line([(x, y), (x, y - 7), (end, y - 7), (end, y)], "text")
     drawing.text(
-        (x + boxes[-1].x + boxes[-1].width) / 2,
-        y - 13,
+        (x + end) / 2,
+        y - 14,
         f"rank {RANK // 2} each, {(RANK // 2) ** 2} together",
         size=12,
         bold=True,

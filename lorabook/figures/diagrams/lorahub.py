@@ -68,7 +68,7 @@ def draw() -> Drawing:
                     role="on-frozen" if own else "text",
                     bold=own,
                 )
-    drawing.text(left + CELL * N + 8, middle - 12, "dark: trained", size=12, anchor="start")
-    drawing.text(left + CELL * N + 8, middle + 12, "light: met by", size=12, anchor="start")
+    drawing.text(left + CELL * N + 8, middle - 12, "bold: trained", size=12, anchor="start")
+    drawing.text(left + CELL * N + 8, middle + 12, "others: met by", size=12, anchor="start")
     drawing.text(left + CELL * N + 8, middle + 28, "no training", size=12, anchor="start")
     return drawing

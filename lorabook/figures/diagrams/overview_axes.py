@@ -69,7 +69,7 @@ def _wrapped(names: list[str]) -> list[tuple[str, float, float, int]]:
     """Return (name, x, width, line) of each name, wrapped to the width of a cell."""
     placed, x, line = [], 12.0, 0
     for name in names:
-        width = 7.4 * len(name) + 12
+        width = 7.6 * len(name) + 12
         if x + width > WIDE - 8 and x > 12:
             x, line = 12.0, line + 1
         placed.append((name, x, width, line))

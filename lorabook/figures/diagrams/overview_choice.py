@@ -82,7 +82,7 @@ def _choice(drawing: Drawing, choice: Choice, y: float) -> None:
     drawing.text(QUESTION + 20, y - 5, "yes", size=11, role="quiet")
     x = QUESTION + 54
     for name in choice.take:
-        width = 8.8 * len(name) + 12
+        width = 9.4 * len(name) + 10
         drawing.rect(x, y - 12, width, 22, "trainable")
         drawing.text(x + width / 2, y + 4, name, size=13, role="on-trainable", bold=True)
         x += width + 6

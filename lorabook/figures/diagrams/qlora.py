@@ -26,7 +26,9 @@ def draw() -> Drawing:
     dense = in_blocks(adapt(lb.LoRA(r=RANK)).base.matrix)
     x = (dense / dense.abs().amax(1, keepdim=True)).flatten()
     heights = torch.histc(x, 41, -1, 1)
-    for place, height in zip(torch.linspace(-1, 1, 41).tolist(), (heights / heights.max()).tolist(), strict=True):
+    for place, height in zip(
+        torch.linspace(-1, 1, 41, dtype=torch.float64).tolist(), (heights / heights.max()).tolist(), strict=True
+    ):
         plot.bar(place, height, 3, "frozen")
     drawing.text(534, TOP + 28, f"weights of W₀ / absmax of their {BLOCK}", size=11, anchor="start", role="quiet")
     for code in code_table("cpu").tolist():
