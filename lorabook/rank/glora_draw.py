@@ -82,7 +82,7 @@ def GLoRASupernet(
     r: int | None = None, *, A: str = Choices.A, B: str = Choices.B, C: str = Choices.C, D: str = Choices.D,
     E: str = Choices.E, seed: int = 0,
 ) -> Recipe:  # fmt: skip
-    """GLoRA with every kind of every term in one set of weights; train it, `search_kinds`, and `cut_supernet` the best out.
+    """GLoRA with every kind of every term in one set of weights; then `search_kinds`, and `cut_supernet`.
 
     Args:
         A, B, C, D, E: the kinds to choose from, as words: "none constant vector lora" (D and E have no "lora").

@@ -132,7 +132,8 @@ def a_step_trains_what_was_drawn(case: Case):
     model, _ = trained(case)
     model(case.x()).square().sum().backward()
     told = sum(int((p.grad != 0).sum()) for p in model.parameters() if p.grad is not None)
-    drawn = [kinds.count(*model.get_submodule(name).base.store.shape, case.r) for name, kinds in kinds_in_use(model).items()]
+    used = kinds_in_use(model)
+    drawn = [kinds.count(*model.get_submodule(name).base.store.shape, case.r) for name, kinds in used.items()]
     return torch.tensor(told), torch.tensor(sum(drawn))
 
 
