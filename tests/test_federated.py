@@ -7,7 +7,7 @@ import copy
 import itertools
 import random
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -320,17 +320,25 @@ def left_at_each_rank(recipe: Recipe, sigma: float, seed: int) -> list[float]:
 def test_a_small_epsilon_costs_and_every_rank_can_be_used():
     """An experiment: seeds and spread; one budget of rounds, clients, parameters and privacy for both recipes.
 
-    DP-DyLoRA has learnt at every rank, and each smaller ε leaves more at every rank. At the rank that it was trained at,
-    LoRA leaves less when there is no noise: one scale α/b for all cuts has its price. The paper's gain over LoRA under
-    noise is not seen at this scale, nor is a loss.
+    DP-DyLoRA has learnt at every rank, and each smaller ε leaves more at every rank. Whether a cut LoRA is worse at the
+    small ranks depends on the seed: on average it is at rank 1, and so it is under noise at rank 2. At the rank that it
+    was trained at LoRA leaves less, with noise and without: one scale α/b for all cuts has its price. The paper's gain
+    over LoRA of one rank is not seen at this scale.
     """
-    budgets: dict[float | None, float] = {None: 0.0}
-    budgets |= {e: sigma_for(epsilon=e, q=CHANCE, steps=ROUNDS, delta=1e-4) for e in (2.0, 0.3)}
-    recipes = {"DP-DyLoRA": DPDyLoRA(R, 2.0), "LoRA": lb.LoRA(R, 3.0) | FEDERATED}
-    found = {
-        (name, e): [*zip(*(left_at_each_rank(recipe, sigma, seed) for seed in range(SEEDS)), strict=True)]
-        for name, recipe in recipes.items()
+    budgets = {None: 0.0} | {e: sigma_for(epsilon=e, q=CHANCE, steps=ROUNDS, delta=1e-4) for e in (2.0, 0.3)}
+    left = {
+        e: [*zip(*(left_at_each_rank(DPDyLoRA(R, 2.0), sigma, seed) for seed in range(SEEDS)), strict=True)]
         for e, sigma in budgets.items()
     }
-    said = {key: [f"{statistics.mean(v):.3f} ± {statistics.stdev(v):.3f}" for v in ranks] for key, ranks in found.items()}
-    print(said)
+    assert max(max(values) for values in left[None] + left[2.0]) < 0.9, "all ranks learn on all seeds"
+    for none, some, little in zip(*left.values(), strict=True):
+        assert statistics.mean(none) < statistics.mean(some) < statistics.mean(little), left
+        assert apart(little, none) > 3, left
+    lora = [left_at_each_rank(lb.LoRA(R, 3.0) | FEDERATED, 0.0, seed)[-1] for seed in range(SEEDS)]
+    assert apart(left[None][-1], lora) > 3, (left, lora)
+
+
+def apart(high: Sequence[float], low: Sequence[float]) -> float:
+    """By how many standard errors one mean lies above another."""
+    error = (statistics.variance(high) / len(high) + statistics.variance(low) / len(low)) ** 0.5
+    return (statistics.mean(high) - statistics.mean(low)) / error

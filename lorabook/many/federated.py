@@ -64,7 +64,7 @@ class Federation:
         if not 0 < self.q <= 1:
             raise ValueError(f"q is {self.q!r}; the chance of a client to be in a round must lie in (0, 1]")
         if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1:
-            raise ValueError(f"steps is {self.steps!r}; a client must take a whole number ≥ 1 of local steps")
+            raise ValueError(f"steps is {self.steps!r}; a client takes a whole number ≥ 1 of local steps")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr is {self.lr!r}; the local step size must be a finite number > 0")
 
@@ -102,12 +102,10 @@ class Federation:
             batch = next(stream, None)
             if batch is None:
                 raise ValueError(f"client {number} has no batch for its local step {step}: it must give {self.steps}")
-            loss = self.loss(model, (batch[0].to(trained[0].device), batch[1].to(trained[0].device)))
-            found = torch.autograd.grad(loss, trained, allow_unused=True)
-            with torch.no_grad():
-                for p, g in zip(trained, found, strict=True):
-                    if g is not None:
-                        p -= self.lr * g
+            loss = self.loss(model, tuple(part.to(trained[0].device) for part in batch))
+            for p, g in zip(trained, torch.autograd.grad(loss, trained, allow_unused=True), strict=True):
+                if g is not None:
+                    p.data -= self.lr * g
             total += loss.item() / self.steps
         return total
 
@@ -130,8 +128,8 @@ def federate(model: nn.Module, federation: Federation, *, rounds: int, lr: float
     Raises:
         ValueError: nothing trains, a number is out of range, or a client ran out of batches. The model is the server's.
     """
-    numbers = torch.arange(len(federation.clients))
-    cohorts = poisson(numbers, numbers, q=federation.q, generator=federation.generator)
+    all_of_them = torch.arange(len(federation.clients))
+    cohorts = poisson(all_of_them, all_of_them, q=federation.q, generator=federation.generator)
     return fit(model, cohorts, steps=rounds, lr=lr, loss=federation, progress=progress)
 
 
@@ -157,6 +155,6 @@ def _refuse_statistics(model: nn.Module) -> None:
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and module.training and module.track_running_stats:
             raise ValueError(
-                f"{name} is a {type(module).__name__} that keeps statistics of a client's data: they are not clipped "
-                "and get no noise. Put GroupNorm or LayerNorm in its place"
+                f"{name} is a {type(module).__name__} that keeps statistics of a client's data, past clipping and noise: "
+                "put GroupNorm or LayerNorm in its place"
             )
