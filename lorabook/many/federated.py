@@ -155,6 +155,6 @@ def _refuse_statistics(model: nn.Module) -> None:
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and module.training and module.track_running_stats:
             raise ValueError(
-                f"{name} is a {type(module).__name__} that keeps statistics of a client's data, past clipping and noise: "
+                f"{name} is a {type(module).__name__} that keeps statistics of a client's data past the noise: "
                 "put GroupNorm or LayerNorm in its place"
             )
