@@ -12,6 +12,7 @@ from lorabook.adapted import disabled as disabled
 from lorabook.adapted import inject as inject
 from lorabook.adapted import merge as merge
 from lorabook.adapted import merged as merged
+from lorabook.attention.interpolation import interpolate as interpolate
 from lorabook.attention.shifted import LongLoRA as LongLoRA
 from lorabook.base.qlora import QLoRA as QLoRA
 from lorabook.baselines.bottleneck import insert_bottlenecks as insert_bottlenecks
@@ -33,6 +34,9 @@ from lorabook.many.combine import Truncated as Truncated
 from lorabook.many.combine import concatenated as concatenated
 from lorabook.many.combine import factors_summed as factors_summed
 from lorabook.many.conflicts import conflicts as conflicts
+from lorabook.many.federated import DPDyLoRA as DPDyLoRA
+from lorabook.many.federated import Federation as Federation
+from lorabook.many.federated import federate as federate
 from lorabook.many.hub import Composed as Composed
 from lorabook.many.hub import compose as compose
 from lorabook.many.hub import product_of_sums as product_of_sums

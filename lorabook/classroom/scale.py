@@ -57,8 +57,7 @@ SWAPPED = (
     "r, or nothing."
 )
 TURNED = (
-    "You return the transpose, d_in × d_out. W₀ is d_out × d_in, as torch's Linear stores it, and so is ΔW = "
-    "(α/r)·BA."
+    "You return the transpose, d_in × d_out. W₀ is d_out × d_in, as torch's Linear stores it, and so is ΔW = (α/r)·BA."
 )
 
 MISTAKES = (
