@@ -8,7 +8,7 @@ from lorabook.cases import SHAPES, Case
 from lorabook.claims import claim, foil
 from lorabook.count import measured_flops, saved_bytes
 from lorabook.optim.optimizer import optimizer
-from lorabook.update.low_rank import LoRA
+from lorabook.update.low_rank import LoRA, LowRank
 from lorabook.update.low_rank_claims import HU, trained
 from lorabook.update.low_rank_merge_claims import adapt, layer_of
 
@@ -122,7 +122,7 @@ def adam_keeps_moments_of_the_factors(case: Case):
     model(case.x()).square().sum().backward()
     steppers.step()
     moments = [held for state in steppers.state.values() for held in state.values() if held.ndim == 2]
-    return torch.tensor(sum(m.numel() for m in moments)), torch.tensor(2 * case.r * (case.d_in + case.d_out))
+    return torch.tensor(sum(m.numel() for m in moments)), torch.tensor(2 * LowRank.count(case.d_out, case.d_in, case.r))
 
 
 @foil(
