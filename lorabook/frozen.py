@@ -76,16 +76,18 @@ class Frozen(nn.Module, ABC):
 
     @abstractmethod
     def kronecker(
-        self, x: Tensor, c: Float[Tensor, "p m"], d: Float[Tensor, "n_or_r n"], b: Float[Tensor, "k r"] | None,
-        onto: Tensor,
-    ) -> Tensor:  # fmt: skip
-        """Return onto + (C ⊗ D)x, or onto + (C ⊗ BD)x if there is a B."""
+        self, x: Tensor, c: Float[Tensor, "p m"], d: Float[Tensor, "n_or_r n"], b: Float[Tensor, "k r"] | None
+    ) -> Tensor:
+        """Return (C ⊗ D)x, or (C ⊗ BD)x if there is a B."""
 
     @abstractmethod
     def blocks(
-        self, x: Tensor, a: Float[Tensor, "n r part_in"], b: Float[Tensor, "n part_out r"], onto: Tensor
+        self, x: Tensor, a: Float[Tensor, "n r part_in"], b: Float[Tensor, "n part_out r"], s: float, onto: Tensor
     ) -> Tensor:
-        """Return onto + blockdiag(B₁A₁, …, B_nA_n)x: every slice of x goes to its own slice of the output."""
+        """Return onto + s·blockdiag(B₁A₁, …, B_nA_n)x: every slice of x goes to its own slice of the output.
+
+        `onto` is fresh from W₀x, and may be written into.
+        """
 
     @abstractmethod
     def each_row(

@@ -22,14 +22,17 @@ class FrozenRows(Frozen, ABC):
     def mix(self, h, b, onto):
         return onto + F.linear(h, b)
 
-    def kronecker(self, x, c, d, b, onto):
+    def kronecker(self, x, c, d, b):
         # (C ⊗ BD)x = vec(B(D X)Cᵀ) for x = vec(X): the product C ⊗ BD, d_out × d_in, is never built.
         h = c @ F.linear(x.unflatten(-1, (c.shape[1], -1)), d)
-        return onto + (h if b is None else F.linear(h, b)).flatten(-2)
+        return (h if b is None else F.linear(h, b)).flatten(-2)
 
-    def blocks(self, x, a, b, onto):
-        h = torch.einsum("...ni,nri->...nr", x.unflatten(-1, (len(a), -1)), a)
-        return onto + torch.einsum("...nr,nor->...no", h, b).flatten(-2)
+    def blocks(self, x, a, b, s, onto):
+        n = len(a)
+        h = torch.bmm(x.reshape(-1, n, x.shape[-1] // n).transpose(0, 1), a.mT)
+        slices = onto.view(-1, n, onto.shape[-1] // n).transpose(0, 1)
+        slices.baddbmm_(h, b.mT.to(h.dtype), alpha=s)
+        return onto
 
     def each_row(self, x, a, b, onto):
         h = torch.bmm(x.reshape(len(x), -1, x.shape[-1]), a.mT)
@@ -100,14 +103,14 @@ class FrozenEmbedding(Frozen):
     def mix(self, h, b, onto):
         return onto + F.linear(h, b)
 
-    def kronecker(self, x, c, d, b, onto):
+    def kronecker(self, x, c, d, b):
         # Column j of C ⊗ D is column j // n of C ⊗ column j % n of D.
         right = F.embedding(x % d.shape[1], d.T)
         right = right if b is None else F.linear(right, b)
-        return onto + (F.embedding(x // d.shape[1], c.T)[..., None] * right[..., None, :]).flatten(-2)
+        return (F.embedding(x // d.shape[1], c.T)[..., None] * right[..., None, :]).flatten(-2)
 
-    def blocks(self, x, a, b, onto):
-        return self.mix(self.reduce(x, torch.block_diag(*a)), torch.block_diag(*b), onto)
+    def blocks(self, x, a, b, s, onto):
+        return self.mix(self.reduce(x, torch.block_diag(*a)), s * torch.block_diag(*b), onto)
 
     def each_row(self, x, a, b, onto):
         return _every_row(self, x, a, b, onto)
@@ -162,11 +165,11 @@ class FrozenConv2d(Frozen):
     def patch(self):
         return self.kernel[1] * self.kernel[2]
 
-    def kronecker(self, x, c, d, b, onto):
-        return onto + self.apply_matrix(x, torch.kron(c, d if b is None else b @ d))
+    def kronecker(self, x, c, d, b):
+        return self.apply_matrix(x, torch.kron(c, d if b is None else b @ d))
 
-    def blocks(self, x, a, b, onto):
-        return self.mix(self.reduce(x, torch.block_diag(*a)), torch.block_diag(*b), onto)
+    def blocks(self, x, a, b, s, onto):
+        return self.mix(self.reduce(x, torch.block_diag(*a)), s * torch.block_diag(*b), onto)
 
     def each_row(self, x, a, b, onto):
         return _every_row(self, x, a, b, onto)

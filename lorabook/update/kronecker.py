@@ -12,7 +12,7 @@ from lorabook.init.kaiming import uniform_rows
 from lorabook.kinds import FrozenConv2d, FrozenLinear
 from lorabook.recipe import Factors, Recipe, Site
 from lorabook.saving.peft_form import PeftForm, Shape, dense_layers
-from lorabook.update.update import Family, Update, needs_whole_w0
+from lorabook.update.update import Family, Update, built, needs_whole_w0
 
 
 def split(dimension: int, factor: int = -1) -> tuple[int, int]:
@@ -64,7 +64,9 @@ class Kronecker(Update):
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         pair = (self.D, None) if self.A is None else (self.A, self.B)
-        return base.kronecker(self.drop(x), self.s * self.C, *pair, onto=base.times_w0(x, base.bias))
+        dropped = self.drop(x)
+        # What lies between the two products is as wide as the layer: it is computed again backwards, and not kept.
+        return base.times_w0(x, base.bias) + built(lambda: base.kronecker(dropped, self.s * self.C, *pair))
 
     @staticmethod
     def count(d_out: int, d_in: int, r: int) -> int:

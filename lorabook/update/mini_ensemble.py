@@ -36,7 +36,7 @@ class BlockDiagonal(Update):
         return w0 + self.s * torch.block_diag(*(b @ a for b, a in zip(self.B, self.A, strict=True)))
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        return base.blocks(self.drop(x), self.A, self.s * self.B, onto=base.times_w0(x, base.bias))
+        return base.blocks(self.drop(x), self.A, self.B, self.s, onto=base.times_w0(x, base.bias))
 
     @staticmethod
     def count(d_out: int, d_in: int, r: int) -> int:

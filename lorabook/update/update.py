@@ -85,9 +85,9 @@ def materialised(base: Frozen, update: Update, x: Tensor) -> Tensor:
     return base.apply_matrix(x, built(lambda: update.weight(base.matrix)), base.bias)
 
 
-def built(matrix: Callable[[], Tensor]) -> Tensor:
-    """Return a dense matrix of which backward keeps one copy, not one for every operation: the rest is done again."""
-    return checkpoint(matrix, use_reentrant=False, preserve_rng_state=False)
+def built(made: Callable[[], Tensor]) -> Tensor:
+    """Return a tensor of whose making backward keeps nothing but the result: what lies in between is made again."""
+    return checkpoint(made, use_reentrant=False, preserve_rng_state=False)
 
 
 def needs_whole_w0(factors: Factors, site: Site, form: str) -> None:

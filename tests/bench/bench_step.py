@@ -118,7 +118,7 @@ class Row:
 
     def __str__(self) -> str:
         quarter, middle = len(self.against_peer) // 4, statistics.median(self.against_peer)
-        held = "" if middle <= self.goal and self.kept[0] <= self.kept[1] else " **missed**"
+        held = "" if middle <= self.goal and round(self.kept[0], 1) <= round(self.kept[1], 1) else " **missed**"
         return (
             f"| {self.name} | {self.who} | {middle:.2f} ({self.against_peer[quarter]:.2f}–"
             f"{self.against_peer[-1 - quarter]:.2f}) | {self.goal:.2f}{held} | {self.against_base:.2f} | "

@@ -47,6 +47,12 @@ def lora(hidden: int, dropout: float, **options) -> nn.Module:
     return peft.get_peft_model(base(hidden), config)
 
 
+def lora_of_twice_the_rank(hidden: int, dropout: float) -> nn.Module:
+    """Two mini LoRAs of rank r on slices have rank 2r together, and half of this one's parameters."""
+    config = peft.LoraConfig(r=2 * R, lora_alpha=2 * ALPHA, lora_dropout=dropout, target_modules=TARGETS)
+    return peft.get_peft_model(base(hidden), config)
+
+
 def lora_with_frozen_a(hidden: int, dropout: float) -> nn.Module:
     model = lora(hidden, dropout)
     for name, parameter in model.named_parameters():
@@ -116,11 +122,11 @@ PEERS = {
     "FromOnePair": Peer("PEFT VeRA", of_peft(peft.VeraConfig, "vera_dropout", r=R)),
     "Kinds": Peer("PEFT GLoRA", of_peft(peft.GloraConfig, "", r=R)),
     "Choices": Peer("PEFT GLoRA", of_peft(peft.GloraConfig, "", r=R)),
-    "MiniEnsemble": Peer("PEFT LoRA", lora),
+    "MiniEnsemble": Peer("PEFT LoRA of the same rank", lora_of_twice_the_rank),
     "Parallel": Peer("PEFT, 3 LoRAs at once", three_loras),
     "NestedLowRank": Peer("LyCORIS DyLoRA", lycoris_dylora),
     "LastRowOnly": Peer("LyCORIS DyLoRA", lycoris_dylora),
     "Following": Peer("PEFT LoRA, the paper's loop", lora, moving_w0),
 }
-"""By the form's name. MELoRA has no other implementation, and is held against LoRA of as many parameters. LoHa and LoKr
+"""By the form's name. MELoRA has no other implementation, and is held against LoRA of the same rank. LoHa and LoKr
 of PEFT drop rows of ΔW instead of inputs; of the DyLoRAs LyCORIS has the one that trains the last row only."""
