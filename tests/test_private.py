@@ -265,6 +265,10 @@ def test_what_cannot_be_made_private_is_refused():
     private = Private(Noise(1.0, 1.0, 4.0), torch.Generator())
     with pytest.raises(ValueError, match="1 is a BatchNorm1d .* GroupNorm"):
         private(model, (torch.randn(4, 3), torch.zeros(4, dtype=torch.long)))
+    counting = nn.Sequential(nn.Conv1d(2, 3, 1), nn.InstanceNorm1d(3, track_running_stats=True), nn.Flatten())
+    with pytest.raises(ValueError, match="1 is a InstanceNorm1d .* GroupNorm"):
+        private(counting, (torch.randn(4, 2, 5), torch.zeros(4, dtype=torch.long)))
+    assert torch.equal(counting[1].running_mean, torch.zeros(3))
     with pytest.raises(ArithmeticError, match="norm of a contribution is nan"):
         clipped([torch.tensor([float("nan")])], 1.0)
     with pytest.raises(ValueError, match="q is 2"):

@@ -52,7 +52,7 @@ class Pair:
             # The two round constants by other rules (tests/test_base.py): with the same ones all else must agree.
             store.absmax_codes.copy_(state.absmax)
             update = self.layer.update
-            update.w0_squared.copy_(store.dense().square().sum(1))
+            update.w0_lengths.copy_(store.dense().norm(dim=1))
             self.m_at_start = store.dense().norm(dim=1)
         held = dict(self.theirs.base_model.model[0].named_parameters())
         self.pairs = {

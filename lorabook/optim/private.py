@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from lorabook.fit import Batch, cross_entropy
 
@@ -41,18 +41,23 @@ class Noise:
 
 def norm(contribution: Contribution) -> Float[Tensor, ""]:
     """Return the norm over all tensors together."""
-    return torch.stack([tensor.norm() for tensor in contribution]).norm()
+    return torch.stack([exact(tensor).norm() for tensor in contribution]).norm()
+
+
+def exact(tensor: Tensor) -> Tensor:
+    """Return the tensor in float32 at least: a norm or a sum that is rounded to 16 bits lets more than C pass."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def clipped(contribution: Contribution, C: float) -> Contribution:
-    """Return g·min(1, C/‖g‖), all tensors scaled by one factor.
+    """Return g·min(1, C/‖g‖), all tensors scaled by one factor, in float32 at least.
 
     Source: Abadi et al. 2016 (1607.00133), algorithm 1.
     """
     size = norm(contribution)
     if not size.isfinite():
         raise ArithmeticError(f"the norm of a contribution is {size.item()}: no clipping makes that private; lower lr")
-    return [tensor * min(1.0, C / size.item()) if size > 0 else tensor for tensor in contribution]
+    return [exact(tensor) * min(1.0, C / size.item()) if size > 0 else exact(tensor) for tensor in contribution]
 
 
 def noisy_mean(
@@ -60,18 +65,19 @@ def noisy_mean(
 ) -> list[Tensor]:
     """Return (Σᵢ clip(gᵢ, C) + σC·z)/L, z ~ N(0, I) and L the number of contributions that was expected.
 
-    One contribution is held at a time. `like` gives the shapes, for a batch may be empty.
+    One contribution is held at a time. `like` gives shapes and dtypes, for a batch may be empty. Only the result is
+    rounded to 16 bits, where noise has made it public.
 
     Source: Abadi et al. 2016 (1607.00133), algorithm 1.
     """
-    total = [torch.zeros_like(tensor) for tensor in like]
+    total = [torch.zeros_like(exact(tensor)) for tensor in like]
     for contribution in contributions:
         for tensor, part in zip(total, clipped(contribution, noise.C), strict=True):
             tensor += part
     for tensor in total:
         z = torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype, device=generator.device)
         tensor += noise.sigma * noise.C * z.to(tensor.device)
-    return [tensor / noise.expected for tensor in total]
+    return [(tensor / noise.expected).to(given.dtype) for tensor, given in zip(total, like, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -133,14 +139,15 @@ def poisson(x: Tensor, y: Tensor, *, q: float, generator: torch.Generator) -> It
 
 def _poisson(x: Tensor, y: Tensor, q: float, generator: torch.Generator) -> Iterator[Batch]:
     while True:
-        here = torch.rand(len(x), generator=generator) < q
-        yield x[here], y[here]
+        here = torch.rand(len(x), generator=generator, device=generator.device) < q
+        yield x[here.to(x.device)], y[here.to(y.device)]
 
 
 def _refuse_mixing(model: nn.Module) -> None:
     """Refuse layers through which an example reaches another's output, or the model, past the noise."""
     for name, module in model.named_modules():
-        if isinstance(module, _BatchNorm) and module.training:
+        mixes = isinstance(module, _BatchNorm) or (isinstance(module, _NormBase) and module.track_running_stats)
+        if mixes and module.training:
             raise ValueError(
                 f"{name} is a {type(module).__name__} that takes statistics of the batch: they are not clipped and get "
                 "no noise. Put GroupNorm or LayerNorm in its place"

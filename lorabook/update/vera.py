@@ -53,8 +53,8 @@ class SharedPair(Update):
         self.drop = nn.Dropout(site.dropout)
 
     def sliced(self, d_in: int) -> tuple[Float[Tensor, "r d_in"], Float[Tensor, "d_out r"]]:
-        """Return this layer's part of A and of B."""
-        return self.pair.A[:, :d_in], self.pair.B[: len(self.b)]
+        """Return this layer's part of A and of B, in the layer's own dtype and on its device."""
+        return self.pair.A[:, :d_in].to(self.b), self.pair.B[: len(self.b)].to(self.b)
 
     def kept(self) -> dict[str, Tensor]:
         """Return b and d; of the pair that all share, only the first layer's file has a copy."""
