@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import pickle
 
 import pytest
 import torch
@@ -249,3 +250,60 @@ def test_what_no_page_can_hold_is_refused():
     table(torch.tensor([1])).sum().backward()
     with pytest.raises(RuntimeError, match="sparse"):
         PagedAdamW(table.parameters(), 0.1, page=64, budget=64).step()
+
+
+def test_a_state_that_has_not_begun_begins_at_zero():
+    used = parameters()
+    paged = PagedAdamW(used, 0.5, page=80, budget=80)
+    for t in range(3):
+        give(used, used, t)
+        paged.step()
+    assert any(m.abs().sum() > 0 for p in used for m in paged.moments(p))
+    fresh = parameters()
+    paged.load_state_dict(torch.optim.AdamW(parameters(), lr=0.5).state_dict())
+    with torch.no_grad():
+        for p, q in zip(used, fresh, strict=True):
+            p.copy_(q)
+    adamw = torch.optim.AdamW(fresh, lr=0.5, foreach=False)
+    give(used, fresh, 0)
+    paged.step()
+    adamw.step()
+    assert same(used, fresh)
+
+
+def test_its_own_state_can_be_loaded_into_itself():
+    ours, plain = parameters(), parameters()
+    paged = PagedAdamW(ours, 0.5, page=80, budget=80)
+    adamw = torch.optim.AdamW(plain, lr=0.5, weight_decay=0.0, foreach=False)
+    for t in range(4):
+        give(ours, plain, t)
+        paged.step()
+        adamw.step()
+        paged.load_state_dict(paged.state_dict())
+    assert same(ours, plain)
+
+
+def test_a_refused_step_moves_nothing():
+    table, other = nn.Embedding(4, 3, sparse=True), nn.Parameter(torch.ones(3))
+    paged = PagedAdamW([other, table.weight], 0.1, page=64, budget=64)
+    table(torch.tensor([1])).sum().backward()
+    other.grad = torch.ones(3)
+    with pytest.raises(RuntimeError, match="sparse"):
+        paged.step()
+    assert not paged.state
+    assert torch.equal(other, torch.ones(3))
+
+
+@pytest.mark.parametrize("flag", ["maximize", "amsgrad"])
+def test_the_state_of_another_update_is_refused(flag):
+    given = torch.optim.AdamW(parameters(), lr=0.5, **{flag: True})
+    paged = PagedAdamW(parameters(), 0.1, page=64, budget=64)
+    with pytest.raises(ValueError, match=f"{flag}=True"):
+        paged.load_state_dict(given.state_dict())
+    assert paged.param_groups[0]["lr"] == 0.1
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+def test_a_copy_says_how_to_get_one(copied):
+    with pytest.raises(TypeError, match="load_state_dict"):
+        copied(PagedAdamW(parameters(), 0.1, page=64, budget=64))

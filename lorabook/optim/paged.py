@@ -55,6 +55,7 @@ class PagedAdamW(torch.optim.Optimizer):
         self.pages = Pages(len(self.layout), page, budget, _only_device(parameters))
         self._steps = 0
         self.register_state_dict_pre_hook(_write_back)
+        self.register_load_state_dict_pre_hook(_refuse_other_updates)
         self.register_load_state_dict_post_hook(_take_over)
 
     @torch.no_grad()
@@ -65,6 +66,8 @@ class PagedAdamW(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         moving = {p: group for group in self.param_groups for p in group["params"] if p.grad is not None}
+        for p in moving:
+            self._refuse(p)
         for p in moving:
             self._begin(p)
         flat = {p: (p.detach().reshape(-1), p.grad.reshape(-1)) for p in moving}
@@ -87,11 +90,19 @@ class PagedAdamW(torch.optim.Optimizer):
         m, v = self.pages.tapes[:, begin : begin + size].view(p.dtype)
         return m.view(p.shape), v.view(p.shape)
 
-    def _begin(self, p: Tensor) -> None:
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError(
+            "a paged AdamW can be neither copied nor pickled, for its moments lie in pages of its own: build a new one "
+            "over the copied parameters and call its load_state_dict with this one's state_dict()"
+        )
+
+    def _refuse(self, p: Tensor) -> None:
         if p not in self._begins:
             raise RuntimeError("paged AdamW got a parameter after its pages were laid out: build a new optimiser")
         if p.grad.is_sparse:
             raise RuntimeError("paged AdamW has no update for a sparse gradient: build the Embedding with sparse=False")
+
+    def _begin(self, p: Tensor) -> None:
         if not self.state[p]:
             m, v = self.moments(p)
             self.state[p] = {"step": torch.tensor(0.0), "exp_avg": m, "exp_avg_sq": v}
@@ -154,9 +165,20 @@ def _write_back(optimizer: PagedAdamW) -> None:
     optimizer.pages.write_back()
 
 
+def _refuse_other_updates(optimizer: PagedAdamW, state: dict[str, Any]) -> None:
+    for group in state["param_groups"]:
+        for other in ("amsgrad", "maximize"):
+            if group.get(other):
+                raise ValueError(f"the state to load is of an AdamW with {other}=True, which paged AdamW does not have")
+
+
 def _take_over(optimizer: PagedAdamW) -> None:
     """Put a loaded state into slow storage, and let the state be views of it again."""
     optimizer.pages.forget()
+    for p in (p for group in optimizer.param_groups for p in group["params"]):
+        if p not in optimizer.state:  # its first step is still to come, and begins at zero
+            for tape in optimizer.moments(p):
+                tape.zero_()
     for p, state in optimizer.state.items():
         for name, tape in zip(("exp_avg", "exp_avg_sq"), optimizer.moments(p), strict=True):
             tape.copy_(state[name])

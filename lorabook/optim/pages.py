@@ -116,7 +116,7 @@ def refuse_page_and_budget(page: int, budget: int) -> None:
 def _slow_storage(size: int, device: torch.device) -> UInt8[Tensor, " bytes"]:
     """Return `size` zero bytes outside fast memory."""
     if device.type != "cpu":
-        return torch.zeros(size, dtype=torch.uint8, pin_memory=True)
+        return torch.zeros(size, dtype=torch.uint8, device="cpu", pin_memory=True)
     # The mapping keeps the file; it has no name, and its space is given back when the last tensor on it is gone.
     with tempfile.TemporaryFile() as file:
         return torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="w+", shape=(size,)))
