@@ -119,6 +119,8 @@ def fit(
         model.eval()
         if checkpoint is not None:
             store(checkpoint, model, steppers, rule, history.losses)
+        if rule is not None:
+            rule.end()
     return history
 
 

@@ -252,6 +252,23 @@ def test_training_draws_a_configuration_for_each_step_and_ends_at_the_largest(tm
     assert torch.equal(resumed(inputs()), whole(inputs()))
 
 
+def test_a_run_that_is_stopped_leaves_the_largest_and_so_does_the_next() -> None:
+    model, drawn = plain(), []
+    inject(model, GLoRASupernet(R, seed=5), r"\d", torch.Generator().manual_seed(1))
+    data, largest = [(inputs(), inputs()[:, :5])] * 6, {"0": Kinds(C="lora"), "2": Kinds(C="lora")}
+
+    def watch(step: int, loss: float) -> bool:
+        drawn.append(kinds_in_use(model))
+        return len(drawn) == 3
+
+    fit(model, data, steps=6, lr=0.01, loss=squares, progress=False, on_step=watch)
+    assert drawn[-1] != largest
+    assert kinds_in_use(model) == largest
+    use_kinds(model, drawn[-1])
+    fit(model, data, steps=6, lr=0.01, loss=squares, progress=False)
+    assert kinds_in_use(model) == largest
+
+
 def test_a_supernet_searched_after_training_keeps_what_helps() -> None:
     # Another bias for both layers is all that is asked: under a tight limit the search must keep terms that move it.
     target, x = plain(), inputs()

@@ -165,6 +165,32 @@ def test_dylora_draws_every_rank_ends_at_the_largest_and_resumes(tmp_path) -> No
     assert torch.equal(parts(x), model(x))
 
 
+def test_a_run_that_is_stopped_leaves_dylora_at_its_largest_rank() -> None:
+    drawn = []
+    for stop in range(4):
+        model = plain()
+        inject(model, DyLoRA(6, ALPHA, r_max=5), r"\d")
+        used = adapted(model)["0"].update
+        fit(model, batches(), steps=60, lr=0.01, loss=squares, progress=False,
+            on_step=lambda t, _, stop=stop, used=used: bool(drawn.append(used.b)) or t == stop)  # fmt: skip
+        assert used.b == 5
+    assert set(drawn) - {5}
+
+
+def test_a_truncated_adapter_is_saved_whole(tmp_path) -> None:
+    model, other = plain(), plain()
+    inject(model, DyLoRA(6, ALPHA), r"\d")
+    fit(model, batches(), steps=5, lr=0.01, loss=squares, progress=False)
+    x = next(batches())[0]
+    whole = model(x)
+    truncate(model, 2)
+    save_adapter(model, tmp_path)
+    load_adapter(other, tmp_path)
+    assert torch.equal(other(x), whole)
+    truncate(other, 2)
+    assert torch.equal(other(x), model(x))
+
+
 def wide_target(seed: int) -> tuple[nn.Sequential, Tensor]:
     """A linear layer, and the W it should become: W₀ and six directions of falling size."""
     source = torch.Generator().manual_seed(seed)

@@ -28,6 +28,9 @@ class Apart(StepRule, ABC):
     def before_step(self, t: int) -> None:
         return None
 
+    def end(self) -> None:
+        return None
+
     def state_dict(self) -> dict[str, Tensor]:
         return {}
 

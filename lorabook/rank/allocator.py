@@ -71,6 +71,9 @@ class Allocator(StepRule):
         if self.schedule.reallocates(t) or t > self.schedule.last:
             self._mask()
 
+    def end(self) -> None:
+        return None
+
     def scores(self) -> dict[str, Float[Tensor, " r"]]:
         """Return the score of every triplet, by layer."""
         return {

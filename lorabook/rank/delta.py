@@ -32,6 +32,9 @@ class StartsToFollow(StepRule):
         if t + 1 == self.start:
             self._start()
 
+    def end(self) -> None:
+        return None
+
     def _start(self) -> None:
         for update in self.updates:
             # Started once more, a W₀ would lose the way that it has come.

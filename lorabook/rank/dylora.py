@@ -14,7 +14,7 @@ from lorabook.update.nested import LastRowOnly, Nested, NestedLowRank, truncate
 
 
 class SampledRank(StepRule):
-    """Before each step b is drawn evenly from r_min … r_max, one b for all layers; at the end of a run b = r_max."""
+    """Before each step b is drawn evenly from r_min … r_max, one for all layers; a run that is over leaves r_max."""
 
     def __init__(self, model: nn.Module, r_min: int, r_max: int, seed: int) -> None:
         self.model, self.r_min, self.r_max = model, r_min, r_max
@@ -31,8 +31,13 @@ class SampledRank(StepRule):
         return None
 
     def after_step(self, t: int) -> None:
-        last = t + 1 >= self.steps
-        self._use(self.r_max if last else self.source.randint(self.r_min, self.r_max))
+        if t + 1 >= self.steps:
+            self.end()
+        else:
+            self._use(self.source.randint(self.r_min, self.r_max))
+
+    def end(self) -> None:
+        self._use(self.r_max)
 
     def _use(self, b: int) -> None:
         self.b = b

@@ -16,14 +16,13 @@ from lorabook.update.glora_supernet import Choices
 
 
 class DrawnKinds(StepRule):
-    """Before each step every term of every layer draws its kind, evenly and by itself; a run ends at the largest.
+    """Before each step every term of every layer draws its kind, evenly and by itself; a run leaves the largest.
 
     A draw in which nothing at all could learn is drawn again.
     """
 
     def __init__(self, model: nn.Module, seed: int) -> None:
         self.layers, self.source, self.steps = supernets(model), random.Random(seed), 0
-        self.largest = {name: dict(layer.update.kinds) for name, layer in self.layers.items()}
 
     def begin(self, steps: int) -> None:
         self.steps = steps
@@ -37,9 +36,12 @@ class DrawnKinds(StepRule):
 
     def after_step(self, t: int) -> None:
         if t + 1 >= self.steps:
-            self._use(self.largest)
+            self.end()
         else:
             self._draw()
+
+    def end(self) -> None:
+        self._use({name: layer.update.largest() for name, layer in self.layers.items()})
 
     def _draw(self) -> None:
         learns = False

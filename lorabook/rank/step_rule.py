@@ -31,6 +31,10 @@ class StepRule(ABC):
         """Act when the optimiser has moved the parameters and their gradients are still there."""
 
     @abstractmethod
+    def end(self) -> None:
+        """Leave the model as it is to be used: no step follows, because the run is over or was stopped on its way."""
+
+    @abstractmethod
     def state_dict(self) -> dict[str, Tensor]:
         """Return what the rule remembers from step to step, for a checkpoint."""
 

@@ -30,6 +30,8 @@ def supernets(model: nn.Module) -> dict[str, Adapted]:
 def use_kinds(model: nn.Module, configuration: Configuration) -> None:
     """Let every supernet compute with the kinds of a configuration from now on. No number changes.
 
+    A file of a supernet holds the largest kinds and no configuration: to save one, `cut_supernet` first.
+
     Raises:
         ValueError: a layer is missing or unknown, or a kind is none of the layer's choices.
     """

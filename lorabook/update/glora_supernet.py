@@ -27,11 +27,15 @@ class Supernet(Update):
     def __init__(self, base: Frozen, factors: Factors, site: Site, choices: dict[str, tuple[str, ...]]) -> None:
         super().__init__()
         self.choices = choices
-        self.kinds = largest = {term: max(kinds, key=SMALLEST_FIRST.index) for term, kinds in choices.items()}
-        full = GeneralisedLoRA(base, factors, site, largest)
+        self.kinds = self.largest()
+        full = GeneralisedLoRA(base, factors, site, self.kinds)
         for name, parameter in full.named_parameters():
             setattr(self, name, parameter)
         self.s = site.scale
+
+    def largest(self) -> dict[str, str]:
+        """Return the largest kind of every term."""
+        return _largest(self.choices)
 
     def held(self) -> dict[str, Tensor]:
         """Return the numbers of the kinds in use, as views, named as GLoRA names its own."""
@@ -56,6 +60,10 @@ class Supernet(Update):
     @staticmethod
     def count(d_out: int, d_in: int, r: int) -> int:
         return Choices().count(d_out, d_in, r)
+
+
+def _largest(choices: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    return {term: max(kinds, key=SMALLEST_FIRST.index) for term, kinds in choices.items()}
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ class Choices(Family):
 
     def largest(self, bias: bool = True) -> Kinds:
         """Return the configuration with the largest kind of every term."""
-        return Kinds(**{term: max(kinds, key=SMALLEST_FIRST.index) for term, kinds in self.on(bias).items()})
+        return Kinds(**_largest(self.on(bias)))
 
     def __call__(self, base: Frozen, factors: Factors, site: Site) -> Supernet:
         refuse_what_has_no_branch(factors, site)

@@ -78,6 +78,8 @@ class LastRowOnly(Nested):
 def truncate(model: nn.Module, b: int) -> None:
     """Use every DyLoRA adapter of a model at rank b from now on; nothing is lost, and a larger b brings it back.
 
+    A file of the adapter holds all r rows and columns and no b, like a state_dict: truncate again what was loaded.
+
     Raises:
         ValueError: the model has no such adapter, or b is not between 1 and its rank.
     """
