@@ -10,7 +10,7 @@ from torch import nn
 
 from lorabook.kinds import freeze
 from lorabook.layer import Adapted, adapted
-from lorabook.recipe import Recipe, Site
+from lorabook.recipe import Recipe, Site, refuse_other
 from lorabook.sites import Target, find_targets, refuse_large_rank
 from lorabook.unmergeable import Unmergeable, refuse_unmergeable
 from lorabook.update.low_rank import LowRank
@@ -32,8 +32,10 @@ def inject(
     Raises:
         ValueError: no target matches (the message lists names), a rank is too large, a layer is adapted already, or
             a matrix is shared with another module.
+        TypeError: `recipe` is no Recipe, or `targets` no text.
         UnsupportedLayer: a target is no layer of a known kind.
     """
+    refuse_other(recipe)
     recipe = recipe.complete()
     generator = generator or torch.Generator().manual_seed(0)
     found = find_targets(model, targets, recipe)

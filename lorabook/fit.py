@@ -81,7 +81,7 @@ def fit(
     """Train whatever in `model` requires grad, with the optimiser and the step rule of its recipe.
 
     Args:
-        batches: (inputs, targets); must hold steps · accumulate of them.
+        batches: pairs (inputs, targets); must hold steps · accumulate of them.
         schedule: factor on every step size, as a function of (step, steps).
         accumulate: batches per optimiser step; their gradients are averaged.
         clip: largest allowed norm of the whole gradient.
@@ -93,6 +93,7 @@ def fit(
     Raises:
         Diverged: the loss or a gradient is not finite. The parameters are those before the bad step.
         ValueError: nothing trains, a number is out of range, or `batches` ran out.
+        TypeError: what `batches` gives are no pairs.
     """
     if steps < 1 or accumulate < 1:
         raise ValueError(f"steps is {steps} and accumulate {accumulate}; both must be ≥ 1")
@@ -137,6 +138,11 @@ def _step(
         batch = next(stream, None)
         if batch is None:
             raise ValueError(f"the batches ran out at step {step}: pass an endless iterator, or fewer steps")
+        if isinstance(batch, Tensor):
+            raise TypeError(
+                f"batches gave a tensor of shape {tuple(batch.shape)} at step {step}, and each batch must be a pair "
+                "(inputs, targets): for one pair again and again, give itertools.repeat((inputs, targets))"
+            )
         batch = (batch[0].to(device), batch[1].to(device))
         with torch.autocast(device.type, autocast, enabled=autocast is not None):
             value = loss(model, batch)

@@ -85,9 +85,13 @@ class Recipe:
             raise ValueError(f"dropout is {self.dropout!r}; it must be a probability in [0, 1)")
 
     def __or__(self, other: "Recipe") -> "Recipe":
-        """Merge two recipes. Raises AxisConflict, naming both, if they set one axis to different values."""
-        if not isinstance(other, Recipe):
-            return NotImplemented
+        """Merge two recipes.
+
+        Raises:
+            AxisConflict: naming both, if they set one axis to different values.
+            TypeError: `other` is no recipe.
+        """
+        refuse_other(other)
         merged = {}
         for axis in AXES:
             mine, theirs = getattr(self, axis), getattr(other, axis)
@@ -139,6 +143,19 @@ def as_in_lora() -> Recipe:
     return Recipe(
         r=8, alpha=16.0, dropout=0.0, form=LowRank, init=kaiming, scale=alpha_over_r, base=Dense, optim=adamw
     )
+
+
+def refuse_other(value: object) -> None:
+    """Refuse what is no recipe, most often the function of one that was not called.
+
+    Raises:
+        TypeError: saying how a recipe is made.
+    """
+    if not isinstance(value, Recipe):
+        raise TypeError(
+            f"{_said(value)} is a {type(value).__name__}, and a Recipe is asked for: call the variant, as LoRA(r=8), "
+            "or give a value for one axis by its name, as in Recipe(optim=Paged())"
+        )
 
 
 def _said(value: Any) -> str:

@@ -17,6 +17,7 @@ from lorabook.saving.adapter_file import AdapterFile, BadAdapter, read, write
 from lorabook.saving.matching import beside, matched
 from lorabook.saving.record import Record, record
 from lorabook.sites import find_targets
+from lorabook.unmergeable import refuse_unsaved
 
 
 def save_adapter(model: nn.Module, folder: str | Path, base_name: str | None = None) -> None:
@@ -37,8 +38,10 @@ def save_adapter(model: nn.Module, folder: str | Path, base_name: str | None = N
         base_name: hub id or path of the base, for readers of the file.
 
     Raises:
-        ValueError: no adapted layer, or NaN in one; nothing is written.
+        ValueError: no adapted layer, NaN in one, or a part that no adapter file can hold (a prefix, a bottleneck);
+            nothing is written.
     """
+    refuse_unsaved(model)
     kept = record(model)
     why = peft_format.obstacle(kept, model)
     if why is None:
@@ -56,7 +59,8 @@ def load_adapter(model: nn.Module, folder: str | Path, recipe: Recipe | None = N
     opened. When anything is wrong, the model is as it was.
 
     Args:
-        recipe: further axes for a plain model: `QLoRA()` for a base in four bits, `LoRAPlus(16)` to train on.
+        recipe: further axes for a plain model: `QLoRA()` for a base in four bits, `LoRAPlus(16)` to train on. The file
+            does not say how the base was kept: what was trained with QLoRA gives the same numbers with `QLoRA()` only.
 
     Raises:
         FileNotFoundError: the folder or one of its files is missing.

@@ -31,8 +31,14 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
     Raises:
         ValueError: nothing matches, or a matching layer is adapted already, tied to another module, or holds numbers
             that a quantised store cannot keep.
+        TypeError: `targets` is no text.
         UnsupportedLayer: a matching layer is of no known kind.
     """
+    if not isinstance(targets, str):
+        raise TypeError(
+            f"targets is {targets!r}; it must be one regular expression, searched in the names of layers: several "
+            "names are joined by |, as in 'q_proj|v_proj'"
+        )
     if not targets:
         raise ValueError(f"targets is empty; name the layers by a regular expression, e.g. {_some_names(model)}")
     _refuse_adapted(model, targets)

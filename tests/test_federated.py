@@ -267,7 +267,7 @@ def test_a_wrong_model_or_rank_is_refused_and_left_alone():
     assert torch.equal(numbers(model), start)
     with pytest.raises(ValueError, match="r_min = 4 is more than r_max = 2"):
         DPDyLoRA(r_min=4, r_max=2)
-    with pytest.raises(ValueError, match="steps is 0"):
+    with pytest.raises(ValueError, match="rounds is 0"):
         ask(net(DPDyLoRA()), rounds=0)
     with pytest.raises(ValueError, match="no parameter of this model trains"):
         ask(nn.Linear(6, 4).double().requires_grad_(False))

@@ -12,7 +12,7 @@ from lorabook.kinds import freeze
 from lorabook.layer import Adapted, adapted
 from lorabook.many.banked import Banked
 from lorabook.many.pages import Pages, PoolFull
-from lorabook.many.pair import State, check_pair
+from lorabook.many.pair import State, check_named, check_pair
 from lorabook.many.products import Products, batch_of, whichever_is_cheaper
 from lorabook.recipe import Recipe
 
@@ -102,8 +102,10 @@ def bank(
         ValueError: no adapter, pages or page < 1, a layer that the model lacks or that has an adapter already, or
             factors that do not fit.
         PoolFull: an adapter that alone needs more pages than there are.
+        TypeError: adapters that are not given by name, each as `pairs_of` gives it.
         UnsupportedLayer: a layer of no known kind.
     """
+    check_named(adapters)
     names = _layers_of(model, adapters)
     table = _pages_for(ranks_of(adapters), pages, page)
     layers = {name: _banked(name, model.get_submodule(name), adapters, table, base, products) for name in names}
@@ -175,8 +177,13 @@ def serving(model: nn.Module, names: Sequence[str | None]) -> Iterator[nn.Module
 
     Raises:
         ValueError: the model has no bank, or an adapter is unknown.
+        TypeError: the bank in place of its model, or one name in place of a list of them.
         PoolFull: the adapters do not fit into the pool together.
     """
+    if isinstance(model, Bank):
+        raise TypeError("serving takes the model that was given to bank(model, adapters), not the bank it returned")
+    if isinstance(names, str):
+        raise TypeError(f"names is {names!r}; give one name for every row of the batch, as in [{names!r}, None]")
     banks = {id(layer.update.bank): layer.update.bank for layer in adapted(model).values() if _is_banked(layer)}
     if not banks:
         raise ValueError("this model has no bank of adapters: call bank(model, adapters) first")

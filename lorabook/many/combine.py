@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, linalg
 
-from lorabook.many.pair import Pair, State
+from lorabook.many.pair import Pair, State, check_named
 
 Combine = Callable[[Sequence[Pair], Sequence[float]], Pair]
 """Make one pair, of scale 1, from several on one layer and their weights."""
@@ -94,8 +94,14 @@ def combined(
     Raises:
         ValueError: no adapter, a weight missing, for an unknown adapter or not finite, or factors that do not fit
             together.
+        TypeError: adapters that are not given by name, each as `pairs_of` gives it; or a `how` that is no function.
     """
+    check_named(adapters)
     check_weights(adapters, weights)
+    if not callable(how) or isinstance(how, type):
+        raise TypeError(
+            f"how is {how!r}; give a function: concatenated (PEFT's cat), Truncated(r) (svd), factors_summed (linear)"
+        )
     layers = list(dict.fromkeys(layer for state in adapters.values() for layer in state))
     made = {}
     for layer in layers:
@@ -117,9 +123,11 @@ def check_weights(adapters: Mapping[str, State], weights: Mapping[str, float]) -
         if not state:
             raise ValueError(f"adapter {name!r} has no layer: pairs_of(adapted_model) gives one that has")
     known = ", ".join(map(repr, adapters))
+    if not isinstance(weights, Mapping):
+        raise TypeError(f"weights is a {type(weights).__name__}; give one for each adapter, by its name: {known}")
     for name in weights.keys() - adapters.keys():
         raise ValueError(f"a weight is for the adapter {name!r}, which is not there; there are {known}")
-    for name in adapters.keys() - weights.keys():
+    for name in (name for name in adapters if name not in weights):
         raise ValueError(f"adapter {name!r} has no weight: give one for each of {known} (0 leaves it out)")
     for name, weight in weights.items():
         if not math.isfinite(weight):

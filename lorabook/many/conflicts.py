@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, linalg
 
-from lorabook.many.pair import Pair, State, check_pair
+from lorabook.many.pair import Pair, State, check_named, check_pair
 from lorabook.many.row_space import row_basis
 
 
@@ -92,7 +92,9 @@ def conflicts(adapters: Mapping[str, State]) -> list[Conflict]:
 
     Raises:
         ValueError: fewer than two adapters, or factors that do not fit together or are not finite.
+        TypeError: adapters that are not given by name, each as `pairs_of` gives it.
     """
+    check_named(adapters)
     if len(adapters) < 2:
         raise ValueError(f"a conflict takes two adapters, and {len(adapters)} is given")
     found = []

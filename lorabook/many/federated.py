@@ -61,6 +61,10 @@ class Federation:
         for number, client in enumerate(self.clients):
             if not callable(client):
                 raise ValueError(f"client {number} is a {type(client).__name__}; give a function that returns batches")
+        if not isinstance(self.noise, Noise):
+            raise TypeError(f"noise is {self.noise!r}; give Noise(C, sigma, expected), where sigma = 0 adds none")
+        if not isinstance(self.generator, torch.Generator):
+            raise TypeError(f"generator is {self.generator!r}; give a torch.Generator of a seed that stays secret")
         if not 0 < self.q <= 1:
             raise ValueError(f"q is {self.q!r}; the chance of a client to be in a round must lie in (0, 1]")
         if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1:
@@ -128,6 +132,8 @@ def federate(model: nn.Module, federation: Federation, *, rounds: int, lr: float
     Raises:
         ValueError: nothing trains, a number is out of range, or a client ran out of batches. The model is the server's.
     """
+    if rounds < 1:
+        raise ValueError(f"rounds is {rounds!r}; it must be a whole number ≥ 1")
     all_of_them = torch.arange(len(federation.clients))
     cohorts = poisson(all_of_them, all_of_them, q=federation.q, generator=federation.generator)
     return fit(model, cohorts, steps=rounds, lr=lr, loss=federation, progress=progress)

@@ -83,6 +83,7 @@ def compose(
     Raises:
         ValueError: a number out of range, no adapter, ranks that differ, or an adapter that does not fit the model.
             Nothing was computed then. Also a loss that is not one number.
+        TypeError: a loss that is no function, or adapters that are not given by name, each as `pairs_of` gives it.
         Diverged: the loss is not finite; the message says for which weights.
 
     Source: Huang et al. 2023 (LoraHub, 2307.13269), its ADAPT stage; the authors' `lorahub_learning`.
@@ -90,6 +91,11 @@ def compose(
     if not (math.isfinite(penalty) and penalty >= 0):
         raise ValueError(f"penalty is {penalty!r}; it must be a finite number ≥ 0 (0.05 in the authors' code)")
     _refuse_search(budget, bound)
+    if not callable(few_shot_loss):
+        raise TypeError(
+            f"few_shot_loss is a {type(few_shot_loss).__name__}; give a function of the model that returns its mean "
+            "loss on the few examples: lambda model: cross_entropy(model, batch)"
+        )
     names, losses = list(adapters), []
     base_alone = combined(adapters, dict.fromkeys(names, 0.0), how)
     training = [(module, module.training) for module in model.modules()]

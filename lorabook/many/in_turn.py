@@ -14,7 +14,7 @@ from lorabook.layer import adapted
 from lorabook.many.orthogonal import KeepApart
 from lorabook.many.pair import Pair, pairs_of
 from lorabook.many.row_space import capacity
-from lorabook.recipe import Recipe
+from lorabook.recipe import Recipe, refuse_other
 from lorabook.sites import Target, find_targets, refuse_large_rank
 from lorabook.update.low_rank import LowRank
 
@@ -42,11 +42,19 @@ def learn_in_turn(
     Raises:
         ValueError: no task, a model that has adapters already, a recipe whose update is not s·BA or whose base is
             quantised, or more tasks than some layer has room for. Nothing has changed then.
+        TypeError: a task that is no function, or what is no recipe. Nothing has changed then either.
     """
     if not tasks:
         raise ValueError("there is no task to learn: give at least one function that trains the model")
     if adapted(model):
         raise ValueError(f"{next(iter(adapted(model)))} has an adapter already: merge(model) before tasks in turn")
+    odd = [task for task in tasks if not callable(task)]
+    if odd:
+        raise TypeError(
+            f"a task is a {type(odd[0]).__name__}; give a function that trains the model it is given: "
+            "lambda model: fit(model, batches, steps=200, lr=1e-2)"
+        )
+    refuse_other(recipe)
     asked = recipe.complete()
     if asked.form is not LowRank:
         raise ValueError(f"{recipe.label} has no update s·BA, which is what a task leaves behind: use LoRA or O-LoRA")

@@ -53,6 +53,35 @@ def _pair(name: str, layer: Adapted) -> Pair:
     return Pair(a.clone(), b.clone(), update.s)
 
 
+def check_named(adapters: Mapping[str, State]) -> None:
+    """Refuse adapters that are not given as name → layer → pair: a list, or the models that trained them.
+
+    Raises:
+        TypeError: saying what was given and how to make a state of it.
+    """
+    if not isinstance(adapters, Mapping):
+        raise TypeError(
+            f"adapters is a {type(adapters).__name__}; give them by name, as in {{'anna': pairs_of(adapted_model)}}"
+        )
+    for name, state in adapters.items():
+        check_state(f"adapter {name!r}", state)
+
+
+def check_state(what: str, state: State) -> None:
+    """Refuse, naming `what`, an adapter that is not layer → pair.
+
+    Raises:
+        TypeError: as `check_named`.
+    """
+    held = list(state.values()) if isinstance(state, Mapping) else [state]
+    odd = [value for value in held if not isinstance(value, Pair)]
+    if odd:
+        raise TypeError(
+            f"{what} is given as a {type(odd[0]).__name__}, and must be a Pair for every layer: "
+            "pairs_of(adapted_model) reads them out of the model that trained it"
+        )
+
+
 def check_pair(what: str, pair: Pair, d_out: int, d_in: int) -> None:
     """Raise ValueError, naming `what`, if a pair does not fit a d_out × d_in layer or is not finite."""
     r = len(pair.A)

@@ -11,7 +11,7 @@ from lorabook.adapted import place
 from lorabook.kinds import freeze
 from lorabook.layer import Adapted, adapted
 from lorabook.many.combine import Combine, combined, concatenated
-from lorabook.many.pair import State, check_pair
+from lorabook.many.pair import State, check_pair, check_state
 from lorabook.recipe import Recipe
 from lorabook.sites import find_targets
 
@@ -40,8 +40,10 @@ def attach(model: nn.Module, state: State) -> dict[str, Adapted]:
 
     Raises:
         ValueError: no layer, a model that has adapters already or lacks a layer, or factors that do not fit.
+        TypeError: what is given is no adapter as `pairs_of` gives it.
         UnsupportedLayer: a layer of no known kind.
     """
+    check_state("the adapter", state)
     if not state:
         raise ValueError("this adapter has no layer: pairs_of(adapted_model) gives one that has")
     if adapted(model):

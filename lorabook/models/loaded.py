@@ -1,6 +1,7 @@
 """What `load` gives: a model, its tokenizer, and where they are."""
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import torch
 from torch import nn
@@ -17,6 +18,12 @@ class Loaded:
     name: str
     device: torch.device
     context: int
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"{name!r} is no attribute of what lorabook.load returns, which holds a model and its tokenizer: if you "
+            "gave it where a model is asked for, give its .model"
+        )
 
 
 def place(model: nn.Module, device: torch.device | str | None, dtype: torch.dtype | None) -> torch.device:
