@@ -149,24 +149,30 @@ def _gap(claim: Claim, sides: tuple[Tensor, ...]) -> float:
         if claim.is_foil:
             return float("inf")
         raise ClaimNotReproduced(f"{claim.name}: a side is not finite")
-    size = max(left.abs().max().item(), right.abs().max().item())
-    if size == 0:
+    if not (left.any() or right.any()):
         raise ClaimNotReproduced(f"{claim.name}: both sides are zero everywhere, which shows nothing")
-    if claim.relation == "=":
-        return (left - right).abs().max().item() / size
-    if claim.relation == "<=":
-        return max(0.0, (left - right).max().item() / size)
-    return _excess(claim, left, right, sides[2].detach().double())
+    if claim.relation == "~":
+        _refuse_unmeasured(claim, right, sides[2].detach().double())
+    return max(0.0, apart(claim.relation, sides).max().item())
 
 
-def _excess(claim: Claim, estimate: Tensor, prediction: Tensor, error: Tensor) -> float:
-    """Return 0 for an estimate within the bound, else how far it lies outside, in units of the prediction."""
+def apart(relation: Relation, sides: tuple[Tensor, ...]) -> Tensor:
+    """Return how far each entry is from the relation, in the unit of `tol`: of the larger side, or of the law for "~".
+
+    Entries that keep a bound are at 0 or below.
+    """
+    left, right, *error = (side.detach().double() for side in sides)
+    if relation == "~":
+        return ((left - right).abs() - SIGMAS * error[0]) / right.abs().clamp_min(1e-300)
+    size = max(left.abs().max().item(), right.abs().max().item())
+    return ((left - right).abs() if relation == "=" else left - right) / size
+
+
+def _refuse_unmeasured(claim: Claim, prediction: Tensor, error: Tensor) -> None:
     if not (error > 0).all():
         raise ClaimNotReproduced(f"{claim.name}: a standard error is zero or less; estimate it from independent draws")
     if not claim.is_foil and (error > PRECISION * prediction.abs()).any():
         raise ClaimNotReproduced(f"{claim.name}: the standard error is above {PRECISION:.0%} of the law: draw more")
-    beyond = (estimate - prediction).abs() - SIGMAS * error
-    return max(0.0, (beyond / prediction.abs().clamp_min(1e-300)).max().item())
 
 
 def discover(package: str = "lorabook") -> list[Claim]:

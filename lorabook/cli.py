@@ -100,8 +100,9 @@ def _add_list(commands: argparse._SubParsersAction) -> None:
         help="the variants, by the axis they move on",
         description="List every variant under the axes on which it differs from LoRA.",
     )
-    command.add_argument("--json", action="store_true", help="one JSON object, for programs")
-    command.add_argument("--table", action="store_true", help="what proves each, as a Markdown table")
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    form.add_argument("--table", action="store_true", help="what proves each, as a Markdown table")
     command.set_defaults(run=_list)
 
 

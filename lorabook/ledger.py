@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from torch import Tensor
 from tqdm import tqdm
 
 from lorabook import ledger_pages, style
-from lorabook.claims import Claim, ClaimNotReproduced, Verdict, discover, examine
+from lorabook.claims import Claim, ClaimNotReproduced, Verdict, apart, discover, examine
 from lorabook.ledger_pages import shown
 from lorabook.refused import Refused
 from lorabook.unchecked import unchecked
@@ -19,17 +18,8 @@ Line = dict[str, object]
 
 
 def chosen(pattern: str) -> list[Claim]:
-    """The claims and foils whose variant, module, name or statement contains the pattern, by variant.
-
-    Raises: Refused when there is none, so that a misspelt pattern is not taken for a green ledger.
-    """
-    claims = discover()
-    found = [c for c in claims if pattern.lower() in f"{c.about} {c.module}.{c.name} {c.statement}".lower()]
-    if not found:
-        raise Refused(
-            f"none of the {len(claims)} claims has {pattern!r} in its variant, name or statement; "
-            "`lorabook check` alone lists them all"
-        )
+    """The claims and foils whose variant, module, name or statement contains the pattern, by variant."""
+    found = [c for c in discover() if pattern.lower() in f"{c.about} {c.module}.{c.name} {c.statement}".lower()]
     return sorted(found, key=lambda claim: place(claim.about))
 
 
@@ -38,10 +28,12 @@ def place(about: str) -> tuple[int, str]:
     return (style.VARIANTS.index(about), "") if about in style.VARIANTS else (len(style.VARIANTS), about)
 
 
-def largest(side: Tensor) -> float | None:
-    """The entry of a side with the largest size: what the ledger shows of it; None if it is not finite."""
-    flat = side.detach().double().flatten()
-    return _finite(flat[flat.abs().argmax()].item())
+def telling(verdict: Verdict) -> tuple[float | None, float | None]:
+    """The same entry of both sides: the one farthest from a relation that fails, else the largest. None: not finite."""
+    left, right = (side.detach().double().flatten() for side in verdict.sides[:2])
+    size = left.abs().maximum(right.abs())
+    at = (size if verdict.holds else apart(verdict.claim.relation, verdict.sides).flatten()).argmax()
+    return _finite(left[at].item()), _finite(right[at].item())
 
 
 def _finite(number: float) -> float | None:
@@ -67,13 +59,14 @@ def line(claim: Claim) -> Line:
         verdict: Verdict = examine(claim)
     except ClaimNotReproduced as error:
         return {**said, "reproduced": False, "verdict": str(error)}
+    left, right = telling(verdict)
     return {
         **said,
         "reproduced": verdict.reproduced,
         "verdict": "holds" if verdict.holds else "fails",
         "gap": _finite(max(verdict.gaps)),
-        "left": largest(verdict.sides[0]),
-        "right": largest(verdict.sides[1]),
+        "left": left,
+        "right": right,
         "seconds": round(time.perf_counter() - start, 3),
     }
 
@@ -92,14 +85,22 @@ def open_lines(pattern: str) -> list[Line]:
 
 
 def check(pattern: str, as_json: bool, pages: list[Path]) -> int:
-    """Verify the chosen claims, print the ledger and write it to `pages`; returns 1 if a verdict is not reproduced."""
-    claims = chosen(pattern)
+    """Verify the chosen claims, print the ledger and write it to `pages`; returns 1 if a verdict is not reproduced.
+
+    Raises: Refused when nothing fits the pattern, so that a misspelt one is not taken for a green ledger.
+    """
+    claims, left = chosen(pattern), open_lines(pattern)
+    if not claims and not left:
+        raise Refused(
+            f"none of the {len(discover())} claims, and no open statement, has {pattern!r} in its variant, name or "
+            "statement; `lorabook check` alone lists them all"
+        )
     writers = [(page, ledger_pages.writer(page)) for page in pages]
     results: list[Line] = []
     for said in _verified(claims):
         results.append(said)
         tqdm.write(json.dumps(said, ensure_ascii=False) if as_json else _as_text(said, results))
-    results += (left := open_lines(pattern))
+    results += left
     for said in left:
         print(json.dumps(said, ensure_ascii=False) if as_json else _as_text(said, results))
     for page, write in writers:

@@ -1,6 +1,7 @@
 """The ledger as a page: Markdown for a repository, HTML for a browser, JSON for a program."""
 
 import json
+import os
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
@@ -94,11 +95,15 @@ def as_json(lines: list[Line]) -> str:
 def writer(page: Path) -> Callable[[list[Line]], str]:
     """Return how to write a page of this name.
 
-    Raises: Refused when its ending is no known format, or its folder is not there.
+    Raises: Refused when its ending is no known format, its folder is not there, or it may not be written.
     """
     writers = {".md": as_markdown, ".html": as_html, ".json": as_json}
     if page.suffix not in writers:
         raise Refused(f"cannot write the ledger to {page.name}: end its name in {', '.join(writers)}")
     if not page.parent.is_dir():
         raise Refused(f"cannot write the ledger to {page}: there is no folder {page.parent}")
+    if page.is_dir():
+        raise Refused(f"cannot write the ledger to {page}: it is a folder; name a file in it")
+    if not os.access(page if page.exists() else page.parent, os.W_OK):
+        raise Refused(f"cannot write the ledger to {page}: you may not write there; choose another place")
     return writers[page.suffix]

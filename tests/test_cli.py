@@ -269,6 +269,27 @@ def test_a_claim_that_fails_fails_the_check(
     assert "fails, 1 = 2, gap 5.0e-01" in printed
 
 
+def test_a_foil_is_shown_where_its_sides_differ(capsys: pytest.CaptureFixture[str]) -> None:
+    # The largest entries of both sides are 1: "1 = 1, fails" would puzzle every reader.
+    assert main(["check", "rows_left_out_cost_nothing", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["verdict"] == "fails"
+    assert abs(said["left"] - said["right"]) == pytest.approx(said["gap"])
+
+
+def test_an_open_statement_can_be_asked_for_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "a_million_clients"]) == 0
+    printed = capsys.readouterr().out
+    assert "open many.federated_rank_claims.a_million_clients" in printed
+    assert "0 claims and 0 foils, 0 not reproduced; 1 statement" in printed
+
+
+def test_a_list_is_a_table_or_json(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["list", "--table", "--json"])
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
 def test_the_ledger_is_written_as_pages_with_formulas_and_no_network(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -282,8 +303,9 @@ def test_the_ledger_is_written_as_pages_with_formulas_and_no_network(
     assert not re.search(r"https?://(?!www\.w3\.org)", html)
 
 
-@pytest.mark.parametrize("name", ["ledger.txt", "no/such/ledger.md"])
+@pytest.mark.parametrize("name", ["ledger.txt", "no/such/ledger.md", "folder.md"])
 def test_a_ledger_that_cannot_be_written_is_refused_before_any_work(name, tmp_path, capsys) -> None:
+    (tmp_path / "folder.md").mkdir()
     assert main(["check", "dora", "--write", str(tmp_path / name)]) == 2
     assert "cannot write the ledger" in capsys.readouterr().err
 
