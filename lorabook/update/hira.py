@@ -10,7 +10,7 @@ from lorabook.kinds import FrozenConv1D, FrozenEmbedding, FrozenLinear
 from lorabook.recipe import Factors, Recipe, Site
 from lorabook.saving.peft_form import Beside, PeftForm, same_unless_bypassed
 from lorabook.scale.unit import one
-from lorabook.update.update import Update, built, materialised, needs_whole_w0
+from lorabook.update.update import Update, materialised, needs_whole_w0
 
 _ENDS = {"A": "hira_A", "B": "hira_B"}
 _TABLE = {"A": "hira_embedding_A", "B": "hira_embedding_B"}
@@ -49,7 +49,8 @@ class ElementwiseScaled(Update):
         # (W₀ ⊙ BA)x is r products with W₀, one for each column of B: building W is the cheaper way from r = 2 on.
         if not self.drop.p or not self.training:
             return materialised(base, self, x)
-        delta = built(lambda: base.matrix * (self.s * (self.B @ self.A)))
+        # Backward needs W₀, which is there, and the result: making it again would save nothing.
+        delta = base.matrix * (self.s * self.B @ self.A)
         return base.times_w0(x, base.bias) + base.apply_matrix(self.drop(x), delta)
 
     @staticmethod
