@@ -50,7 +50,7 @@ class ElementwiseScaled(Update):
         if not self.drop.p or not self.training:
             return materialised(base, self, x)
         # Backward needs W₀, which is there, and the result: making it again would save nothing.
-        delta = base.matrix * (self.s * self.B @ self.A)
+        delta = base.matrix * (self.s * (self.B @ self.A))
         return base.times_w0(x, base.bias) + base.apply_matrix(self.drop(x), delta)
 
     @staticmethod
