@@ -4,16 +4,20 @@ import os
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from lorabook.layer import adapted
 from lorabook.rank.step_rule import StepRule
 
 
 def store(
     path: Path, model: nn.Module, steppers: torch.optim.Optimizer, rule: StepRule | None, losses: list[float]
 ) -> None:
-    """Write what trains, the states of optimiser and step rule, and the losses; the file is replaced whole or not."""
-    trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    """Write what trains and what was drawn for it, the states of optimiser and step rule, and the losses.
+
+    The file is replaced whole or not at all.
+    """
+    trained = {name: held.detach() for name, held in _numbers(model).items()}
     partial = path.with_name(path.name + ".partial")
     acted = None if rule is None else rule.state_dict()
     torch.save({"trained": trained, "optimizer": steppers.state_dict(), "rule": acted, "losses": losses}, partial)
@@ -28,7 +32,7 @@ def restore(path: Path, model: nn.Module, steppers: torch.optim.Optimizer, rule:
     """
     # weights_only: tensors, numbers and containers are read; no code can run.
     state = torch.load(path, weights_only=True)
-    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    named = _numbers(model)
     saved = state["trained"]
     odd = sorted(set(saved) ^ set(named)) or [n for n, p in named.items() if p.shape != saved[n].shape]
     if odd:
@@ -42,3 +46,11 @@ def restore(path: Path, model: nn.Module, steppers: torch.optim.Optimizer, rule:
     if rule is not None:
         rule.load_state_dict(state["rule"])
     return state["losses"]
+
+
+def _numbers(model: nn.Module) -> dict[str, Tensor]:
+    """Return what trains, and the adapters whole: B without the frozen A that it was trained beside means nothing."""
+    found: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    for name, layer in adapted(model).items():
+        found |= {f"{name}.update.{key}".removeprefix("."): held for key, held in layer.update.kept().items()}
+    return found

@@ -97,6 +97,22 @@ def test_a_run_can_be_stopped_and_go_on(tmp_path):
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("recipe", [lb.LoRAFA(r=2), lb.VeRA(r=2), lb.LoRA(r=2)], ids=lambda recipe: recipe.label)
+def test_a_run_goes_on_beside_the_numbers_that_were_drawn_for_it(tmp_path, recipe):
+    def drawn(seed: int):
+        model, data = world()
+        lb.inject(model, recipe, ".", torch.Generator().manual_seed(seed))
+        return model, data
+
+    whole, data = drawn(1)
+    fit(whole, data, steps=10)
+    fit(drawn(1)[0], data, steps=10, checkpoint=tmp_path / "run", on_step=lambda step, loss: step == 3)
+    other, _ = drawn(2)
+    fit(other, data, steps=10, checkpoint=tmp_path / "run")
+    x = next(iter(data))[0]
+    assert torch.equal(other(x), whole(x))
+
+
 def test_an_interrupted_run_keeps_its_checkpoint(tmp_path):
     def interrupt(step: int, loss: float) -> None:
         if step == 4:
