@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 import lorabook as lb
 from lorabook.base.blocks import BLOCK, dequantise, pack, quantise, unpack
-from lorabook.base.code_books import lloyd_max, nearest_in
+from lorabook.base.code_books import lloyd_max, nearest_in, nf4_codes
 from lorabook.base.dense import Dense
 from lorabook.base.double_quant import DoubleQuant, dequantise_constants, dynamic_code, quantise_constants
 from lorabook.base.nf4 import NF4
@@ -413,6 +413,16 @@ def test_an_adapted_model_casts_copies_and_pickles():
     assert model(x.bfloat16()).dtype == torch.bfloat16
     model.double()
     assert (model(x.double()) - expected).abs().max() <= 0.05 * expected.abs().max()
+
+
+@pytest.mark.parametrize(
+    "w", [torch.zeros(130), torch.ones(130), torch.linspace(0, 1, 260) * (torch.arange(260) > 63)]
+)
+def test_lloyd_keeps_a_code_that_no_number_has(w):
+    w = w.double()
+    codes = lloyd_max(w)
+    assert codes.isfinite().all()
+    assert (w - nearest_in(w, codes)).square().sum() <= (w - nearest_in(w, nf4_codes())).square().sum() + 1e-12
 
 
 def test_lloyd_never_raises_the_error():

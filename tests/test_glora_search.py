@@ -189,6 +189,7 @@ def test_one_generator_one_search_and_the_mode_comes_back() -> None:
     found = []
     for seed in (7, 7, 8):
         model = net().train()
+        model[1].eval()  # as a frozen norm would be
         tried = []
 
         def loss(model: nn.Module, tried: list = tried) -> float:
@@ -198,7 +199,7 @@ def test_one_generator_one_search_and_the_mode_comes_back() -> None:
 
         plan = Evolution(population=6, parents=2, crossovers=2, mutations=2, rounds=3)
         search_kinds(model, loss, plan=plan, generator=torch.Generator().manual_seed(seed), progress=False)
-        assert model.training
+        assert (model.training, model[1].training) == (True, False)
         found.append(tried)
     assert found[0] == found[1] != found[2]
 

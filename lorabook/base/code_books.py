@@ -40,20 +40,21 @@ def lloyd_max(w: Float64[Tensor, "*shape"], rounds: int = 200) -> Float64[Tensor
     """Return 16 codes with a lower Σ(w − ŵ)² on these weights than NF4's, found by Lloyd's two steps from NF4.
 
     Every number goes to its nearest code; every code moves to Σ c_j²·x / Σ c_j² over its numbers, x = w/c_j. Neither
-    step can raise the error.
+    step can raise the error. A code to which no number goes stays where it is.
 
     Source: Lloyd 1982, "Least squares quantization in PCM"; Max 1960.
     """
     rows = in_blocks(w)
     absmax = rows.abs().amax(1, keepdim=True)
-    x, order = (rows / absmax).flatten().sort()
+    x, order = (rows / torch.where(absmax > 0, absmax, 1)).flatten().sort()
     weight = absmax.square().expand_as(rows).flatten()[order]
     mass, moment = _from_zero(weight), _from_zero(weight * x)
     codes = nf4_codes()
     for _ in range(rounds):
         cuts = torch.searchsorted(x, (codes[:-1] + codes[1:]) / 2)
         ends = torch.cat([cuts.new_zeros(1), cuts, cuts.new_full((1,), len(x))])
-        codes = moment[ends].diff() / mass[ends].diff()
+        share = mass[ends].diff()
+        codes = torch.where(share > 0, moment[ends].diff() / share, codes)
     return codes
 
 

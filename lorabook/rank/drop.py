@@ -5,8 +5,7 @@ made once for a run, and a checkpoint is read into the parameters that the run b
 but verbs between two runs of `fit`, and `learn_with_drop`, which calls them in order.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from lorabook.init.kaiming import kaiming
 from lorabook.layer import Adapted, adapted
+from lorabook.modes import evaluating
 from lorabook.recipe import Site
 from lorabook.update.low_rank import LowRank
 
@@ -86,7 +86,7 @@ def importance(model: nn.Module, inputs: Iterable[Tensor]) -> dict[str, float]:
 
     hooks = [layer.register_forward_hook(listen(name)) for name, layer in layers.items()]
     try:
-        with _evaluating(model):
+        with evaluating(model):
             for x in inputs:
                 model(x)
     finally:
@@ -165,15 +165,3 @@ def _plain_loras(model: nn.Module) -> dict[str, Adapted]:
             what = layer.recipe.label if layer.start is not None else type(layer.update).__name__
             raise ValueError(f"LoRA-drop: {name} is a {what}; only a plain LoRA beside a whole W₀ can be shared")
     return layers
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Every module in eval mode inside the block, and as it was after it."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from lorabook.modes import evaluating
 from lorabook.rank.evolution import Evolution, Genome, cost, evolve
 from lorabook.update.glora import Kinds, term_shapes
 from lorabook.update.glora_subnet import kinds_in_use, supernets, use_kinds
@@ -54,15 +55,13 @@ def search_kinds(
         use_kinds(model, configuration(genome))
         return float(loss(model))
 
-    mode, before, source = model.training, kinds_in_use(model), generator or torch.Generator().manual_seed(0)
-    model.eval()
+    before, source = kinds_in_use(model), generator or torch.Generator().manual_seed(0)
     try:
-        ranked = evolve(costs, at, limit=limit, plan=plan, generator=source, progress=progress)
+        with evaluating(model):
+            ranked = evolve(costs, at, limit=limit, plan=plan, generator=source, progress=progress)
     except BaseException:
         use_kinds(model, before)
         raise
-    finally:
-        model.train(mode)
     best = next(iter(ranked))
     use_kinds(model, configuration(best))
     return Found(configuration(best), ranked[best], cost(best, costs), len(ranked))
