@@ -41,7 +41,7 @@ class FrozenRows(Frozen, ABC):
     def two_paths(self, x, branch, a, b, s, bias=None):
         rows = x.reshape(-1, x.shape[-1])
         y = self.times_w0(rows, bias)
-        return _add_product_in_place(y, F.linear(branch.reshape(rows.shape), a), b, s).view(*x.shape[:-1], -1)
+        return _add_product_in_place(y, F.linear(branch.reshape(rows.shape), a), b, s).view(*x.shape[:-1], len(b))
 
     def per_row(self, v):
         return v
@@ -117,7 +117,7 @@ class FrozenEmbedding(Frozen):
 
     def two_paths(self, x, branch, a, b, s, bias=None):
         y = self.times_w0(x.flatten())
-        return _add_product_in_place(y, self.reduce(branch.flatten(), a), b, s).view(*x.shape, -1)
+        return _add_product_in_place(y, self.reduce(branch.flatten(), a), b, s).view(*x.shape, len(b))
 
     def per_row(self, v):
         return v

@@ -89,6 +89,17 @@ def test_moving_moves_every_tensor(name):
     assert adapted(model)["up"].weight.shape == (12, 20)
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_an_empty_batch_is_answered_as_the_plain_layers_do(name):
+    # As an expert that no token is sent to gets one.
+    layers = adapted(model_of(name))
+    inputs = {"table": torch.zeros(0, 8, dtype=torch.long), "conv": torch.zeros(0, 6, 4, 4), "up": torch.zeros(0, 20),
+              "out": torch.zeros(0, 3, 12)}  # fmt: skip
+    for layer_name, layer in layers.items():
+        given = inputs[layer_name]
+        assert layer(given).shape == layer.plain()(given).shape
+
+
 def test_an_effective_weight_can_be_copied_and_pickled():
     model = model_of("LowRank")
     weight = adapted(model)["up"].weight
