@@ -108,6 +108,15 @@ def test_a_further_run_of_delta_lora_goes_on_from_where_w0_has_come(start: int) 
         recipe.rule(model).load_state_dict({})
 
 
+def test_a_delta_lora_that_would_never_start_is_refused() -> None:
+    model = plain()
+    inject(model, DeltaLoRA(R, ALPHA, start=9), r"\d")
+    with pytest.raises(ValueError, match="start = 9, and the run has 8 steps"):
+        fit(model, batches(), steps=8, lr=0.01, loss=squares, progress=False)
+    fit(model, batches(), steps=9, lr=0.01, loss=squares, progress=False)
+    fit(model, batches(), steps=8, lr=0.01, loss=squares, progress=False)  # it follows already
+
+
 def test_delta_lora_moves_a_base_in_four_bits_too() -> None:
     model = plain().float()
     inject(model, DeltaLoRA(R, ALPHA, rate=LAMBDA) | QLoRA(), r"\d")

@@ -19,6 +19,11 @@ class StartsToFollow(StepRule):
         self.updates, self.start = updates, start
 
     def begin(self, steps: int) -> None:
+        if self.start > steps and not all(update.moving for update in self.updates):
+            raise ValueError(
+                f"Delta-LoRA: start = {self.start}, and the run has {steps} steps, so W₀ would never move: start "
+                "earlier, or train longer"
+            )
         if self.start == 0:
             self._start()
 
