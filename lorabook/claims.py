@@ -116,7 +116,13 @@ def examine(claim: Claim) -> Verdict:
 
     Raises:
         ClaimNotReproduced: a side is not finite, shapes differ, or both sides are zero everywhere.
+        TypeError: what is given is no claim.
     """
+    if not isinstance(claim, Claim):
+        raise TypeError(
+            f"{getattr(claim, '__name__', repr(claim))} is a {type(claim).__name__}, and a claim is asked for: a "
+            "function under @claim or @foil; discover() of lorabook.claims lists the book's"
+        )
     results = [(_gap(claim, claim(case)), case) for case in claim.cases]
     worst = max(results, key=lambda result: result[0])[1]
     return Verdict(claim, tuple(gap for gap, _ in results), claim(worst))

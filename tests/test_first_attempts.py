@@ -75,6 +75,8 @@ ATTEMPTS = {
     "lb.attach(plain(), adapted())": "TypeError: the adapter is given as a Decoder",
     "lb.conflicts([anna, anna])": "TypeError: adapters is a list; give them by name",
     "lb.compose(plain(), {'anna': anna}, (tokens, tokens))": "TypeError: few_shot_loss is a tuple; give a function",
+    "lb.compose(plain(), {'anna': anna}, lambda model: None, progress=False)": "TypeError: few_shot_loss gave None; it",
+    "lb.card(lb.LoRA)": "TypeError: LoRA is a function, and a claim is asked for",
     "lb.learn_in_turn(plain(), [loss, [(tokens, tokens)]], lb.LoRA(r=2), 'q_proj')": "TypeError: a task is a list",
     "lb.learn_in_turn(plain(), [loss], lb.LoRA, 'q_proj')": "TypeError: LoRA is a function, and a Recipe is asked for",
     "federation(noise=1.0)": "TypeError: noise is 1.0; give Noise(C, sigma, expected)",

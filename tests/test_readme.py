@@ -37,6 +37,14 @@ def test_the_table_is_up_to_date():
     assert written == table(), "write what `lorabook list --table` prints between the two comments"
 
 
+def test_the_example_runs(tmp_path, monkeypatch):
+    example = README.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    assert "steps=100" in example
+    monkeypatch.chdir(tmp_path)
+    exec(example.replace("steps=100", "steps=1, progress=False"), {})
+    assert {file.name for file in (tmp_path / "my-adapter").iterdir()} >= {"adapter_config.json"}
+
+
 def test_every_recipe_and_every_stroke_is_in_the_table():
     labels = {example(make).label for folder in catalogue().values() for make in folder.values()}
     assert labels <= PROOFS.keys()

@@ -165,6 +165,8 @@ def _refuse_search(budget: int, bound: float) -> None:
 
 
 def _finite(loss: Tensor | float, weights: Mapping[str, float]) -> float:
+    if loss is None:
+        raise TypeError("few_shot_loss gave None; it must return one number, the mean loss on the few examples")
     value = torch.as_tensor(loss)
     if value.numel() != 1:
         raise ValueError(f"few_shot_loss gave a tensor of shape {tuple(value.shape)}; expected one number, the mean")
