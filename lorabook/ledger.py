@@ -124,11 +124,13 @@ def _as_text(said: Line, before: list[Line]) -> str:
     """One entry as text; the first of a variant under the variant's name."""
     heading = "" if any(one is not said and one["about"] == said["about"] for one in before) else f"\n{said['about']}\n"
     if "reason" in said:
-        return f"{heading}open {said['claim']}\n           {said['statement']}\n           why not: {said['reason']}"
+        more = [f"open {said['claim']}", said["statement"], f"why not: {said['reason']}", f"source: {said['source']}"]
+        return heading + "\n           ".join(more)
     mark = "ok  " if said["reproduced"] else "FAIL"
     head = f"{mark} {said['kind']}: {said['claim']}: {said['verdict']}"
     if "gap" in said:
         head += f", {shown(said['left'], '.6g')} {said['relation']} {shown(said['right'], '.6g')}"
         head += f", gap {shown(said['gap'], '.1e')} (tol {said['tol']:.0e})"
-    more = [said["statement"], f"if {said['when']}" if said["when"] else "", said["source"]]
+    instead = f"instead: {said['instead']}" if said["instead"] else ""
+    more = [said["statement"], f"if {said['when']}" if said["when"] else "", instead, f"source: {said['source']}"]
     return heading + "\n           ".join([head, *filter(None, more)])

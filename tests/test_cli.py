@@ -277,10 +277,18 @@ def test_a_foil_is_shown_where_its_sides_differ(capsys: pytest.CaptureFixture[st
     assert abs(said["left"] - said["right"]) == pytest.approx(said["gap"])
 
 
+def test_a_foil_is_printed_with_what_holds_in_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "rows_left_out_cost_nothing"]) == 0
+    printed = capsys.readouterr().out
+    assert "instead: If the clients drew their ranks, row" in printed
+    assert "source: it would, if each row were divided" in printed
+
+
 def test_an_open_statement_can_be_asked_for_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "a_million_clients"]) == 0
     printed = capsys.readouterr().out
     assert "open many.federated_rank_claims.a_million_clients" in printed
+    assert "source: " in printed
     assert "0 claims and 0 foils, 0 not reproduced; 1 statement" in printed
 
 
