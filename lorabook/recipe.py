@@ -11,6 +11,7 @@ import math
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from numbers import Real
 from typing import Any
 
 import torch
@@ -79,9 +80,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.r is not None and (not isinstance(self.r, int) or isinstance(self.r, bool) or self.r < 1):
             raise ValueError(f"rank r is {self.r!r}; it must be a whole number ≥ 1 (r = 8 is a good start)")
-        if self.alpha is not None and not (math.isfinite(self.alpha) and self.alpha > 0):
+        if self.alpha is not None and not (_is_finite(self.alpha) and self.alpha > 0):
             raise ValueError(f"alpha is {self.alpha!r}; it must be a finite number > 0 (alpha = 2r is a common choice)")
-        if self.dropout is not None and not 0 <= self.dropout < 1:
+        if self.dropout is not None and not (_is_finite(self.dropout) and 0 <= self.dropout < 1):
             raise ValueError(f"dropout is {self.dropout!r}; it must be a probability in [0, 1)")
 
     def __or__(self, other: "Recipe") -> "Recipe":
@@ -156,6 +157,10 @@ def refuse_other(value: object) -> None:
             f"{_said(value)} is a {type(value).__name__}, and a Recipe is asked for: call the variant, as LoRA(r=8), "
             "or give a value for one axis by its name, as in Recipe(optim=Paged())"
         )
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def _said(value: Any) -> str:

@@ -29,8 +29,8 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
     """Return the layers whose name matches `targets`, each checked against the recipe.
 
     Raises:
-        ValueError: nothing matches, or a matching layer is adapted already, tied to another module, or holds numbers
-            that a quantised store cannot keep.
+        ValueError: `targets` is no regular expression, nothing matches, or a matching layer is adapted already, tied to
+            another module, or holds numbers that a quantised store cannot keep.
         TypeError: `targets` is no text.
         UnsupportedLayer: a matching layer is of no known kind.
     """
@@ -41,6 +41,10 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
         )
     if not targets:
         raise ValueError(f"targets is empty; name the layers by a regular expression, e.g. {_some_names(model)}")
+    try:
+        re.compile(targets)
+    except re.error as error:
+        raise ValueError(f"targets={targets!r} is no regular expression: {error}") from error
     _refuse_adapted(model, targets)
     named = {
         name: module
@@ -104,7 +108,8 @@ def _refuse_tied(model: nn.Module, name: str, layer: nn.Module) -> None:
                 raise ValueError(
                     f"{name}.weight and {other_name}.{held_name} are one tied matrix: adapting one of the two would "
                     f"untie them silently. Leave it out of the targets, or untie it first: "
-                    f"model.get_submodule({name!r}).weight = torch.nn.Parameter(weight.clone())"
+                    f"layer = model.get_submodule({name!r}); "
+                    "layer.weight = torch.nn.Parameter(layer.weight.detach().clone())"
                 )
 
 

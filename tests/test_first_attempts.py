@@ -60,6 +60,9 @@ ATTEMPTS = {
     "lb.fit(loaded, [], steps=1, lr=0.1)": "AttributeError: 'named_parameters' is no attribute of what lorabook.load",
     "lb.inject(plain(), lb.LoRA, 'q_proj')": "TypeError: LoRA is a function, and a Recipe is asked for",
     "lb.inject(plain(), lb.LoRA(), ['q_proj', 'v_proj'])": "TypeError: targets is ['q_proj', 'v_proj']; it must be one",
+    "lb.inject(plain(), lb.LoRA(), 'q_proj(')": "ValueError: targets='q_proj(' is no regular expression: missing )",
+    "lb.LoRA(alpha='16')": "ValueError: alpha is '16'; it must be a finite number > 0",
+    "lb.LoRA(dropout='0.1')": "ValueError: dropout is '0.1'; it must be a probability",
     "lb.LoRA(r=4) | lb.Paged()": "TypeError: Paged(page=1048576, budget=67108864) is a Paged, and a Recipe",
     "lb.LoRA(r=4) | lb.rsLoRA": "TypeError: rsLoRA is a function, and a Recipe is asked for",
     "lb.fit(adapted(), (tokens, tokens), steps=1, lr=0.1)": "TypeError: batches gave a tensor of shape (1, 8)",
@@ -106,6 +109,15 @@ def test_adapters_beside_a_part_that_no_file_holds_are_not_saved_without_it(tmp_
     with pytest.raises(ValueError, match="1 holds a Bottleneck, which no adapter file can hold"):
         lb.save_adapter(model, tmp_path / "adapter")
     assert not (tmp_path / "adapter").exists()
+
+
+def test_the_advice_for_a_tied_matrix_works() -> None:
+    model = nn.Sequential(nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False))
+    model[1].weight = model[0].weight
+    with pytest.raises(ValueError, match="are one tied matrix") as refusal:
+        lb.inject(model, lb.LoRA(r=2), "0")
+    exec(str(refusal.value).partition("untie it first: ")[2], {"model": model, "torch": torch})
+    assert list(lb.inject(model, lb.LoRA(r=2), "0")) == ["0"]
 
 
 def test_an_adapter_of_qlora_gives_the_same_numbers_on_a_base_in_four_bits_only(tmp_path: Path) -> None:
