@@ -108,8 +108,7 @@ def _refuse_tied(model: nn.Module, name: str, layer: nn.Module) -> None:
                 raise ValueError(
                     f"{name}.weight and {other_name}.{held_name} are one tied matrix: adapting one of the two would "
                     f"untie them silently. Leave it out of the targets, or untie it first: "
-                    f"layer = model.get_submodule({name!r}); "
-                    "layer.weight = torch.nn.Parameter(layer.weight.detach().clone())"
+                    f"model.get_submodule({name!r}).weight = torch.nn.Parameter(weight.clone())"
                 )
 
 

@@ -111,15 +111,6 @@ def test_adapters_beside_a_part_that_no_file_holds_are_not_saved_without_it(tmp_
     assert not (tmp_path / "adapter").exists()
 
 
-def test_the_advice_for_a_tied_matrix_works() -> None:
-    model = nn.Sequential(nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False))
-    model[1].weight = model[0].weight
-    with pytest.raises(ValueError, match="are one tied matrix") as refusal:
-        lb.inject(model, lb.LoRA(r=2), "0")
-    exec(str(refusal.value).partition("untie it first: ")[2], {"model": model, "torch": torch})
-    assert list(lb.inject(model, lb.LoRA(r=2), "0")) == ["0"]
-
-
 def test_an_adapter_of_qlora_gives_the_same_numbers_on_a_base_in_four_bits_only(tmp_path: Path) -> None:
     torch.manual_seed(0)
     plain, x = nn.Sequential(nn.Linear(64, 64)), torch.randn(3, 64)
