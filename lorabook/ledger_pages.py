@@ -71,7 +71,9 @@ def as_html(lines: list[Line]) -> str:
     from mdit_py_plugins.dollarmath import dollarmath_plugin
 
     def formula(latex: str, options: dict) -> str:
-        return convert(latex, display="block" if options["display_mode"] else "inline")
+        # The converter knows neither \arg nor the escape in \text{kv\_heads}, and would print both as they stand.
+        known = latex.replace(r"\arg", r"\operatorname{arg}")
+        return convert(known, display="block" if options["display_mode"] else "inline").replace(r"\_", "_")
 
     page = MarkdownIt("commonmark").use(dollarmath_plugin, renderer=formula, double_inline=True)
     body = page.render(as_markdown(lines))

@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from lorabook import lab, ledger, paths
+from lorabook import lab, ledger, ledger_pages, paths
 from lorabook.chapters import chapters, find_chapter
-from lorabook.claims import Claim
+from lorabook.claims import Claim, discover
 from lorabook.cli import main
 from lorabook.refused import Refused
+from lorabook.unchecked import unchecked
 
 COMMAND = [sys.executable, "-m", "lorabook"]
 
@@ -309,6 +310,13 @@ def test_the_ledger_is_written_as_pages_with_formulas_and_no_network(
     assert "Often said, and false" in html
     assert "$" not in html
     assert not re.search(r"https?://(?!www\.w3\.org)", html)
+
+
+def test_no_formula_of_the_book_is_left_as_latex_in_a_page() -> None:
+    said = [(claim.statement, claim.when) for claim in discover()]
+    said += [(open_one.statement, "") for _, open_one in unchecked().values()]
+    same = {"about": "all", "kind": "not checkable here", "source": "", "reason": ""}
+    assert "\\" not in ledger_pages.as_html([{**same, "statement": s, "when": w} for s, w in said])
 
 
 @pytest.mark.parametrize("name", ["ledger.txt", "no/such/ledger.md", "folder.md"])
