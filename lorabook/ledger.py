@@ -59,6 +59,8 @@ def line(claim: Claim) -> Line:
         verdict: Verdict = examine(claim)
     except ClaimNotReproduced as error:
         return {**said, "reproduced": False, "verdict": str(error)}
+    except Exception as error:  # one claim that cannot be computed must not silence all that come after it
+        return {**said, "reproduced": False, "verdict": f"could not be computed: {type(error).__name__}: {error}"}
     left, right = telling(verdict)
     return {
         **said,

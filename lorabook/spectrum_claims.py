@@ -52,8 +52,8 @@ def whole(case: Case) -> Tensor:
 )
 def no_matrix_keeps_less_than_its_share(case: Case):
     m, d = case.w0(), min(case.d_out, case.d_in)
-    ranks = torch.arange(1, d + 1)
-    return ranks / d, torch.tensor([energy_kept(m, int(r)) for r in ranks]) + 1e-7
+    ranks = torch.arange(1, d + 1, dtype=torch.float64)
+    return ranks / d, torch.tensor([energy_kept(m, int(r)) for r in ranks], dtype=torch.float64)
 
 
 @claim(

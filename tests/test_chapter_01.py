@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lorabook import overview, spectrum_claims
+from lorabook.adapted import inject
 from lorabook.baselines.full import by_kind, change_of, changed, full_update, kept_by_kind
 from lorabook.claims import claim
 from lorabook.classroom import worst_case
@@ -19,6 +20,7 @@ from lorabook.explore.state import Choice, Steps
 from lorabook.figures.picture import Picture
 from lorabook.figures.spectrum import Ranks, energy_and_gain, energy_by_kind, grids, loss_by_rank
 from lorabook.recipe import IDEAS, catalogue
+from lorabook.update.low_rank import LoRA
 
 RANKS = (1, 2, 4)
 
@@ -86,6 +88,9 @@ def test_full_fine_tuning_trains_what_it_names_on_a_copy() -> None:
     assert all(torch.equal(value, before[name]) for name, value in base.state_dict().items())
     with pytest.raises(ValueError, match="targets='q_proj' matches no weight matrix; the model has 0.weight"):
         full_update(base, batches(), targets="q_proj", steps=1, lr=1e-2)
+    inject(base, LoRA(r=1), "0")
+    with pytest.raises(ValueError, match="0 has an adapter: fine-tune the plain model"):
+        full_update(base, batches(), targets="0", steps=1, lr=1e-2)
 
 
 def test_a_change_is_held_inside_the_block_only() -> None:

@@ -270,6 +270,18 @@ def test_a_claim_that_fails_fails_the_check(
     assert "fails, 1 = 2, gap 5.0e-01" in printed
 
 
+def test_a_claim_that_cannot_be_computed_is_one_line_and_the_rest_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = Claim(lambda case: (torch.ones(2) @ torch.ones(3), torch.ones(1)), "$1=2$", "arithmetic")
+    right = Claim(lambda case: (torch.ones(2), torch.ones(2)), "$1=1$", "arithmetic")
+    monkeypatch.setattr(ledger, "discover", lambda: [broken, right])
+    assert main(["check"]) == 1
+    printed = capsys.readouterr().out
+    assert "could not be computed: RuntimeError" in printed
+    assert "2 claims and 0 foils, 1 not reproduced" in printed
+
+
 def test_a_foil_is_shown_where_its_sides_differ(capsys: pytest.CaptureFixture[str]) -> None:
     # The largest entries of both sides are 1: "1 = 1, fails" would puzzle every reader.
     assert main(["check", "rows_left_out_cost_nothing", "--json"]) == 0

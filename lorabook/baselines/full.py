@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, linalg, nn
 
 from lorabook.fit import Batch, fit
+from lorabook.layer import adapted
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,10 @@ def full_update(
     the same matrices, and no more.
 
     Raises:
-        ValueError: `targets` matches no weight matrix.
+        ValueError: `targets` matches no weight matrix, or the model has adapters, whose factors are none.
     """
+    if adapted(model):
+        raise ValueError(f"{next(iter(adapted(model)))} has an adapter: fine-tune the plain model (merge it first)")
     tuned = copy.deepcopy(model)
     for name, parameter in tuned.named_parameters():
         parameter.requires_grad_(parameter.ndim == 2 and re.search(targets, name) is not None)
