@@ -34,6 +34,7 @@ def inject(
             a matrix is shared with another module.
         TypeError: `recipe` is no Recipe, or `targets` no text.
         UnsupportedLayer: a target is no layer of a known kind.
+        AxisConflict: two axes of the recipe cannot be had together on these layers.
     """
     refuse_other(recipe)
     recipe = recipe.complete()
@@ -55,6 +56,7 @@ def place(model: nn.Module, recipe: Recipe, found: list[Target], generator: torc
     common = _Common({}, (max(d_out for d_out, _ in shapes), max(d_in for _, d_in in shapes)))
     # The first layer is built before anything is replaced: what two axes of a recipe cannot do together fails here.
     layers = {found[0].name: _build(found[0], recipe, generator, common)}
+    recipe.optim(dict(layers[found[0].name].update.named_parameters()), 1.0)
     for target in found:
         layer = layers.get(target.name) or _build(target, recipe, generator, common)
         layers[target.name] = layer

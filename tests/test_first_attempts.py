@@ -124,3 +124,12 @@ def test_an_adapter_of_qlora_gives_the_same_numbers_on_a_base_in_four_bits_only(
     lb.load_adapter(stored, tmp_path, lb.QLoRA())
     assert torch.equal(trained(x), stored(x))
     assert (trained(x) - dense(x)).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("form", [lb.VeRA(r=2), lb.GLoRA(r=2)])
+def test_lora_plus_on_a_form_without_the_factor_b_is_refused_before_any_work(form):
+    model = nn.Sequential(nn.Linear(6, 4))
+    plain = model[0]
+    with pytest.raises(lb.AxisConflict, match=r"LoRA\+ speeds up the factor B of a product BA"):
+        lb.inject(model, form | lb.LoRAPlus(16), "0")
+    assert model[0] is plain

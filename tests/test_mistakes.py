@@ -81,8 +81,8 @@ MISTAKES = (
             "a_cut_is_a_lora_of_rank_b"),
     Mistake("OLoRA reads the last columns of W₀", orthonormal, "w[:, : site.r]", "w[:, -site.r :]",
             "the_first_columns_decide"),
-    Mistake("LongLoRA's mask looks ahead", Shifted.forward, "full(*(t[:, half:, :short] for t in (q, k, v)))",
-            "self.dense(q, k, v)[:, half:, :short].flip(2)", "nobody_sees_the_future"),
+    Mistake("LongLoRA's first shifted group is not causal", Shifted.forward, "full(*(t for t, _ in cut))",
+            "F.scaled_dot_product_attention(*(t for t, _ in cut))", "nobody_sees_the_future"),
     Mistake("NF4 takes the next lower code", quantise, "count_midpoints_below(x)",
             "(count_midpoints_below(x) - 1).clamp_min(0)", "nf4_stores_the_nearest_code"),
 )  # fmt: skip

@@ -1,11 +1,12 @@
 """LoRA+: B learns faster than A."""
 
+import re
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lorabook.recipe import Recipe
+from lorabook.recipe import AxisConflict, Recipe
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,15 @@ class FasterB:
             raise ValueError(f"LoRA+ ratio η_B/η_A is {self.ratio!r}; it must be ≥ 1 (the paper recommends about 16)")
 
     def __call__(self, named: dict[str, Tensor], lr: float) -> torch.optim.AdamW:
-        fast = [p for name, p in named.items() if name.rsplit(".", 1)[-1].startswith("B")]
-        slow = [p for name, p in named.items() if not name.rsplit(".", 1)[-1].startswith("B")]
-        groups = [{"params": slow, "lr": lr}, {"params": fast, "lr": self.ratio * lr}]
+        # B, and the B₂ of forms with two pairs; GLoRA's B_d and B_u are factors of a term that is called B.
+        fast = {name: p for name, p in named.items() if re.fullmatch(r"B\d*", name.rpartition(".")[2])}
+        if not fast:
+            raise AxisConflict(
+                f"LoRA+ speeds up the factor B of a product BA, and this recipe trains {', '.join(list(named)[:6])} "
+                "without one: use a form s·BA with LoRA+, or leave LoRA+ out"
+            )
+        slow = [p for name, p in named.items() if name not in fast]
+        groups = [{"params": slow, "lr": lr}, {"params": list(fast.values()), "lr": self.ratio * lr}]
         return torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=0.0)
 
 
