@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from cmaes import CMA
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -142,6 +141,8 @@ def minimise(
     generator = generator or torch.Generator().manual_seed(0)
     seed = int(torch.randint(2**32 - 1, (), generator=generator, device=generator.device))
     box = np.tile([-bound, bound], (dimensions, 1))
+    from cmaes import CMA  # 0.6 s where scipy is there too, which only a search need spend
+
     search = CMA(np.zeros(dimensions), bound / 3, bounds=box, seed=seed)
     points, values = [np.zeros(dimensions)], [objective(np.zeros(dimensions))]
     with tqdm(total=budget, initial=1, desc="composing", unit="try", disable=not progress, leave=False) as bar:

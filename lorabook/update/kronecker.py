@@ -64,9 +64,9 @@ class Kronecker(Update):
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         pair = (self.D, None) if self.A is None else (self.A, self.B)
-        dropped = self.drop(x)
         # What lies between the two products is as wide as the layer: it is computed again backwards, and not kept.
-        return base.times_w0(x, base.bias) + built(lambda: base.kronecker(dropped, self.s * self.C, *pair))
+        moved = built(lambda dropped: base.kronecker(dropped, self.s * self.C, *pair), self.drop(x))
+        return base.times_w0(x, base.bias) + moved
 
     @staticmethod
     def count(d_out: int, d_in: int, r: int) -> int:

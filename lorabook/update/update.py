@@ -85,9 +85,12 @@ def materialised(base: Frozen, update: Update, x: Tensor) -> Tensor:
     return base.apply_matrix(x, built(lambda: update.weight(base.matrix)), base.bias)
 
 
-def built(made: Callable[[], Tensor]) -> Tensor:
-    """Return a tensor of whose making backward keeps nothing but the result: what lies in between is made again."""
-    return checkpoint(made, use_reentrant=False, preserve_rng_state=False)
+def built(made: Callable[..., Tensor], *given: Tensor) -> Tensor:
+    """Return made(*given), of which backward keeps what was given and the result: what lies between is made again.
+
+    Give what is as large as the activations: what `made` only closes over is held as well, and no count sees it.
+    """
+    return checkpoint(made, *given, use_reentrant=False, preserve_rng_state=False)
 
 
 def needs_whole_w0(factors: Factors, site: Site, form: str) -> None:
