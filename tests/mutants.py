@@ -22,8 +22,8 @@ PACKAGE = str(Path(lorabook.__file__).parent)
 INNER = ".<locals>"
 
 
-class TooLong(Exception):
-    """A broken function ran past its time: a loop may have lost its end."""
+class TooLong(BaseException):
+    """A broken function ran past its time: a loop may have lost its end. No `except Exception` on the way stops it."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,8 @@ def in_place(mutant: Mutant, seconds: float) -> Iterator[None]:
     try:
         for function in functions:
             function.__code__ = mutant.code
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        # Again and again: who catches everything on the way would otherwise be let go on for ever.
+        signal.setitimer(signal.ITIMER_REAL, seconds, 0.25)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
