@@ -140,8 +140,11 @@ def in_place(mutant: Mutant, seconds: float) -> Iterator[None]:
     functions = _functions(mutant.place.file)[mutant.place]
     whole = [function.__code__ for function in functions]
 
+    armed = True
+
     def stop(*_) -> None:
-        raise TooLong(str(mutant))
+        if armed:
+            raise TooLong(str(mutant))
 
     _forget()
     before = signal.signal(signal.SIGALRM, stop)
@@ -152,6 +155,7 @@ def in_place(mutant: Mutant, seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, seconds, 0.25)
         yield
     finally:
+        armed = False  # first: an alarm in here would leave the function broken
         signal.setitimer(signal.ITIMER_REAL, 0)
         for function, code in zip(functions, whole, strict=True):
             function.__code__ = code

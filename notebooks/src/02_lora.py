@@ -856,7 +856,7 @@ def rebuilt(of):
     for name, layer in lb.adapted(model).items():
         w = of(name, layer.update.weight(layer.base.matrix), layer.base.matrix).detach()
         parent = model.get_submodule(name.rpartition(".")[0])
-        setattr(parent, name.rpartition(".")[2], layer.base.thaw(w))
+        setattr(parent, name.rpartition(".")[2], layer.base.thaw(w, layer.base.bias))
     return setting.score(model)
 
 
