@@ -271,10 +271,11 @@ def test_a_wrong_model_or_rank_is_refused_and_left_alone():
         ask(net(DPDyLoRA()), rounds=0)
     with pytest.raises(ValueError, match="no parameter of this model trains"):
         ask(nn.Linear(6, 4).double().requires_grad_(False))
-    normed = nn.Sequential(net(DPDyLoRA()), nn.BatchNorm1d(4).double().requires_grad_(False))
-    with pytest.raises(ValueError, match="1 is a BatchNorm1d that keeps statistics .* GroupNorm"):
-        ask(normed)
-    assert normed[1].num_batches_tracked == 0
+    for norm in (nn.BatchNorm1d(4), nn.InstanceNorm1d(4, track_running_stats=True)):
+        normed = nn.Sequential(net(DPDyLoRA()), norm.double().requires_grad_(False))
+        with pytest.raises(ValueError, match="1 is a (Batch|Instance)Norm1d that keeps statistics .* GroupNorm"):
+            ask(normed)
+        assert norm.num_batches_tracked == 0
 
 
 @pytest.mark.parametrize(

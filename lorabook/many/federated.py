@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 
 from lorabook.fit import Batch, History, cross_entropy, fit
 from lorabook.optim.accountant import epsilon
@@ -159,7 +159,7 @@ def DPDyLoRA(
 def _refuse_statistics(model: nn.Module) -> None:
     """Refuse layers that keep a client's statistics in the model, past the clipping and the noise."""
     for name, module in model.named_modules():
-        if isinstance(module, _BatchNorm) and module.training and module.track_running_stats:
+        if isinstance(module, _NormBase) and module.training and module.track_running_stats:
             raise ValueError(
                 f"{name} is a {type(module).__name__} that keeps statistics of a client's data past the noise: "
                 "put GroupNorm or LayerNorm in its place"

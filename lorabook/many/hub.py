@@ -13,6 +13,7 @@ from lorabook.fit import Diverged
 from lorabook.many.combine import Combine, combined, same_rank
 from lorabook.many.pair import Pair, State
 from lorabook.many.stacking import attached, fill
+from lorabook.modes import evaluating
 
 
 def product_of_sums(pairs: Sequence[Pair], weights: Sequence[float]) -> Pair:
@@ -97,24 +98,17 @@ def compose(
         )
     names, losses = list(adapters), []
     base_alone = combined(adapters, dict.fromkeys(names, 0.0), how)
-    training = [(module, module.training) for module in model.modules()]
+    with evaluating(model), attached(model, base_alone) as layers, torch.no_grad():
 
-    try:
-        with attached(model, base_alone) as layers, torch.no_grad():
-            model.eval()
+        def objective(w: np.ndarray) -> float:
+            weights = dict(zip(names, w.tolist(), strict=True))
+            fill(layers, combined(adapters, weights, how))
+            losses.append(_finite(few_shot_loss(model), weights))
+            return losses[-1] + penalty * float(np.abs(w).mean())
 
-            def objective(w: np.ndarray) -> float:
-                weights = dict(zip(names, w.tolist(), strict=True))
-                fill(layers, combined(adapters, weights, how))
-                losses.append(_finite(few_shot_loss(model), weights))
-                return losses[-1] + penalty * float(np.abs(w).mean())
-
-            w, objectives = minimise(
-                objective, len(names), bound=bound, budget=budget, generator=generator, progress=progress
-            )
-    finally:
-        for module, was in training:
-            module.training = was
+        w, objectives = minimise(
+            objective, len(names), bound=bound, budget=budget, generator=generator, progress=progress
+        )
     weights = dict(zip(names, w.tolist(), strict=True))
     return Composed(combined(adapters, weights, how), weights, losses[int(np.argmin(objectives))], tuple(objectives))
 
