@@ -2,6 +2,6 @@
 
 import sys
 
-from lorabook.cli import main
+from lorabook.book.cli import main
 
 sys.exit(main())

@@ -14,4 +14,4 @@ pytest_plugins = ["pytester", "skip_rule"]
 
 def pytest_configure() -> None:
     # By path: importing the package here would come before jaxtyping's import hook, and unchecked.
-    runpy.run_path(str(Path(__file__).parents[1] / "lorabook/offline/sitecustomize.py"))
+    runpy.run_path(str(Path(__file__).parents[1] / "lorabook/book/offline/sitecustomize.py"))

@@ -7,19 +7,19 @@ import torch
 from tokenizers import Tokenizer, models
 from torch import Tensor
 
-from lorabook.explore.codebook import codebook
-from lorabook.explore.memory import memory_calculator
-from lorabook.explore.recorded import Recording
-from lorabook.explore.scale import Table, on_table, tabulate
-from lorabook.explore.spectrum import spectrum
-from lorabook.explore.studio import Room, Studio
-from lorabook.explore.training import MODELS, on_workbenches
-from lorabook.explore.wire import Explorer
-from lorabook.explore.workbench import Run, Workbench
+from lorabook.book.explore.codebook import codebook
+from lorabook.book.explore.memory import memory_calculator
+from lorabook.book.explore.recorded import Recording
+from lorabook.book.explore.scale import Table, on_table, tabulate
+from lorabook.book.explore.spectrum import spectrum
+from lorabook.book.explore.studio import Room, Studio
+from lorabook.book.explore.training import MODELS, on_workbenches
+from lorabook.book.explore.wire import Explorer
+from lorabook.book.explore.workbench import Run, Workbench
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.loaded import Loaded
+from lorabook.models.vocabulary import Vocabulary
 from lorabook.tasks.text import Corpus
-from lorabook.tasks.vocabulary import Vocabulary
 
 SHAPE = DecoderConfig(vocab=20, hidden=64, layers=2, heads=2, kv_heads=2, d_head=32, ffn=96, context=16)
 

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorabook import offline
+from lorabook.book import offline
 
 TESTS = Path(__file__).parent
 CELL_SECONDS = 180

@@ -7,11 +7,11 @@ import transformers
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from lorabook.adapted import inject
-from lorabook.layer import Adapted, adapted
-from lorabook.recipe import Recipe
-from lorabook.save import save_adapter
-from lorabook.update.low_rank import LoRA
+from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.inject import inject
+from lorabook.core.lora import LoRA
+from lorabook.core.recipe import Recipe
+from lorabook.saving.save import save_adapter
 
 TOKENS = torch.arange(24).reshape(3, 8) % 11
 

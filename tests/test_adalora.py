@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 import lorabook as lb
-from lorabook.fit import constant
-from lorabook.rank.adalora import AdaLoRA
-from lorabook.rank.allocator import Allocator
-from lorabook.rank.schedule import CubicBudget
+from lorabook.axes.rule.adalora import AdaLoRA
+from lorabook.axes.rule.allocator import Allocator
+from lorabook.axes.rule.schedule import CubicBudget
+from lorabook.core.fit import constant
 
 STEPS, R, TARGET, ALPHA = 80, 4, 2, 7.0
 SETTINGS = {"total_steps": STEPS, "target_r": TARGET, "warm_up": 10, "final": 20}

@@ -10,12 +10,12 @@ import torch
 from small import every_kind, gap, logits, shake, suits
 from worlds import forms
 
-from lorabook.adapted import disabled, inject, merge, merged
-from lorabook.base.qlora import QLoRA
-from lorabook.init.pissa import PiSSA
-from lorabook.layer import adapted
-from lorabook.update.dora import DoRA
-from lorabook.update.low_rank import LoRA
+from lorabook.axes.base.qlora import QLoRA
+from lorabook.axes.form.dora import DoRA
+from lorabook.axes.init.pissa import PiSSA
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.inject import disabled, inject, merge, merged
+from lorabook.core.lora import LoRA
 
 RECIPES = {name: replace(form, rule=None) for name, form in forms().items()} | {
     "PiSSA": PiSSA(), "QLoRA": QLoRA(), "QDoRA": QLoRA() | DoRA(), "QPiSSA": QLoRA() | PiSSA(),

@@ -9,8 +9,8 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 import lorabook as lb
-from lorabook.frozen import UnsupportedLayer
-from lorabook.kinds import freeze
+from lorabook.core.frozen import UnsupportedLayer
+from lorabook.core.layer_types import freeze
 from lorabook.many.bank import bank, serving
 from lorabook.many.banked import Banked
 from lorabook.many.pages import PoolFull

@@ -19,13 +19,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import lorabook as lb
-from lorabook.base.blocks import BLOCK, dequantise, pack, quantise, unpack
-from lorabook.base.code_books import lloyd_max, nearest_in, nf4_codes
-from lorabook.base.dense import Dense
-from lorabook.base.double_quant import DoubleQuant, dequantise_constants, dynamic_code, quantise_constants
-from lorabook.base.nf4 import NF4
-from lorabook.base.normal_float import CODES, code_table, midpoints, nearest_code
-from lorabook.kinds import freeze
+from lorabook.axes.base.blocks import BLOCK, dequantise, pack, quantise, unpack
+from lorabook.axes.base.code_books import lloyd_max, nearest_in, nf4_codes
+from lorabook.axes.base.double_quant import DoubleQuant, dequantise_constants, dynamic_code, quantise_constants
+from lorabook.axes.base.nf4 import NF4
+from lorabook.axes.base.normal_float import CODES, code_table, midpoints, nearest_code
+from lorabook.core.dense import Dense
+from lorabook.core.layer_types import freeze
 
 logging.disable(logging.WARNING)  # bitsandbytes logs that an optional kernel package is absent
 import bitsandbytes  # noqa: E402

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 import lorabook as lb
 from lorabook.baselines.bottleneck import Bottleneck, insert_bottlenecks
 from lorabook.baselines.prefix import Prefix, insert_prefix
-from lorabook.count import trainable
-from lorabook.frozen import UnsupportedLayer
+from lorabook.core.frozen import UnsupportedLayer
+from lorabook.cost.count import trainable
 from lorabook.models.decoder import Decoder, DecoderConfig, rotate, rotations
 
 SMALL = DecoderConfig(

@@ -8,19 +8,21 @@ import pytest
 import torch
 from torch import nn
 
-from lorabook import overview, spectrum_claims
-from lorabook.adapted import inject
 from lorabook.baselines.full import by_kind, change_of, changed, full_update, kept_by_kind
-from lorabook.claims import claim
-from lorabook.classroom import worst_case
-from lorabook.classroom.exercise import check
-from lorabook.explore.axis_map import DECIDES, axes, axis_map, displacements, variants
-from lorabook.explore.predict import predict
-from lorabook.explore.state import Choice, Steps
-from lorabook.figures.picture import Picture
-from lorabook.figures.spectrum import Ranks, energy_and_gain, energy_by_kind, grids, loss_by_rank
-from lorabook.recipe import IDEAS, catalogue
-from lorabook.update.low_rank import LoRA
+from lorabook.book import overview
+from lorabook.book.classroom import worst_case
+from lorabook.book.classroom.exercise import check
+from lorabook.book.explore.axis_map import DECIDES, axes, axis_map, displacements, variants
+from lorabook.book.explore.predict import predict
+from lorabook.book.explore.state import Choice, Steps
+from lorabook.book.figures.picture import Picture
+from lorabook.book.figures.spectrum import Ranks, energy_and_gain, energy_by_kind, grids, loss_by_rank
+from lorabook.claims.catalogue import catalogue
+from lorabook.claims.claim import claim
+from lorabook.claims.low_rank import spectrum as spectrum_claims
+from lorabook.core.inject import inject
+from lorabook.core.lora import LoRA
+from lorabook.core.recipe import IDEAS
 
 RANKS = (1, 2, 4)
 
@@ -151,7 +153,7 @@ def test_the_ledger_counts_what_is_not_reproduced() -> None:
     def one_is_two(case):
         return torch.ones(1), 2 * torch.ones(1)
 
-    table, broken = overview.ledger([spectrum_claims.dimension_is_rank, one_is_two])
+    table, broken = overview.ledger([spectrum_claims.false_dimension_is_rank, one_is_two])
     assert broken == 1
     assert "| low rank | · | · | 1 | · |" in table
     assert "| **all** | **0** | **0** | **1** | **1** |" in table

@@ -5,16 +5,16 @@ import torch
 from torch import nn
 
 import lorabook as lb
-from lorabook.attention.score_terms import score_terms
+from lorabook.axes.attention.score_terms import score_terms
+from lorabook.cost.peak import peak_bytes
 from lorabook.models.decoder import Decoder, DecoderConfig, initialise, rotations
 from lorabook.models.loaded import Loaded
+from lorabook.models.paths import data_file
 from lorabook.models.recompute import recomputed
-from lorabook.paths import data_file
-from lorabook.peak import peak_bytes
+from lorabook.models.vocabulary import read_vocabulary
 from lorabook.tasks.drift import branch_output, kl_from_base
 from lorabook.tasks.study import Contender, Outcome, Setting, recovered, study, tune
 from lorabook.tasks.text import Corpus
-from lorabook.tasks.vocabulary import read_vocabulary
 
 CONFIG = DecoderConfig(vocab=17, hidden=16, layers=3, heads=4, kv_heads=2, d_head=4, ffn=24, context=32)
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from lorabook.claims import discover
-from lorabook.paths import notebooks_dir
+from lorabook.claims.claim import discover
+from lorabook.models.paths import notebooks_dir
 
 SOURCES = sorted((notebooks_dir() / "src").glob("*.py"))
 TAUGHT = {
-    "01_why_low_rank": ("spectrum", "spectrum_claims"),
-    "02_lora": ("update.low_rank_claims", "scale.rank_stable_claims", "attention.score_terms_claims"),
-    "03_qlora": ("base.nf4_claims", "base.double_quant_claims", "base.qlora_claims"),
+    "01_why_low_rank": ("low_rank.truncation", "low_rank.spectrum"),
+    "02_lora": ("lora.low_rank", "rslora.rank_stable", "lora.score_terms"),
+    "03_qlora": ("qlora.nf4", "qlora.double_quant", "qlora.qlora"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()
@@ -32,14 +32,14 @@ def test_every_card_is_a_claim(source):
 @pytest.mark.parametrize("chapter", TAUGHT)
 def test_a_chapter_shows_the_claims_of_its_ideas(chapter):
     shown = cards(notebooks_dir() / "src" / f"{chapter}.py")
-    modules = {f"lorabook.{name}" for name in TAUGHT[chapter]}
+    modules = {f"lorabook.claims.{name}" for name in TAUGHT[chapter]}
     assert {claim.name for claim in CLAIMS if claim.module in modules} - shown == set()
 
 
 @pytest.mark.parametrize("chapter", TAUGHT)
 def test_a_chapter_shows_what_is_often_said_and_false(chapter):
     shown = cards(notebooks_dir() / "src" / f"{chapter}.py")
-    assert sum(NAMES[name].is_foil for name in shown) >= 3
+    assert sum(NAMES[name].is_misconception for name in shown) >= 3
 
 
 def test_the_start_page_counts_every_claim():

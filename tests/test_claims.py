@@ -1,22 +1,22 @@
-"""Every claim of the book holds, every foil fails, and the runner can tell the difference."""
+"""Every claim of the book holds, every misconception fails, and the runner can tell the difference."""
 
 import pytest
 import torch
 
-from lorabook.cases import SHAPES, Case
-from lorabook.claims import ClaimNotReproduced, claim, discover, examine, foil, verify
+from lorabook.claims.case import SHAPES, Case
+from lorabook.claims.claim import ClaimNotReproduced, claim, discover, examine, misconception, verify
 
 CLAIMS = discover()
 
 
-@pytest.mark.parametrize("found", CLAIMS, ids=lambda c: f"{c.module.removeprefix('lorabook.')}.{c.name}")
+@pytest.mark.parametrize("found", CLAIMS, ids=lambda c: f"{c.module.removeprefix('lorabook.claims.')}.{c.name}")
 def test_verdict_is_reproduced(found):
     verify(found)
 
 
-def test_there_are_claims_and_foils():
-    assert len([c for c in CLAIMS if not c.is_foil]) >= 25
-    assert len([c for c in CLAIMS if c.is_foil]) >= 12
+def test_there_are_claims_and_misconceptions():
+    assert len([c for c in CLAIMS if not c.is_misconception]) >= 25
+    assert len([c for c in CLAIMS if c.is_misconception]) >= 12
 
 
 def test_names_are_unique():
@@ -64,16 +64,16 @@ def test_what_shows_nothing_is_refused(sides, relation, message):
         verify(claim(statement="", source="", relation=relation)(sides))
 
 
-def test_a_foil_that_holds_is_refused():
+def test_a_misconception_that_holds_is_refused():
     true = claim(statement="", source="")(lambda case: (one(case), one(case)))
-    false = foil(of=true, statement="", source="")(lambda case: (one(case), one(case)))
+    false = misconception(of=true, statement="", source="")(lambda case: (one(case), one(case)))
     with pytest.raises(ClaimNotReproduced, match="listed as false"):
         verify(false)
 
 
-def test_a_foil_that_fails_by_a_hair_is_refused():
+def test_a_misconception_that_fails_by_a_hair_is_refused():
     true = claim(statement="", source="")(lambda case: (one(case), one(case)))
-    close = foil(of=true, statement="", source="")(lambda case: (one(case), one(case) * (1 + 1e-5)))
+    close = misconception(of=true, statement="", source="")(lambda case: (one(case), one(case) * (1 + 1e-5)))
     assert not examine(close).reproduced
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from jupytext import reads
 
-from lorabook.classroom import Exercise, check, count, hint, scale, show, solution, two_path
-from lorabook.classroom.running import run
-from lorabook.classroom.solution import cut, solved_cells
-from lorabook.paths import notebooks_dir
+from lorabook.book.classroom import Exercise, check, count, hint, scale, show, solution, two_path
+from lorabook.book.classroom.running import run
+from lorabook.book.classroom.solution import cut, solved_cells
+from lorabook.models.paths import notebooks_dir
 
 EXERCISES = (scale.EXERCISE, two_path.EXERCISE, count.EXERCISE)
 SOURCE = notebooks_dir() / "src" / "02_lora.py"
@@ -103,7 +103,7 @@ def test_endless_recursion_is_reported() -> None:
 
 
 def test_an_endless_loop_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lorabook.classroom.running.SECONDS", 1)
+    monkeypatch.setattr("lorabook.book.classroom.running.SECONDS", 1)
     failed = run(learner("def answer():\n    while True:\n        pass\n"))
     assert "more than 1 seconds, in line" in failed.says
 
@@ -114,7 +114,7 @@ def test_a_name_that_is_no_function_is_said_to_be_none() -> None:
 
 PATCHES = """
 import torch
-from lorabook.classroom import check, scale
+from lorabook.book.classroom import check, scale
 torch.allclose = torch.equal = torch.Tensor.allclose = lambda *a, **k: True
 torch.Tensor.__eq__ = torch.Tensor.__sub__ = lambda *a: torch.zeros(1)
 torch.Tensor.tolist = lambda self: [[0.0]]

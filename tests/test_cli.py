@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lorabook import lab, ledger, ledger_pages, paths
-from lorabook.chapters import chapters, find_chapter
-from lorabook.claims import Claim, discover
-from lorabook.cli import main
-from lorabook.refused import Refused
-from lorabook.unchecked import unchecked
+from lorabook.book import lab, ledger, ledger_pages
+from lorabook.book.chapters import chapters, find_chapter
+from lorabook.book.cli import main
+from lorabook.book.refused import Refused
+from lorabook.claims.claim import Claim, discover
+from lorabook.claims.unchecked import unchecked
+from lorabook.models import paths
 
 COMMAND = [sys.executable, "-m", "lorabook"]
 
@@ -52,7 +53,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 def test_help_names_every_command_and_loads_no_jupyter() -> None:
     code = (
-        "import sys; from lorabook.cli import parser; print(parser().format_help()); "
+        "import sys; from lorabook.book.cli import parser; print(parser().format_help()); "
         "print([name for name in ('jupyterlab', 'jupytext', 'nbclient', 'ipywidgets') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -242,10 +243,10 @@ def test_the_book_has_the_chapters_the_command_can_name() -> None:
 
 
 def test_check_prints_the_ledger_of_the_claims_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "low_rank_claims.rank_is", "--json"]) == 0
+    assert main(["check", "lora.low_rank.rank_is", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["claim"], line["reproduced"]) for line in lines] == [
-        ("update.low_rank_claims.rank_is_at_most_r", True)
+        ("lora.low_rank.rank_is_at_most_r", True)
     ]
 
 
@@ -279,19 +280,19 @@ def test_a_claim_that_cannot_be_computed_is_one_line_and_the_rest_goes_on(
     assert main(["check"]) == 1
     printed = capsys.readouterr().out
     assert "could not be computed: RuntimeError" in printed
-    assert "2 claims and 0 foils, 1 not reproduced" in printed
+    assert "2 claims and 0 misconceptions, 1 not reproduced" in printed
 
 
-def test_a_foil_is_shown_where_its_sides_differ(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_misconception_is_shown_where_its_sides_differ(capsys: pytest.CaptureFixture[str]) -> None:
     # The largest entries of both sides are 1: "1 = 1, fails" would puzzle every reader.
-    assert main(["check", "rows_left_out_cost_nothing", "--json"]) == 0
+    assert main(["check", "false_rows_left_out_cost_nothing", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["verdict"] == "fails"
     assert abs(said["left"] - said["right"]) == pytest.approx(said["gap"])
 
 
-def test_a_foil_is_printed_with_what_holds_in_its_place(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "rows_left_out_cost_nothing"]) == 0
+def test_a_misconception_is_printed_with_what_holds_in_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "false_rows_left_out_cost_nothing"]) == 0
     printed = capsys.readouterr().out
     assert "instead: If the clients drew their ranks, row" in printed
     assert "source: it would, if each row were divided" in printed
@@ -300,9 +301,9 @@ def test_a_foil_is_printed_with_what_holds_in_its_place(capsys: pytest.CaptureFi
 def test_an_open_statement_can_be_asked_for_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "a_million_clients"]) == 0
     printed = capsys.readouterr().out
-    assert "open many.federated_rank_claims.a_million_clients" in printed
+    assert "open dp_dylora.federated_rank.a_million_clients" in printed
     assert "source: " in printed
-    assert "0 claims and 0 foils, 0 not reproduced; 1 statement" in printed
+    assert "0 claims and 0 misconceptions, 0 not reproduced; 1 statement" in printed
 
 
 def test_a_list_is_a_table_or_json(capsys: pytest.CaptureFixture[str]) -> None:

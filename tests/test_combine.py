@@ -11,8 +11,8 @@ from small import TOKENS, EveryKind, assert_untouched, every_kind, gap, logits, 
 from torch import Tensor, nn
 
 import lorabook as lb
-from lorabook.frozen import UnsupportedLayer
-from lorabook.kinds import freeze
+from lorabook.core.frozen import UnsupportedLayer
+from lorabook.core.layer_types import freeze
 from lorabook.many.combine import Truncated, combined, concatenated, factors_summed, weighted_sum
 from lorabook.many.hub import product_of_sums
 from lorabook.many.pair import Pair, pairs_of

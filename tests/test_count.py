@@ -5,9 +5,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lorabook import memory
-from lorabook.adapted import inject
-from lorabook.count import (
+from lorabook.core.inject import inject
+from lorabook.core.lora import LoRA
+from lorabook.cost import memory
+from lorabook.cost.count import (
     LLAMA,
     SMOLLM2,
     decoder_parameters,
@@ -20,7 +21,6 @@ from lorabook.count import (
     two_path_flops,
 )
 from lorabook.models.decoder import Decoder, DecoderConfig, rotations
-from lorabook.update.low_rank import LoRA
 
 SMALL = DecoderConfig(vocab=50, hidden=48, layers=2, heads=6, kv_heads=6, d_head=8, ffn=80, context=32)
 GROUPED = DecoderConfig(vocab=50, hidden=48, layers=2, heads=6, kv_heads=2, d_head=8, ffn=80, context=32)
@@ -187,8 +187,8 @@ def test_checkpointing_and_paging_move_what_they_say() -> None:
 
 
 def test_the_measured_store_has_the_bits_of_its_format() -> None:
-    from lorabook.base.double_quant import DoubleQuant
-    from lorabook.base.nf4 import NF4
+    from lorabook.axes.base.double_quant import DoubleQuant
+    from lorabook.axes.base.nf4 import NF4
 
     w0 = torch.randn(512, 1024, generator=torch.Generator().manual_seed(0))
     for store, form in ((NF4, memory.NF4), (DoubleQuant, memory.NF4_DOUBLE)):

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from lorabook.models.convnet import ConvNet
-from lorabook.paths import data_dir, data_file
+from lorabook.models.paths import data_dir, data_file
+from lorabook.models.vocabulary import read_vocabulary, train_vocabulary
 from lorabook.tasks import austen, digits, kjv, text
 from lorabook.tasks.archive import member
-from lorabook.tasks.vocabulary import read_vocabulary, train_vocabulary
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -55,7 +55,7 @@ def test_unknown_text_is_refused():
 
 
 def test_missing_text_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr("lorabook.paths.data_dir", lambda: tmp_path)
+    monkeypatch.setattr("lorabook.models.paths.data_dir", lambda: tmp_path)
     with pytest.raises(FileNotFoundError, match=r"kjv\.txt\.xz"):
         text.read("kjv")
 

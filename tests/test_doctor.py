@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lorabook import doctor, paths
-from lorabook.cli import main
+from lorabook.book import doctor
+from lorabook.book.cli import main
+from lorabook.models import paths
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from lycoris.modules.locon import LoConModule
 from small import gap
 from torch import Tensor, nn
 
-from lorabook.adapted import inject
-from lorabook.layer import Adapted
-from lorabook.update.dora import DoRA
+from lorabook.axes.form.dora import DoRA
+from lorabook.core.adapted_layer import Adapted
+from lorabook.core.inject import inject
 
 R, ALPHA = 3, 5.0
 KINDS = {

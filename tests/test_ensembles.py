@@ -11,12 +11,12 @@ from small import gap
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from lorabook.adapted import inject, merge
-from lorabook.layer import Adapted
-from lorabook.optim.optimizer import optimizer
-from lorabook.recipe import AxisConflict, Recipe
-from lorabook.update.mini_ensemble import MELoRA
-from lorabook.update.parallel import MultiLoRA
+from lorabook.axes.form.melora import MELoRA
+from lorabook.axes.form.multilora import MultiLoRA
+from lorabook.core.adapted_layer import Adapted
+from lorabook.core.inject import inject, merge
+from lorabook.core.optimizer import optimizer
+from lorabook.core.recipe import AxisConflict, Recipe
 
 R, ALPHA = 3, 7.0
 S = ALPHA / R

@@ -7,10 +7,10 @@ import re
 import pytest
 import torch
 
-from lorabook import classroom
-from lorabook.classroom.exercise import Exercise, check
-from lorabook.classroom.solution import cut, solved_cells
-from lorabook.paths import notebooks_dir
+from lorabook.book import classroom
+from lorabook.book.classroom.exercise import Exercise, check
+from lorabook.book.classroom.solution import cut, solved_cells
+from lorabook.models.paths import notebooks_dir
 
 CELLS = [cell for source in sorted((notebooks_dir() / "src").glob("*.py")) for cell in solved_cells(source)]
 

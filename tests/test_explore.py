@@ -10,13 +10,13 @@ import pytest
 import torch
 from explorers import BUILD, deltas, scale_table, seeded
 
-from lorabook.base.blocks import dequantise, quantise
-from lorabook.base.code_books import int4_codes, nearest_in, seventeenths
-from lorabook.explore import codebook, memory, scale, spectrum
-from lorabook.explore.bundle import HERE, bundle
-from lorabook.explore.state import Choice, Slider, Steps, Toggle, control, controls, moved
-from lorabook.explore.sweep import require_finite, sweep
-from lorabook.explore.wire import Still, explorer, pack
+from lorabook.axes.base.blocks import dequantise, quantise
+from lorabook.axes.base.code_books import int4_codes, nearest_in, seventeenths
+from lorabook.book.explore import codebook, memory, scale, spectrum
+from lorabook.book.explore.bundle import HERE, bundle
+from lorabook.book.explore.state import Choice, Slider, Steps, Toggle, control, controls, moved
+from lorabook.book.explore.sweep import require_finite, sweep
+from lorabook.book.explore.wire import Still, explorer, pack
 
 
 @pytest.mark.parametrize("name", BUILD)
@@ -68,7 +68,7 @@ def test_every_script_beside_the_explorers_belongs_to_a_bundle() -> None:
 def test_a_circle_of_imports_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for one, other in (("left", "right"), ("right", "left")):
         (tmp_path / f"{one}.js").write_text(f'import {{ a }} from "./{other}.js";\nexport function b() {{}}\n')
-    monkeypatch.setattr("lorabook.explore.bundle.HERE", tmp_path)
+    monkeypatch.setattr("lorabook.book.explore.bundle.HERE", tmp_path)
     with pytest.raises(ImportError, match="left → right → left"):
         bundle("left")
 

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 import lorabook as lb
+from lorabook.axes.form.dylora import Nested, truncate
+from lorabook.axes.optim.accountant import sigma_for
+from lorabook.axes.optim.private import Noise
+from lorabook.axes.rule.dylora import FrozenDyLoRA, Sampling
+from lorabook.core.recipe import Recipe
 from lorabook.many.federated import DPDyLoRA, Federation, added, federate
 from lorabook.models.decoder import Decoder, DecoderConfig
-from lorabook.optim.accountant import sigma_for
-from lorabook.optim.private import Noise
-from lorabook.rank.dylora import FrozenDyLoRA, Sampling
-from lorabook.recipe import Recipe
-from lorabook.update.nested import Nested, truncate
 
 R, ALPHA, STEPS, LR = 3, 5.0, 4, 0.02
 LOOSE = Noise(C=1e9, sigma=0.0, expected=1)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from lorabook import style
-from lorabook.claims import discover
-from lorabook.cli import main
-from lorabook.explore.axis_map import axes
-from lorabook.figures.diagrams import overview_axes, overview_choice, overview_comparison
-from lorabook.figures.drawing import Drawing, plain
-from lorabook.figures.gallery import gallery
-from lorabook.listing import example
-from lorabook.recipe import catalogue
+from lorabook.book import style
+from lorabook.book.cli import main
+from lorabook.book.explore.axis_map import axes
+from lorabook.book.figures.diagrams import overview_axes, overview_choice, overview_comparison
+from lorabook.book.figures.drawing import Drawing, plain
+from lorabook.book.figures.gallery import gallery
+from lorabook.book.listing import example
+from lorabook.claims.catalogue import catalogue, folders
+from lorabook.claims.claim import discover
 
 FOLDER = Path(__file__).parents[1] / "figures"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -48,7 +48,7 @@ def test_every_recipe_has_a_picture() -> None:
 
 def test_every_variant_is_in_the_landscape_or_stands_beside_it() -> None:
     placed = {name for axis in axes() for name in overview_axes.movers(axis)}
-    beside = {claim.about for claim in discover() if claim.sides.__module__.startswith("lorabook.baselines.")}
+    beside = {name for name, folder in folders().items() if getattr(folder, "AXIS", "") == "baselines"}
     assert set(style.VARIANTS) - UNPICTURED - {"LoRA"} <= placed | beside
 
 

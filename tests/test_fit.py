@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import lorabook as lb
-from lorabook.fit import constant, warmup_cosine
-from lorabook.optim.lora_plus import FasterB
+from lorabook.axes.optim.lora_plus import FasterB
+from lorabook.core.fit import constant, warmup_cosine
 
 
 def world() -> tuple[nn.Module, list]:

@@ -11,17 +11,17 @@ from lycoris.modules.glora import GLoRAModule
 from small import gap
 from torch import Tensor, nn
 
-from lorabook.adapted import inject, merge
-from lorabook.fit import fit
-from lorabook.layer import Adapted, adapted
-from lorabook.rank.evolution import Evolution, cost, cross, draw, evolve, mutate
-from lorabook.rank.glora_draw import GLoRASupernet
-from lorabook.rank.glora_search import search_kinds
-from lorabook.recipe import AxisConflict, Recipe
-from lorabook.save import load_adapter, save_adapter
-from lorabook.update.glora import SIZES, GLoRA, Kinds
-from lorabook.update.glora_subnet import cut_supernet, kinds_in_use, supernets, use_kinds
-from lorabook.update.low_rank import LoRA
+from lorabook.axes.form.glora import SIZES, GLoRA, Kinds
+from lorabook.axes.form.glora_subnet import cut_supernet, kinds_in_use, supernets, use_kinds
+from lorabook.axes.rule.evolution import Evolution, cost, cross, draw, evolve, mutate
+from lorabook.axes.rule.glora_draw import GLoRASupernet
+from lorabook.axes.rule.glora_search import search_kinds
+from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.fit import fit
+from lorabook.core.inject import inject, merge
+from lorabook.core.lora import LoRA
+from lorabook.core.recipe import AxisConflict, Recipe
+from lorabook.saving.save import load_adapter, save_adapter
 
 R = 2
 ALL_NONE = Kinds(*["none"] * 5)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import lorabook as lb
-from lorabook.frozen import UnsupportedLayer
+from lorabook.core.frozen import UnsupportedLayer
 from lorabook.models.decoder import Decoder, DecoderConfig
 
 SMALL = DecoderConfig(vocab=32, hidden=16, layers=2, heads=2, kv_heads=1, d_head=8, ffn=24, context=16)

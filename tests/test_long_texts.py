@@ -8,10 +8,10 @@ from functools import cache
 import torch
 
 import lorabook as lb
-from lorabook.attention.interpolation import interpolate
-from lorabook.fit import warmup_cosine
+from lorabook.axes.attention.interpolation import interpolate
+from lorabook.core.fit import warmup_cosine
+from lorabook.core.recipe import Recipe
 from lorabook.models.decoder import Decoder
-from lorabook.recipe import Recipe
 from lorabook.tasks.text import Corpus, batches, corpus, evaluate, language_loss
 
 PRETRAINED, LONG, STEPS, RATE, SEEDS = 256, 1024, 12, 5e-3, 3

@@ -11,13 +11,12 @@ import transformers
 from torch import nn
 
 import lorabook as lb
-from lorabook.attention.full import full
-from lorabook.attention.interpolation import interpolate
-from lorabook.attention.shifted import LongLoRA, Shifted
-from lorabook.attention.shifted_claims import influence, rolled
-from lorabook.models.decoder import Decoder, DecoderConfig, initialise
+from lorabook.axes.attention.interpolation import interpolate
+from lorabook.axes.attention.longlora import LongLoRA, Shifted
+from lorabook.claims.longlora.shifted import influence, rolled
+from lorabook.models.decoder import Decoder, DecoderConfig, full, initialise
 from lorabook.models.generate import generate
-from lorabook.models.pretrain import export
+from lorabook.tasks.pretrain import export
 
 QKVO = r"[qkvo]_proj"
 

@@ -12,10 +12,10 @@ import torch
 from small import gap
 from torch import Tensor, nn
 
-from lorabook.adapted import inject, merge
-from lorabook.layer import Adapted
-from lorabook.optim.optimizer import optimizer
-from lorabook.update.low_rank import LoRA
+from lorabook.core.adapted_layer import Adapted
+from lorabook.core.inject import inject, merge
+from lorabook.core.lora import LoRA
+from lorabook.core.optimizer import optimizer
 
 R, ALPHA = 3, 7
 EXACT = 1e-12

@@ -9,10 +9,10 @@ from lycoris.modules.lokr import LokrModule
 from small import gap
 from torch import nn
 
-from lorabook.adapted import inject, merge
-from lorabook.recipe import Recipe
-from lorabook.update.hadamard import LoHa
-from lorabook.update.kronecker import LoKr
+from lorabook.axes.form.loha import LoHa
+from lorabook.axes.form.lokr import LoKr
+from lorabook.core.inject import inject, merge
+from lorabook.core.recipe import Recipe
 
 R, ALPHA = 2, 5.0
 EXACT = 1e-12

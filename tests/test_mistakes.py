@@ -10,25 +10,25 @@ import pytest
 from mutants import by_hand, in_place
 from test_teeth import fails
 
-from lorabook.attention.shifted import Shifted
-from lorabook.base.blocks import quantise
-from lorabook.claims import discover
-from lorabook.init.kaiming import uniform_rows
-from lorabook.init.olora import orthonormal
-from lorabook.init.pissa import principal
+from lorabook.axes.attention.longlora import Shifted
+from lorabook.axes.base.blocks import quantise
+from lorabook.axes.form.delta_lora import Drifting
+from lorabook.axes.form.dora import RowScaled
+from lorabook.axes.form.dylora import Nested
+from lorabook.axes.form.hira import ElementwiseScaled
+from lorabook.axes.form.loha import Hadamard
+from lorabook.axes.form.vera import SharedPair
+from lorabook.axes.init.olora import orthonormal
+from lorabook.axes.init.pissa import principal
+from lorabook.axes.optim.lora_plus import FasterB
+from lorabook.axes.rule.importance import Importance
+from lorabook.axes.rule.schedule import CubicBudget
+from lorabook.axes.scale.rslora import alpha_over_root_r
+from lorabook.claims.claim import discover
+from lorabook.core.alpha_over_r import alpha_over_r
+from lorabook.core.kaiming import uniform_rows
+from lorabook.core.lora import LowRank
 from lorabook.many.row_space import outside
-from lorabook.optim.lora_plus import FasterB
-from lorabook.rank.importance import Importance
-from lorabook.rank.schedule import CubicBudget
-from lorabook.scale.rank_stable import alpha_over_root_r
-from lorabook.scale.standard import alpha_over_r
-from lorabook.update.dora import RowScaled
-from lorabook.update.drifting import Drifting
-from lorabook.update.hadamard import Hadamard
-from lorabook.update.hira import ElementwiseScaled
-from lorabook.update.low_rank import LowRank
-from lorabook.update.nested import Nested
-from lorabook.update.vera import SharedPair
 
 CLAIMS = {claim.name: claim for claim in discover()}
 

@@ -14,10 +14,10 @@ from lorabook.models.convnet import ConvNet
 from lorabook.models.decoder import Decoder, DecoderConfig, initialise
 from lorabook.models.generate import generate
 from lorabook.models.load import load
-from lorabook.models.pretrain import Plan, pretrain
-from lorabook.paths import data_file
+from lorabook.models.paths import data_file
+from lorabook.models.vocabulary import read_vocabulary
+from lorabook.tasks.pretrain import Plan, pretrain
 from lorabook.tasks.text import corpus, evaluate, tokenize
-from lorabook.tasks.vocabulary import read_vocabulary
 
 SMALL = DecoderConfig(vocab=50, hidden=24, layers=2, heads=6, kv_heads=2, d_head=8, ffn=40, context=32, tied=False)
 PROJECTIONS = r"layers\.\d\.(self_attn\.[qkvo]|mlp\.(gate|up|down))_proj"
@@ -160,7 +160,7 @@ def test_bad_arguments_are_refused(arguments, message):
 
 
 def test_missing_data_file_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr("lorabook.paths.data_dir", lambda: tmp_path)
+    monkeypatch.setattr("lorabook.models.paths.data_dir", lambda: tmp_path)
     with pytest.raises(FileNotFoundError, match=r"tiny\.json"):
         load("tiny")
     with pytest.raises(FileNotFoundError, match=r"mine\.safetensors is missing"):
@@ -284,7 +284,7 @@ def test_pretrain_learns_and_writes_a_base_that_loads(tmp_path):
 
 def test_pretrain_goes_on_after_an_interruption(tmp_path, monkeypatch):
     whole = pretrain(tmp_path / "whole", SHAPE, PLAN, text=some_text())
-    from lorabook.models.pretrain import Run
+    from lorabook.tasks.pretrain import Run
 
     step = Run.train_step
 

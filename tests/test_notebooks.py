@@ -10,9 +10,9 @@ import nbformat
 import pytest
 from replay import replay
 
-from lorabook import book
-from lorabook.paths import notebooks_dir
-from lorabook.refused import Refused
+from lorabook.book import build as book
+from lorabook.book.refused import Refused
+from lorabook.models.paths import notebooks_dir
 
 CHAPTERS = sorted(notebooks_dir().glob("[0-9][0-9]_*.ipynb"))
 SAMPLE = Path(__file__).with_name("sample_chapter.py")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lorabook import offline
+from lorabook.book import offline
 
 NOWHERE = "192.0.2.1"  # reserved for documentation
 

@@ -11,7 +11,7 @@ from small import TOKENS, EveryKind, assert_untouched, every_kind, gap, state
 from torch import Tensor, nn
 
 import lorabook as lb
-from lorabook.kinds import freeze
+from lorabook.core.layer_types import freeze
 from lorabook.many.apart import Projected, Pulled, absolutes, squares
 from lorabook.many.orthogonal import Keep, KeepApart, Project, Pull
 from lorabook.many.pair import Pair

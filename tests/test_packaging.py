@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from lorabook import paths
+from lorabook.models import paths
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -129,8 +129,8 @@ def test_the_wheel_holds_code_views_data_and_chapters_and_no_tests(unpacked: Pat
 
 def test_the_installed_package_finds_its_data_and_chapters(unpacked: Path, tmp_path: Path) -> None:
     code = (
-        "import json; from lorabook import lab, paths; print(json.dumps([paths.in_checkout(), "
-        "paths.data_file('tokenizer.json').is_file(), str(lab.book_folder())]))"
+        "import json; from lorabook.book import lab; from lorabook.models import paths; "
+        "print(json.dumps([paths.in_checkout(), paths.data_file('tokenizer.json').is_file(), str(lab.book_folder())]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -12,10 +12,10 @@ from small import TOKENS
 from torch import Tensor, nn
 
 import lorabook as lb
+from lorabook.axes.optim.paged import Paged, PagedAdamW
+from lorabook.axes.optim.pages import Pages
+from lorabook.core.recipe import AxisConflict, Recipe
 from lorabook.models.decoder import Decoder, DecoderConfig
-from lorabook.optim.paged import Paged, PagedAdamW
-from lorabook.optim.pages import Pages
-from lorabook.recipe import AxisConflict, Recipe
 
 often = settings(max_examples=10, deadline=None, derandomize=True, database=None)
 SMALL = DecoderConfig(vocab=11, hidden=16, layers=2, heads=2, kv_heads=2, d_head=8, ffn=16, context=8)

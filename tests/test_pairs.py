@@ -13,11 +13,12 @@ from small import TOKENS, assert_untouched, gap, state
 from torch import Tensor, nn
 from worlds import example
 
-from lorabook.adapted import disabled, inject, merge
-from lorabook.fit import fit
+from lorabook.claims.catalogue import catalogue
+from lorabook.core.fit import fit
+from lorabook.core.inject import disabled, inject, merge
+from lorabook.core.recipe import AxisConflict, Recipe
 from lorabook.models.decoder import Decoder, DecoderConfig
-from lorabook.recipe import AxisConflict, Recipe, catalogue
-from lorabook.save import load_adapter, save_adapter
+from lorabook.saving.save import load_adapter, save_adapter
 
 RECIPES = {name: example(make) for folder in catalogue().values() for name, make in folder.items()}
 PAIRS = list(itertools.combinations(RECIPES, 2))

@@ -9,12 +9,12 @@ from peft.optimizers import create_loraplus_optimizer
 from small import gap
 from torch import nn
 
-from lorabook.adapted import inject, merge, merged
-from lorabook.optim.lora_plus import LoRAPlus
-from lorabook.optim.optimizer import optimizer
-from lorabook.update.dora import DoRA
-from lorabook.update.hadamard import LoHa
-from lorabook.update.low_rank import LoRA
+from lorabook.axes.form.dora import DoRA
+from lorabook.axes.form.loha import LoHa
+from lorabook.axes.optim.lora_plus import LoRAPlus
+from lorabook.core.inject import inject, merge, merged
+from lorabook.core.lora import LoRA
+from lorabook.core.optimizer import optimizer
 
 
 def both(layer: nn.Module, config: peft.PeftConfig, recipe) -> tuple[nn.Module, nn.Module]:

@@ -14,22 +14,22 @@ from small import gap
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from lorabook.adapted import inject, merge
-from lorabook.init.pissa import PiSSA
-from lorabook.layer import Adapted
-from lorabook.optim.lora_plus import LoRAPlus
-from lorabook.optim.optimizer import optimizer
-from lorabook.recipe import Recipe
-from lorabook.scale.rank_stable import rsLoRA
-from lorabook.update.dora import DoRA
-from lorabook.update.frozen_a import LoRAFA
-from lorabook.update.glora import GLoRA
-from lorabook.update.hadamard import LoHa
-from lorabook.update.hira import HiRA
-from lorabook.update.kronecker import LoKr
-from lorabook.update.low_rank import LoRA
-from lorabook.update.plq import PLQ
-from lorabook.update.vera import VeRA
+from lorabook.axes.form.adalora import PLQ
+from lorabook.axes.form.dora import DoRA
+from lorabook.axes.form.glora import GLoRA
+from lorabook.axes.form.hira import HiRA
+from lorabook.axes.form.loha import LoHa
+from lorabook.axes.form.lokr import LoKr
+from lorabook.axes.form.lora_fa import LoRAFA
+from lorabook.axes.form.vera import VeRA
+from lorabook.axes.init.pissa import PiSSA
+from lorabook.axes.optim.lora_plus import LoRAPlus
+from lorabook.axes.scale.rslora import rsLoRA
+from lorabook.core.adapted_layer import Adapted
+from lorabook.core.inject import inject, merge
+from lorabook.core.lora import LoRA
+from lorabook.core.optimizer import optimizer
+from lorabook.core.recipe import Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to:UserWarning")
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, linalg, nn
 from worlds import forms
 
-from lorabook.adapted import inject
-from lorabook.layer import Adapted
-from lorabook.recipe import Recipe
+from lorabook.core.adapted_layer import Adapted
+from lorabook.core.inject import inject
+from lorabook.core.recipe import Recipe
 
 D_OUT, D_IN, SEEDS, STEPS = 48, 64, 3, 400
 

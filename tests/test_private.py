@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import lorabook as lb
+from lorabook.axes.optim.accountant import epsilon, loss_distribution, renyi, sigma_for
+from lorabook.axes.optim.private import Noise, Private, clipped, noisy_mean, norm, poisson
+from lorabook.core.recipe import Recipe
 from lorabook.models.decoder import Decoder, DecoderConfig
-from lorabook.optim.accountant import epsilon, loss_distribution, renyi, sigma_for
-from lorabook.optim.private import Noise, Private, clipped, noisy_mean, norm, poisson
-from lorabook.recipe import Recipe
 
 N, D, R, ALPHA = 12, 6, 2, 5.0
 SMALL = DecoderConfig(vocab=11, hidden=16, layers=2, heads=2, kv_heads=2, d_head=8, ffn=16, context=8)

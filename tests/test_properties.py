@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from worlds import example, forms
 
-from lorabook.adapted import inject, merge
-from lorabook.layer import Adapted
-from lorabook.recipe import Recipe, catalogue
-from lorabook.save import load_adapter, save_adapter
-from lorabook.update.update import Family
+from lorabook.claims.catalogue import catalogue
+from lorabook.core.adapted_layer import Adapted
+from lorabook.core.inject import inject, merge
+from lorabook.core.recipe import Recipe
+from lorabook.core.update import Family
+from lorabook.saving.save import load_adapter, save_adapter
 
 STARTS = {name: example(make) for name, make in catalogue()["init"].items()}
 RECIPES = forms() | STARTS

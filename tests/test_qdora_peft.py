@@ -9,13 +9,13 @@ import torch
 from small import gap
 from torch import nn
 
-from lorabook.adapted import inject, merge
-from lorabook.base.double_quant import DoubleQuant
-from lorabook.base.nf4 import NF4
-from lorabook.base.qlora import QLoRA
-from lorabook.layer import Adapted
-from lorabook.recipe import Recipe
-from lorabook.update.dora import DoRA
+from lorabook.axes.base.double_quant import DoubleQuant
+from lorabook.axes.base.nf4 import NF4
+from lorabook.axes.base.qlora import QLoRA
+from lorabook.axes.form.dora import DoRA
+from lorabook.core.adapted_layer import Adapted
+from lorabook.core.inject import inject, merge
+from lorabook.core.recipe import Recipe
 
 logging.disable(logging.WARNING)  # bitsandbytes logs that an optional kernel package is absent
 from bitsandbytes.nn import Linear4bit  # noqa: E402

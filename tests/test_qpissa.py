@@ -5,10 +5,10 @@ import peft
 import torch
 from torch import nn
 
-from lorabook.adapted import inject
-from lorabook.base.nf4 import NF4
-from lorabook.init.pissa import PiSSA
-from lorabook.recipe import Recipe
+from lorabook.axes.base.nf4 import NF4
+from lorabook.axes.init.pissa import PiSSA
+from lorabook.core.inject import inject
+from lorabook.core.recipe import Recipe
 
 
 def test_the_base_is_bitsandbytes_rounding_of_pefts_residual():

@@ -12,20 +12,20 @@ from lycoris.modules.dylora import DyLoraModule
 from small import gap
 from torch import Tensor, linalg, nn
 
-from lorabook.adapted import inject, merge
-from lorabook.base.qlora import QLoRA
-from lorabook.fit import fit
-from lorabook.init.pissa import PiSSA
-from lorabook.layer import adapted
-from lorabook.optim.optimizer import optimizer
-from lorabook.rank.delta import DeltaLoRA
-from lorabook.rank.drop import importance, important, learn_with_drop, share_the_rest
-from lorabook.rank.dylora import DyLoRA, FrozenDyLoRA
-from lorabook.recipe import AxisConflict
-from lorabook.save import load_adapter, save_adapter
-from lorabook.scale.rank_stable import rsLoRA
-from lorabook.update.low_rank import LoRA
-from lorabook.update.nested import truncate
+from lorabook.axes.base.qlora import QLoRA
+from lorabook.axes.form.dylora import truncate
+from lorabook.axes.init.pissa import PiSSA
+from lorabook.axes.rule.delta_lora import DeltaLoRA
+from lorabook.axes.rule.dylora import DyLoRA, FrozenDyLoRA
+from lorabook.axes.rule.lora_drop import importance, important, learn_with_drop, share_the_rest
+from lorabook.axes.scale.rslora import rsLoRA
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.fit import fit
+from lorabook.core.inject import inject, merge
+from lorabook.core.lora import LoRA
+from lorabook.core.optimizer import optimizer
+from lorabook.core.recipe import AxisConflict
+from lorabook.saving.save import load_adapter, save_adapter
 
 R, ALPHA, LAMBDA = 3, 7.0, 0.6
 

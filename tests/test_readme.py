@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from worlds import forms
 
-from lorabook import style
 from lorabook.baselines.bottleneck import Bottleneck
 from lorabook.baselines.prefix import Prefix
-from lorabook.claims import idea_modules
-from lorabook.listing import example, proofs, table
-from lorabook.recipe import catalogue
-from lorabook.update.low_rank import LowRank
-from lorabook.update.update import Family
+from lorabook.book import style
+from lorabook.book.listing import proofs, table
+from lorabook.claims.catalogue import catalogue, example
+from lorabook.claims.claim import idea_modules
+from lorabook.core.lora import LowRank
+from lorabook.core.update import Family
 
 README = Path(__file__).parents[1] / "README.md"
 KEPT_FREE = {"head"}
@@ -52,14 +52,14 @@ def test_every_recipe_and_every_stroke_is_in_the_table():
 
 
 @pytest.mark.parametrize("name", PROOFS)
-def test_each_has_claims_foils_and_an_oracle(name):
+def test_each_has_claims_misconceptions_and_an_oracle(name):
     assert int(PROOFS[name]["claims"]) >= 2
-    assert int(PROOFS[name]["foils"]) >= 2
+    assert int(PROOFS[name]["misconceptions"]) >= 2
     assert PROOFS[name]["oracle"]
 
 
-def test_no_variant_declares_two_oracles():
-    declaring = [module.ABOUT for module in idea_modules("lorabook") if "ORACLE" in vars(module)]
+def test_no_variant_is_declared_twice():
+    declaring = [module.ABOUT for module in idea_modules("lorabook") if "ABOUT" in vars(module)]
     assert len(declaring) == len(set(declaring))
 
 

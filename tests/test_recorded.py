@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from explorers import bench, room, run
 
-from lorabook.explore.record import record
-from lorabook.explore.recorded import Recording, read_recording, write_recording
-from lorabook.explore.training import NO_CUDA, State, compute
-from lorabook.explore.workbench import FULL, train
+from lorabook.book.explore.record import record
+from lorabook.book.explore.recorded import Recording, read_recording, write_recording
+from lorabook.book.explore.training import NO_CUDA, State, compute
+from lorabook.book.explore.workbench import FULL, train
 
 
 def recorded(tmp_path: Path, **changes: object) -> Recording:
@@ -54,7 +54,7 @@ def test_a_damaged_recording_is_named(tmp_path: Path) -> None:
 
 
 def test_the_books_recording_is_made_by_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lorabook.explore.record.tiny_bench", bench)
+    monkeypatch.setattr("lorabook.book.explore.record.tiny_bench", bench)
     record("tiny", steps=3, folder=tmp_path)
     made = read_recording("tiny", tmp_path)
     assert [each.label for each in made.runs] == [FULL, "LoRA, r = 8", "LoRA, r = 8"]

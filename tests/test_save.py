@@ -10,17 +10,17 @@ import torch
 from small import assert_untouched, contents, every_kind, gap, llama, logits, saved, shake, state, suits
 from worlds import forms
 
-from lorabook.adapted import inject
-from lorabook.init.pissa import PiSSA
-from lorabook.layer import adapted
-from lorabook.optim.lora_plus import FasterB, LoRAPlus
-from lorabook.recipe import AxisConflict, Recipe
-from lorabook.save import load_adapter, save_adapter
+from lorabook.axes.form.dora import DoRA
+from lorabook.axes.form.loha import LoHa
+from lorabook.axes.init.pissa import PiSSA
+from lorabook.axes.optim.lora_plus import FasterB, LoRAPlus
+from lorabook.axes.scale.rslora import rsLoRA
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.inject import inject
+from lorabook.core.lora import LoRA
+from lorabook.core.recipe import AxisConflict, Recipe
 from lorabook.saving.adapter_file import BadAdapter
-from lorabook.scale.rank_stable import rsLoRA
-from lorabook.update.dora import DoRA
-from lorabook.update.hadamard import LoHa
-from lorabook.update.low_rank import LoRA
+from lorabook.saving.save import load_adapter, save_adapter
 
 WEIGHTS, OPTIONS = "adapter_model.safetensors", "adapter_config.json"
 

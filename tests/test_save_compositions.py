@@ -10,21 +10,21 @@ import torch
 from small import every_kind, gap, logits, shake
 from torch import nn
 
-from lorabook.adapted import disabled, inject, merge
-from lorabook.attention.shifted import LongLoRA
-from lorabook.base.qlora import QLoRA
-from lorabook.init.pissa import PiSSA
-from lorabook.layer import adapted
+from lorabook.axes.attention.longlora import LongLoRA
+from lorabook.axes.base.qlora import QLoRA
+from lorabook.axes.form.dora import DoRA
+from lorabook.axes.form.loha import LoHa
+from lorabook.axes.init.pissa import PiSSA
+from lorabook.axes.optim.lora_plus import LoRAPlus
+from lorabook.axes.rule.adalora import AdaLoRA
+from lorabook.axes.scale.rslora import rsLoRA
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.inject import disabled, inject, merge
+from lorabook.core.lora import LoRA
+from lorabook.core.optimizer import optimizer
+from lorabook.core.recipe import Recipe
 from lorabook.models.decoder import Decoder, DecoderConfig
-from lorabook.optim.lora_plus import LoRAPlus
-from lorabook.optim.optimizer import optimizer
-from lorabook.rank.adalora import AdaLoRA
-from lorabook.recipe import Recipe
-from lorabook.save import load_adapter, save_adapter
-from lorabook.scale.rank_stable import rsLoRA
-from lorabook.update.dora import DoRA
-from lorabook.update.hadamard import LoHa
-from lorabook.update.low_rank import LoRA
+from lorabook.saving.save import load_adapter, save_adapter
 
 pytestmark = pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to:UserWarning")
 

@@ -8,21 +8,21 @@ import torch
 from small import TOKENS, every_kind, gap, gpt2, llama, logits, shake
 from torch import nn
 
-from lorabook.adapted import inject
-from lorabook.init.olora import OLoRA
-from lorabook.init.pissa import PiSSA
-from lorabook.layer import adapted
-from lorabook.recipe import Recipe
-from lorabook.save import load_adapter, save_adapter
-from lorabook.scale.rank_stable import rsLoRA
-from lorabook.update.dora import DoRA
-from lorabook.update.glora import GLoRA
-from lorabook.update.hadamard import LoHa
-from lorabook.update.hira import HiRA
-from lorabook.update.kronecker import LoKr
-from lorabook.update.low_rank import LoRA
-from lorabook.update.plq import PLQ
-from lorabook.update.vera import VeRA
+from lorabook.axes.form.adalora import PLQ
+from lorabook.axes.form.dora import DoRA
+from lorabook.axes.form.glora import GLoRA
+from lorabook.axes.form.hira import HiRA
+from lorabook.axes.form.loha import LoHa
+from lorabook.axes.form.lokr import LoKr
+from lorabook.axes.form.vera import VeRA
+from lorabook.axes.init.olora import OLoRA
+from lorabook.axes.init.pissa import PiSSA
+from lorabook.axes.scale.rslora import rsLoRA
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.inject import inject
+from lorabook.core.lora import LoRA
+from lorabook.core.recipe import Recipe
+from lorabook.saving.save import load_adapter, save_adapter
 
 # What PEFT and transformers say to each other, and that PEFT notices Conv1D's transposed weight by itself.
 pytestmark = [

@@ -8,15 +8,15 @@ import safetensors.torch
 import torch
 from small import assert_untouched, every_kind, saved, shake, state
 
-from lorabook.adapted import inject
-from lorabook.attention.shifted import Groups
+from lorabook.axes.attention.longlora import Groups
+from lorabook.axes.form.dora import DoRA
+from lorabook.axes.form.loha import LoHa
+from lorabook.core.inject import inject
+from lorabook.core.lora import LoRA
+from lorabook.core.recipe import Recipe
 from lorabook.models.decoder import Decoder, DecoderConfig
-from lorabook.recipe import Recipe
-from lorabook.save import load_adapter
 from lorabook.saving.adapter_file import BadAdapter
-from lorabook.update.dora import DoRA
-from lorabook.update.hadamard import LoHa
-from lorabook.update.low_rank import LoRA
+from lorabook.saving.save import load_adapter
 
 WEIGHTS, OPTIONS = "adapter_model.safetensors", "adapter_config.json"
 PREFIX = "base_model.model."

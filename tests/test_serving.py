@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import lorabook as lb
-from lorabook.base.double_quant import DoubleQuant
-from lorabook.base.nf4 import NF4
+from lorabook.axes.base.double_quant import DoubleQuant
+from lorabook.axes.base.nf4 import NF4
 from lorabook.many.bank import bank, serving
 from lorabook.many.pages import Pages, PoolFull
 from lorabook.many.pair import Pair, State, pairs_of

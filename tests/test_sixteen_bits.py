@@ -8,15 +8,15 @@ from small import TOKENS, every_kind, suits
 from torch import Tensor, nn
 from worlds import forms
 
-from lorabook.adapted import inject
-from lorabook.base.qlora import QLoRA
-from lorabook.layer import adapted
-from lorabook.optim.private import clipped
-from lorabook.optim.projected import projected
-from lorabook.recipe import Recipe
-from lorabook.update.dora import DoRA
-from lorabook.update.low_rank import LoRA
-from lorabook.update.vera import VeRA
+from lorabook.axes.base.qlora import QLoRA
+from lorabook.axes.form.dora import DoRA
+from lorabook.axes.form.vera import VeRA
+from lorabook.axes.optim.private import clipped
+from lorabook.axes.optim.projected import projected
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.inject import inject
+from lorabook.core.lora import LoRA
+from lorabook.core.recipe import Recipe
 
 HALVES = [torch.bfloat16, torch.float16]
 

@@ -13,14 +13,14 @@ from small import gap, llama, logits
 from torch import Tensor, linalg, nn
 from transformers.pytorch_utils import Conv1D
 
-from lorabook.adapted import inject
-from lorabook.init.olora import OLoRA, orthonormal
-from lorabook.init.pissa import PiSSA
-from lorabook.layer import adapted
-from lorabook.optim.optimizer import optimizer
-from lorabook.recipe import Recipe, Site
-from lorabook.save import load_adapter, save_adapter
-from lorabook.scale.rank_stable import rsLoRA
+from lorabook.axes.init.olora import OLoRA, orthonormal
+from lorabook.axes.init.pissa import PiSSA
+from lorabook.axes.scale.rslora import rsLoRA
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.inject import inject
+from lorabook.core.optimizer import optimizer
+from lorabook.core.recipe import Recipe, Site
+from lorabook.saving.save import load_adapter, save_adapter
 
 R, ALPHA = 4, 6.0
 ROWS = {"A": "lora_A.default.weight", "B": "lora_B.default.weight"}
@@ -118,7 +118,7 @@ def test_only_the_columns_that_decide_are_decomposed(monkeypatch: pytest.MonkeyP
         shapes.append(tuple(m.shape))
         return whole(m)
 
-    monkeypatch.setattr("lorabook.init.olora.linalg.qr", seen)
+    monkeypatch.setattr("lorabook.axes.init.olora.linalg.qr", seen)
     w0 = torch.randn(30, 20, generator=torch.Generator().manual_seed(0))
     factors = orthonormal(w0, Site("layer", R, 1.5, 0.0, torch.Generator()))
     assert shapes == [(30, R)]

@@ -1,4 +1,4 @@
-"""Every checkable statement of five teaching texts is settled by name: a claim, a foil, or a reason why it cannot be.
+"""Every checkable statement of five teaching texts is settled by name: a claim, a misconception, or why it cannot be.
 
 The texts are not ours and not here. Their statements were numbered (C<text>-<statement>) and graded; the files in
 `tests/statements/` say each in our own words, with our verdict and the names that settle it.
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lorabook.claims import discover
-from lorabook.unchecked import unchecked
+from lorabook.claims.claim import discover
+from lorabook.claims.unchecked import unchecked
 
 FOLDER = Path(__file__).parent / "statements"
 SETTLED = {
@@ -37,13 +37,13 @@ def test_no_statement_is_settled_in_two_files():
 def test_the_names_exist_and_agree_with_the_verdict(number):
     entry = SETTLED[number]
     assert set(entry) == {"said", "verdict", "by"}
-    assert set(entry["by"]) <= set(CLAIMS) | set(OPEN), "a name in `by` is no claim, foil or unchecked statement"
+    assert set(entry["by"]) <= set(CLAIMS) | set(OPEN), "a name in `by` is no claim and no open statement"
     claims = [CLAIMS[name] for name in entry["by"] if name in CLAIMS]
-    foils, true = [c for c in claims if c.is_foil], [c for c in claims if not c.is_foil]
+    misconceptions, true = [c for c in claims if c.is_misconception], [c for c in claims if not c.is_misconception]
     shown = {
         "holds": bool(true),
-        "holds if": any(c.when for c in true) or bool(true and foils),
-        "false": bool(foils),
+        "holds if": any(c.when for c in true) or bool(true and misconceptions),
+        "false": bool(misconceptions),
         "not checkable here": any(name in OPEN for name in entry["by"]),
     }
     assert shown[entry["verdict"]], f"{entry['verdict']}: settled by {entry['by']}"

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from lorabook import style
-from lorabook.explore.bundle import bundle
+from lorabook.book import style
+from lorabook.book.explore.bundle import bundle
 
 
 def test_each_variant_has_its_own_stroke_and_nothing_is_told_by_colour_alone() -> None:
@@ -52,5 +52,5 @@ def test_a_figure_belongs_to_no_pyplot_state() -> None:
     figure = style.figure()
     style.axes(figure, "a message", "x (unit)", "y (unit)")
     assert figure.patch.get_alpha() == 0
-    script = "import sys; from lorabook import style; style.figure(); sys.exit('matplotlib.pyplot' in sys.modules)"
+    script = "import sys; from lorabook.book import style; style.figure(); sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -4,9 +4,10 @@ First by hand: mistakes that people make, each with the claims that must notice.
 discovery finds: the functions that it calls are changed, one place at a time, until it fails. A failure is a gap above
 the claim's tolerance; an exception does not count. A claim that no change can make fail would say nothing.
 
-That foils fail as they are is tested with the claims; here, that the claim beside each can fail too.
+That misconceptions fail as they are is tested with the claims; here, that the claim beside each can fail too.
 """
 
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -16,11 +17,11 @@ from pathlib import Path
 import pytest
 from mutants import PACKAGE, Mutant, Place, TooLong, called_by, in_place, mutants_of
 
-from lorabook.cases import Case
-from lorabook.claims import Claim, _gap, discover
+from lorabook.claims.case import Case
+from lorabook.claims.claim import Claim, _gap, discover
 
 CLAIMS = discover()
-THE_CHECKER = {f"{PACKAGE}/claims.py", f"{PACKAGE}/cases.py"}
+THE_CHECKER = {f"{PACKAGE}/claims/claim.py", f"{PACKAGE}/claims/case.py"}
 """What compares the sides and draws the numbers: to break it would show nothing about a claim."""
 
 
@@ -31,16 +32,11 @@ def by_middle(claim: Claim) -> list[Case]:
 
 
 def nearness(claim: Claim, place: Place) -> int:
-    """Return how near a function is to the idea of a claim: 0 in the idea's own file, 9 in the claim's own file."""
-    idea = Path(PACKAGE, *claim.module.split(".")[1:])
-    file = Path(place.file)
-    if file.stem == idea.name:
-        return 9 if file.stem.endswith("_claims") else 0
-    if file.stem.endswith("_claims"):
-        return 8
-    if file.parent != idea.parent:
-        return 2
-    return 0 if idea.name.startswith(file.stem) else 1
+    """Return how near a function is to the idea of a claim: 0 in a variant's file, 1 in core, 9 in the claim's own."""
+    room = Path(place.file).relative_to(PACKAGE).parts[0]
+    if room == "claims":
+        return 9 if place.file == sys.modules[claim.module].__file__ else 8
+    return 1 if room == "core" else 0
 
 
 def in_turn(streams: list[Iterator[Mutant]]) -> Iterator[Mutant]:
@@ -91,7 +87,9 @@ def a_mutant_that_kills(claim: Claim) -> Mutant | None:
 # An alarm that rings inside the callback of a weak reference cannot be raised there, and rings again.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
-    "claim", [c for c in CLAIMS if not c.is_foil], ids=lambda c: f"{c.module.removeprefix('lorabook.')}.{c.name}"
+    "claim",
+    [c for c in CLAIMS if not c.is_misconception],
+    ids=lambda c: f"{c.module.removeprefix('lorabook.claims.')}.{c.name}",
 )
 def test_a_broken_library_makes_the_claim_fail(claim, record_property):
     first = by_middle(claim)[0]
@@ -105,5 +103,5 @@ def test_a_broken_library_makes_the_claim_fail(claim, record_property):
     assert _gap(claim, claim(first)) <= claim.tol, "the library was not put back"
 
 
-def test_every_foil_stands_beside_a_claim_that_is_tried_here():
-    assert all(foil.foil_of in CLAIMS for foil in CLAIMS if foil.is_foil)
+def test_every_misconception_stands_beside_a_claim_that_is_tried_here():
+    assert all(misconception.misconception_of in CLAIMS for misconception in CLAIMS if misconception.is_misconception)

@@ -8,15 +8,15 @@ import pytest
 import torch
 from explorers import NO_WORDS, SHAPE, bench, on_bench, room, run, training
 
-from lorabook.adapted import inject
-from lorabook.count import trainable
-from lorabook.explore.training import NO_CUDA, TARGETS, VARIANTS, State, compute
-from lorabook.explore.wire import Explorer
-from lorabook.explore.workbench import FULL, Workbench, train
-from lorabook.fit import Diverged
+from lorabook.book.explore.training import NO_CUDA, TARGETS, VARIANTS, State, compute
+from lorabook.book.explore.wire import Explorer
+from lorabook.book.explore.workbench import FULL, Workbench, train
+from lorabook.core.fit import Diverged
+from lorabook.core.inject import inject
+from lorabook.core.recipe import Recipe
+from lorabook.cost.count import trainable
 from lorabook.models.decoder import Decoder
 from lorabook.models.loaded import Loaded
-from lorabook.recipe import Recipe
 
 
 def press(explorer: Explorer, button: str) -> None:

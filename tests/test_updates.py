@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from worlds import WORLDS, R, World, forms, fresh, shake
 
-from lorabook.adapted import disabled, inject, merge, merged
-from lorabook.layer import Adapted
-from lorabook.recipe import Recipe
-from lorabook.save import load_adapter, save_adapter
-from lorabook.update.update import Family
+from lorabook.core.adapted_layer import Adapted
+from lorabook.core.inject import disabled, inject, merge, merged
+from lorabook.core.recipe import Recipe
+from lorabook.core.update import Family
+from lorabook.saving.save import load_adapter, save_adapter
 
 FORMS = forms()
 everywhere = pytest.mark.parametrize(

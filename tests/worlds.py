@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from lorabook.recipe import Recipe, catalogue
-from lorabook.update.low_rank import LoRA
+from lorabook.claims.catalogue import catalogue
+from lorabook.core.lora import LoRA
+from lorabook.core.recipe import Recipe
 
 R = 3
 

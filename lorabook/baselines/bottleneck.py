@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.frozen import UnsupportedLayer
-from lorabook.init.kaiming import uniform_rows
-from lorabook.kinds import FrozenRows, freeze
-from lorabook.recipe import Recipe
-from lorabook.sites import find_targets
-from lorabook.unmergeable import Unmergeable
+from lorabook.core.frozen import UnsupportedLayer
+from lorabook.core.kaiming import uniform_rows
+from lorabook.core.layer_types import FrozenRows, freeze
+from lorabook.core.recipe import Recipe
+from lorabook.core.targets import find_targets
+from lorabook.core.unmergeable import Unmergeable
 
 
 class Bottleneck(Unmergeable):

@@ -10,8 +10,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, linalg, nn
 
-from lorabook.fit import Batch, fit
-from lorabook.layer import adapted
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.fit import Batch, fit
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lorabook.attention.full import full
-from lorabook.models.decoder import Attention
-from lorabook.unmergeable import Unmergeable
+from lorabook.core.unmergeable import Unmergeable
+from lorabook.models.decoder import Attention, full
 
 SPREAD = 0.02
 """Deviation of the first keys and values; GPT-2's. (PEFT draws N(0, 1); the paper starts from those of real words.)"""

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lorabook.core.lora import LowRank
+from lorabook.core.step_rule import StepRule
 from lorabook.many.row_space import outside, row_basis
-from lorabook.rank.step_rule import StepRule
-from lorabook.update.low_rank import LowRank
 
 Rows = Mapping[str, tuple[LowRank, Float[Tensor, "n d_in"]]]
 """By layer: the update that trains, and the rows of all earlier A, one below the other."""

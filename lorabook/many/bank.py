@@ -6,15 +6,15 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from lorabook.base.dense import Dense
-from lorabook.base.store import Storage
-from lorabook.kinds import freeze
-from lorabook.layer import Adapted, adapted
+from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.dense import Dense
+from lorabook.core.layer_types import freeze
+from lorabook.core.recipe import Recipe
+from lorabook.core.store import Storage
 from lorabook.many.banked import Banked
 from lorabook.many.pages import Pages, PoolFull
 from lorabook.many.pair import State, check_named, check_pair
 from lorabook.many.products import Products, batch_of, whichever_is_cheaper
-from lorabook.recipe import Recipe
 
 
 class Bank:

@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lorabook.frozen import Frozen
+from lorabook.core.frozen import Frozen
+from lorabook.core.update import Update
 from lorabook.many.pair import Pair
 from lorabook.many.products import Batch, Products
-from lorabook.update.update import Update
 
 
 class Banked(Update):

@@ -15,12 +15,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from lorabook.fit import Batch, History, cross_entropy, fit
-from lorabook.optim.accountant import epsilon
-from lorabook.optim.private import Contribution, Noise, noisy_mean, poisson
-from lorabook.rank.dylora import DyLoRA
-from lorabook.recipe import Recipe
-from lorabook.update.nested import Nested
+from lorabook.axes.form.dylora import Nested
+from lorabook.axes.optim.accountant import epsilon
+from lorabook.axes.optim.private import Contribution, Noise, noisy_mean, poisson
+from lorabook.axes.rule.dylora import DyLoRA
+from lorabook.core.fit import Batch, History, cross_entropy, fit
+from lorabook.core.recipe import Recipe
 
 Client = Callable[[], Iterable[Batch]]
 """Gives the batches of one client's training in one round; called anew for every round that the client is in."""

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from lorabook.fit import Diverged
+from lorabook.core.fit import Diverged
+from lorabook.core.modes import evaluating
 from lorabook.many.combine import Combine, combined, same_rank
 from lorabook.many.pair import Pair, State
 from lorabook.many.stacking import attached, fill
-from lorabook.modes import evaluating
 
 
 def product_of_sums(pairs: Sequence[Pair], weights: Sequence[float]) -> Pair:

@@ -6,17 +6,17 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from lorabook.adapted import inject, merge
-from lorabook.base.dense import Dense
-from lorabook.init.kaiming import kaiming
-from lorabook.kinds import freeze
-from lorabook.layer import adapted
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.dense import Dense
+from lorabook.core.inject import inject, merge
+from lorabook.core.kaiming import kaiming
+from lorabook.core.layer_types import freeze
+from lorabook.core.lora import LowRank
+from lorabook.core.recipe import Recipe, refuse_other
+from lorabook.core.targets import Target, find_targets, refuse_large_rank
 from lorabook.many.orthogonal import KeepApart
 from lorabook.many.pair import Pair, pairs_of
 from lorabook.many.row_space import capacity
-from lorabook.recipe import Recipe, refuse_other
-from lorabook.sites import Target, find_targets, refuse_large_rank
-from lorabook.update.low_rank import LowRank
 
 
 def learn_in_turn(

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lorabook.layer import Adapted, adapted
+from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.lora import LowRank
+from lorabook.core.recipe import Recipe
 from lorabook.many.apart import Apart, Projected, Pulled, Rows, squares
 from lorabook.many.pair import State
 from lorabook.many.row_space import row_basis
-from lorabook.recipe import Recipe
-from lorabook.update.low_rank import LowRank
 
 
 class Keep(ABC):

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.base.dense import Dense
-from lorabook.layer import Adapted, adapted
-from lorabook.update.low_rank import LowRank
+from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.dense import Dense
+from lorabook.core.lora import LowRank
 
 
 class Pair(NamedTuple):

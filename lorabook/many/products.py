@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lorabook.frozen import Frozen
+from lorabook.core.frozen import Frozen
 
 
 @dataclass(frozen=True)

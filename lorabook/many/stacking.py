@@ -7,13 +7,13 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from lorabook.adapted import place
-from lorabook.kinds import freeze
-from lorabook.layer import Adapted, adapted
+from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.inject import place
+from lorabook.core.layer_types import freeze
+from lorabook.core.recipe import Recipe
+from lorabook.core.targets import find_targets
 from lorabook.many.combine import Combine, combined, concatenated
 from lorabook.many.pair import State, check_pair, check_state
-from lorabook.recipe import Recipe
-from lorabook.sites import find_targets
 
 
 def stack(

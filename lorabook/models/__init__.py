@@ -1,0 +1,1 @@
+"""Models to adapt: the shipped base, checkpoints of others, and where the book's files lie."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lorabook.models.loaded import Loaded, place
-from lorabook.tasks.vocabulary import Vocabulary
+from lorabook.models.vocabulary import Vocabulary
 
 NO_TOKENIZER = (
     "The checkpoint {0!r} has no fast tokenizer (tokenizer.json) that transformers can open; "

@@ -17,8 +17,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lorabook.attention.full import full
-
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -55,7 +53,7 @@ class DecoderConfig:
         if not 0 < self.position_scale <= 1:
             raise ValueError(
                 f"DecoderConfig: position_scale = {self.position_scale!r}; expected a number in (0, 1], the pretrained "
-                f"length over the length to read. lorabook.attention.interpolation.interpolate sets it."
+                f"length over the length to read. lorabook.axes.attention.interpolation.interpolate sets it."
             )
 
 
@@ -81,6 +79,20 @@ def rotate(
     """Turn entry i and entry i + d_head/2 of every head by its position's angle (Hugging Face's pairing)."""
     first, second = x.chunk(2, dim=-1)
     return (x * cos + torch.cat([-second, first], dim=-1) * sin).to(x.dtype)
+
+
+def full(
+    q: Float[Tensor, "batch heads length d_head"],
+    k: Float[Tensor, "batch heads length d_head"],
+    v: Float[Tensor, "batch heads length d_head"],
+) -> Float[Tensor, "batch heads length d_head"]:
+    """Attend from every position to all earlier ones and to itself.
+
+    softmax(q kᵀ / √d_head + mask) v, where mask is −∞ above the diagonal.
+
+    Source: Vaswani et al. 2017 (arXiv 1706.03762), equation 1.
+    """
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
 class Attention(nn.Module):

@@ -6,7 +6,7 @@ from typing import NoReturn
 import torch
 from torch import nn
 
-from lorabook.tasks.vocabulary import Vocabulary
+from lorabook.models.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)

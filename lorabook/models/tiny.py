@@ -10,8 +10,8 @@ from torch import Tensor
 
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.loaded import Loaded, place
-from lorabook.paths import data_file
-from lorabook.tasks.vocabulary import read_vocabulary
+from lorabook.models.paths import data_file
+from lorabook.models.vocabulary import read_vocabulary
 
 
 def load_tiny(device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Loaded:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lorabook.layer import Adapted
+from lorabook.core.adapted_layer import Adapted
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.record import LayerRecord, Record
 

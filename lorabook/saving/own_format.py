@@ -9,12 +9,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from lorabook.init.kaiming import kaiming
-from lorabook.recipe import Recipe
+from lorabook.core.kaiming import kaiming
+from lorabook.core.recipe import Recipe
+from lorabook.core.update import Family
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.ideas import forms, scales
 from lorabook.saving.record import LayerRecord, Record
-from lorabook.update.update import Family
 
 PEFT_TYPE = "lorabook"
 

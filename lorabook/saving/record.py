@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from lorabook.base.dense import Dense
-from lorabook.init.kaiming import kaiming
-from lorabook.layer import Adapted, adapted
-from lorabook.recipe import Recipe
+from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.dense import Dense
+from lorabook.core.kaiming import kaiming
+from lorabook.core.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lorabook.paths import data_file
+from lorabook.models.paths import data_file
 
 
 @dataclass(frozen=True)

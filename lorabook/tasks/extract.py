@@ -8,9 +8,9 @@ import lzma
 import sys
 from pathlib import Path
 
+from lorabook.models.vocabulary import train_vocabulary
 from lorabook.tasks import austen, kjv
 from lorabook.tasks.text import split
-from lorabook.tasks.vocabulary import train_vocabulary
 
 
 def compress(text: str) -> bytes:

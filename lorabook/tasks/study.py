@@ -13,11 +13,11 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from lorabook.adapted import inject
-from lorabook.count import trainable
-from lorabook.fit import Diverged, fit, warmup_cosine
+from lorabook.core.fit import Diverged, fit, warmup_cosine
+from lorabook.core.inject import inject
+from lorabook.core.recipe import Recipe
+from lorabook.cost.count import trainable
 from lorabook.models.loaded import Loaded
-from lorabook.recipe import Recipe
 from lorabook.tasks.text import Corpus, batches, evaluate, language_loss
 
 

@@ -14,8 +14,8 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lorabook.paths import data_file
-from lorabook.tasks.vocabulary import Vocabulary
+from lorabook.models.paths import data_file
+from lorabook.models.vocabulary import Vocabulary
 
 TEXTS = ("austen", "kjv")
 VALIDATION = 0.05

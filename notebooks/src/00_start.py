@@ -17,13 +17,13 @@ import torch
 from IPython.display import Markdown
 
 import lorabook as lb
-from lorabook import overview
-from lorabook.claims import discover
-from lorabook.explore.axis_map import axis_map, displacements
-from lorabook.explore.predict import predict
-from lorabook.explore.state import Steps
+from lorabook.book import overview
+from lorabook.book.explore.axis_map import axis_map, displacements
+from lorabook.book.explore.predict import predict
+from lorabook.book.explore.state import Steps
+from lorabook.claims.claim import discover
 from lorabook.models.generate import generate
-from lorabook.paths import notebooks_dir
+from lorabook.models.paths import notebooks_dir
 from lorabook.tasks import text
 
 # %% [markdown]

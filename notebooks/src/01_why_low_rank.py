@@ -25,16 +25,16 @@ from IPython.display import Markdown
 from tqdm.auto import tqdm
 
 import lorabook as lb
-from lorabook import spectrum as theorem
-from lorabook import spectrum_claims as claims
 from lorabook.baselines.full import by_kind, change_of, changed, full_update, kept_by_kind
-from lorabook.card import card, source
-from lorabook.explore.axis_map import axis_map
-from lorabook.explore.predict import predict
-from lorabook.explore.spectrum import spectrum
-from lorabook.explore.state import Choice, Steps
-from lorabook.figures import spectrum as pictures
-from lorabook.spectrum import energy_kept, nearest_of_rank
+from lorabook.book.explore.axis_map import axis_map
+from lorabook.book.explore.predict import predict
+from lorabook.book.explore.spectrum import spectrum
+from lorabook.book.explore.state import Choice, Steps
+from lorabook.book.figures import spectrum as pictures
+from lorabook.claims.card import card, source
+from lorabook.claims.low_rank import spectrum as claims
+from lorabook.cost import spectrum as theorem
+from lorabook.cost.spectrum import energy_kept, nearest_of_rank
 from lorabook.tasks import text
 
 axis_map(lit="form")
@@ -117,7 +117,7 @@ card(theorem.truncation_error_is_the_tail)
 # happen to one input.
 
 # %%
-card(theorem.truncation_error_is_one_singular_value)
+card(theorem.false_truncation_error_is_one_singular_value)
 
 # %% [markdown]
 # Could a cleverer choice of $B$ and $A$ lose less? No. This is the theorem of Eckart and Young, and it is why the
@@ -168,7 +168,7 @@ for k in (1, 2, 4, 8, 64, 256):
 card(claims.steps_add_up_their_ranks)
 
 # %%
-card(claims.steps_keep_the_rank_of_one)
+card(claims.false_steps_keep_the_rank_of_one)
 
 # %% [markdown]
 # Nor does anyone train with plain gradients. Adam divides each entry by its own size, and its very first step is a table
@@ -179,7 +179,7 @@ card(claims.steps_keep_the_rank_of_one)
 card(claims.adams_first_step_is_a_sign)
 
 # %%
-card(claims.adam_keeps_the_rank_of_the_gradient)
+card(claims.false_adam_keeps_the_rank_of_the_gradient)
 
 # %% [markdown]
 # ### The proof that is none
@@ -192,7 +192,7 @@ card(claims.adam_keeps_the_rank_of_the_gradient)
 card(claims.a_flat_landscape_can_ask_for_full_rank)
 
 # %%
-card(claims.a_flat_landscape_gives_low_rank)
+card(claims.false_a_flat_landscape_gives_low_rank)
 
 # %% [markdown]
 # For the same reason **intrinsic dimension is not rank**. Aghajanyan et al. (2020) train a model in a random subspace of
@@ -204,7 +204,7 @@ card(claims.a_flat_landscape_gives_low_rank)
 card(claims.rank_r_matrices_have_this_dimension)
 
 # %%
-card(claims.dimension_is_rank)
+card(claims.false_dimension_is_rank)
 
 # %% [markdown]
 # *Overparameterised, therefore low rank* has the same hole. That many solutions exist does not say which one training
@@ -456,7 +456,7 @@ else:
 # ## 8 · Exercises
 
 # %%
-from lorabook.classroom import check, extraction, hint, needed, show, worst_case
+from lorabook.book.classroom import check, extraction, hint, needed, show, worst_case
 
 show(needed.EXERCISE)
 

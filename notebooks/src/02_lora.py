@@ -28,34 +28,34 @@ from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
 import lorabook as lb
-from lorabook import classroom, count, memory
-from lorabook.attention import score_terms_claims as scores
-from lorabook.attention.score_terms import score_terms
-from lorabook.card import card, source
-from lorabook.classroom import check, hint, show
-from lorabook.explore.axis_map import axis_map
-from lorabook.explore.memory import memory_calculator
-from lorabook.explore.predict import predict
-from lorabook.explore.recorded import read_recording
-from lorabook.explore.scale import scale_law
-from lorabook.explore.state import Choice, Steps
-from lorabook.explore.training import training_explorer
-from lorabook.figures import lora as pictures
-from lorabook.init.kaiming import kaiming
-from lorabook.kinds import freeze
+from lorabook.axes.attention.score_terms import score_terms
+from lorabook.book import classroom
+from lorabook.book.classroom import check, hint, show
+from lorabook.book.explore.axis_map import axis_map
+from lorabook.book.explore.memory import memory_calculator
+from lorabook.book.explore.predict import predict
+from lorabook.book.explore.recorded import read_recording
+from lorabook.book.explore.scale import scale_law
+from lorabook.book.explore.state import Choice, Steps
+from lorabook.book.explore.training import training_explorer
+from lorabook.book.figures import lora as pictures
+from lorabook.claims.card import card, source
+from lorabook.claims.lora import layers, merging
+from lorabook.claims.lora import low_rank as claims
+from lorabook.claims.lora import score_terms as scores
+from lorabook.claims.lora import start as starts
+from lorabook.claims.rslora import rank_stable as law
+from lorabook.core.kaiming import kaiming
+from lorabook.core.layer_types import freeze
+from lorabook.core.lora import LowRank
+from lorabook.core.recipe import Site
+from lorabook.cost import count, memory
+from lorabook.cost.peak import peak_bytes
 from lorabook.models.convnet import ConvNet
 from lorabook.models.recompute import recomputed
-from lorabook.peak import peak_bytes
-from lorabook.recipe import Site
-from lorabook.scale import rank_stable_claims as law
 from lorabook.tasks import digits, text
 from lorabook.tasks.drift import branch_output, kl_from_base
 from lorabook.tasks.study import Contender, Setting, recovered, study, trained, tune
-from lorabook.update import low_rank_claims as claims
-from lorabook.update import low_rank_layers_claims as layers
-from lorabook.update import low_rank_merge_claims as merging
-from lorabook.update import low_rank_start_claims as starts
-from lorabook.update.low_rank import LowRank
 
 axis_map(lit="form")
 
@@ -139,7 +139,7 @@ card(claims.gradients_of_the_factors)
 card(claims.only_b_moves_first)
 
 # %%
-card(claims.both_factors_move_at_once)
+card(claims.false_both_factors_move_at_once)
 
 # %% [markdown]
 # Then why not start both at zero? Both gradients vanish, for ever: a stationary point. And does one zero factor not have
@@ -149,14 +149,14 @@ card(claims.both_factors_move_at_once)
 card(starts.both_zero_never_moves)
 
 # %%
-card(starts.one_zero_never_moves)
+card(starts.false_one_zero_never_moves)
 
 # %% [markdown]
 # Why not both random? It trains, but the first forward pass is no longer the pretrained model. You have broken it before
 # you begin. The perturbation looks small here; in a deep model it passes through every layer.
 
 # %%
-card(starts.both_random_starts_at_the_base)
+card(starts.false_both_random_starts_at_the_base)
 
 # %% [markdown]
 # ### Frozen does not mean "no gradient"
@@ -167,7 +167,7 @@ card(starts.both_random_starts_at_the_base)
 card(claims.the_frozen_weight_has_a_gradient)
 
 # %%
-card(claims.the_frozen_weight_has_no_gradient)
+card(claims.false_the_frozen_weight_has_no_gradient)
 
 # %% [markdown]
 # ### Rank at most r
@@ -187,7 +187,7 @@ card(claims.two_paths_are_the_definition)
 # The commonest wrong LoRA lies right here: $\alpha$ in the place of $\alpha/r$. It is invisible as long as $r=1$.
 
 # %%
-card(claims.the_scale_is_alpha)
+card(claims.false_the_scale_is_alpha)
 
 # %% [markdown]
 # ### How large is A
@@ -199,7 +199,7 @@ card(claims.the_scale_is_alpha)
 card(claims.a_is_as_small_as_its_fan_in_asks)
 
 # %%
-card(claims.a_stored_the_other_way_round)
+card(claims.false_a_stored_the_other_way_round)
 
 # %% [markdown]
 # ### Merging
@@ -225,7 +225,7 @@ card(law.sgd_fades_under_r)
 card(law.adam_is_stable_under_r)
 
 # %%
-card(law.random_b_shows_the_exponent)
+card(law.false_random_b_shows_the_exponent)
 
 # %% [markdown]
 # Would another power of $r$ do better? rsLoRA divides by $\sqrt r$. That keeps the size for a random $B$ and after a step of
@@ -238,7 +238,7 @@ card(law.random_b_is_stable_under_root_r)
 card(law.sgd_is_stable_under_root_r)
 
 # %%
-card(law.root_r_is_stable_under_adam)
+card(law.false_root_r_is_stable_under_adam)
 
 # %% [markdown]
 # Under Adam, on the inputs it trains on, $r$ terms of one sign add up, and the division by $r$ undoes exactly that. This is
@@ -507,7 +507,7 @@ else:
 card(layers.a_convolution_is_a_bottleneck)
 
 # %%
-card(layers.one_by_one_comes_first)
+card(layers.false_one_by_one_comes_first)
 
 # %% [markdown]
 # Try it: a small net learns the 8 × 8 digits, then meets them lying on their side. LoRA on its three convolutions, the
@@ -540,7 +540,7 @@ print(f"digits {before[0]:.0%}, turned digits {before[1]:.0%} → {after:.0%}")
 card(layers.an_embedding_learns_what_it_reads)
 
 # %%
-card(layers.only_rows_that_were_read_change)
+card(layers.false_only_rows_that_were_read_change)
 
 # %% [markdown]
 # In this model the embedding is also the output head: one matrix in two places. Adapting one of the two would untie them
@@ -561,13 +561,13 @@ except ValueError as error:
 card(scores.a_score_has_three_parts)
 
 # %%
-card(scores.rotation_may_be_left_out)
+card(scores.false_rotation_may_be_left_out)
 
 # %%
 card(scores.the_parts_grow_as_s_and_s_squared)
 
 # %%
-card(scores.the_whole_change_is_proportional_to_alpha)
+card(scores.false_the_whole_change_is_proportional_to_alpha)
 
 # %% [markdown]
 # How large are they while you train? The second layer of the model, on text that it does not train on:
@@ -606,7 +606,7 @@ print("second order grows faster:", second[-1] / second[0] > first[-1] / first[0
 card(layers.gate_and_up_multiply)
 
 # %%
-card(layers.adapters_of_a_block_add_up)
+card(layers.false_adapters_of_a_block_add_up)
 
 # %% [markdown]
 # ## 8 · Merging
@@ -630,7 +630,7 @@ for dtype, limit in ((torch.float64, 1e-12), (torch.float32, 1e-4), (torch.bfloa
     print(f"{str(dtype):15} gap below {limit:g}: {gap_in(dtype) < limit}")
 
 # %%
-card(merging.merging_is_exact_in_bf16)
+card(merging.false_merging_is_exact_in_bf16)
 
 # %% [markdown]
 # bf16 keeps 8 bits of a number. $W_0$ is large, $sBA$ small, and their sum is rounded to $W_0$'s grid. Merge in float32,
@@ -677,7 +677,7 @@ print(f"64 tokens: {1e3 * apart:.1f} ms with adapters, {1e3 * one:.1f} ms merged
 card(merging.stacked_adapters_add_up)
 
 # %%
-card(merging.stacked_adapters_average)
+card(merging.false_stacked_adapters_average)
 
 # %% [markdown]
 # ## 9 · Memory
@@ -835,8 +835,8 @@ print("a smaller rate and dropout turn less:", calmer[-1] - min(calmer) < unseen
 # *original* $W_0$, which the adapter never met, or put the merged matrix back into four bits.
 
 # %%
-from lorabook.base.double_quant import DoubleQuant
-from lorabook.base.qlora import QLoRA
+from lorabook.axes.base.double_quant import DoubleQuant
+from lorabook.axes.base.qlora import QLoRA
 
 quantised = copy.deepcopy(base.model)
 lb.inject(quantised, QLoRA(r=8, alpha=16), targets="_proj", generator=seeded(0))

@@ -23,24 +23,24 @@ import torch
 from IPython.display import Markdown
 
 import lorabook as lb
-from lorabook.base import double_quant_claims as double
-from lorabook.base import nf4_claims as nf4
-from lorabook.base import qlora_claims as claims
-from lorabook.base.blocks import in_blocks
-from lorabook.base.code_books import int4_codes, lloyd_max, nearest_in, nf4_codes, seventeenths
-from lorabook.base.dense import Dense
-from lorabook.base.double_quant import DoubleQuant
-from lorabook.base.nf4 import NF4
-from lorabook.base.normal_float import count_midpoints_below, nearest_code, quantile_codes
-from lorabook.card import card, source
-from lorabook.classroom import bits, check, hint, nearest, show
-from lorabook.explore.axis_map import axis_map
-from lorabook.explore.codebook import codebook
-from lorabook.explore.memory import memory_calculator
-from lorabook.explore.predict import predict
-from lorabook.explore.state import Choice
-from lorabook.figures import quantisation as pictures
-from lorabook.frozen import Frozen
+from lorabook.axes.base.blocks import in_blocks
+from lorabook.axes.base.code_books import int4_codes, lloyd_max, nearest_in, nf4_codes, seventeenths
+from lorabook.axes.base.double_quant import DoubleQuant
+from lorabook.axes.base.nf4 import NF4
+from lorabook.axes.base.normal_float import count_midpoints_below, nearest_code, quantile_codes
+from lorabook.book.classroom import bits, check, hint, nearest, show
+from lorabook.book.explore.axis_map import axis_map
+from lorabook.book.explore.codebook import codebook
+from lorabook.book.explore.memory import memory_calculator
+from lorabook.book.explore.predict import predict
+from lorabook.book.explore.state import Choice
+from lorabook.book.figures import quantisation as pictures
+from lorabook.claims.card import card, source
+from lorabook.claims.qlora import double_quant as double
+from lorabook.claims.qlora import nf4
+from lorabook.claims.qlora import qlora as claims
+from lorabook.core.dense import Dense
+from lorabook.core.frozen import Frozen
 from lorabook.tasks import text
 
 axis_map(lit="base")
@@ -112,7 +112,7 @@ card(nf4.nf4_is_two_rows_of_quantiles)
 # You will often find a shorter formula in print. It gives sixteen plausible numbers, and no zero among them.
 
 # %%
-card(nf4.nf4_is_seventeenths)
+card(nf4.false_nf4_is_seventeenths)
 
 # %%
 source(quantile_codes)
@@ -124,7 +124,7 @@ source(quantile_codes)
 card(nf4.zero_stays_zero)
 
 # %%
-card(nf4.symmetric_quantiles_keep_zero)
+card(nf4.false_symmetric_quantiles_keep_zero)
 
 # %% [markdown]
 # ### A block
@@ -138,7 +138,7 @@ card(nf4.nf4_stores_the_nearest_code)
 # format. It is not this one:
 
 # %%
-card(nf4.nf4_is_rounding_by_sevenths)
+card(nf4.false_nf4_is_rounding_by_sevenths)
 
 # %% [markdown]
 # How wrong can one weight be? Half the widest gap between two codes, times the block's constant. Quantising what has been
@@ -148,7 +148,7 @@ card(nf4.nf4_is_rounding_by_sevenths)
 card(nf4.error_is_half_a_gap)
 
 # %%
-card(nf4.error_is_a_fifteenth)
+card(nf4.false_error_is_a_fifteenth)
 
 # %%
 card(nf4.quantising_twice_is_quantising_once)
@@ -163,7 +163,7 @@ card(nf4.quantising_twice_is_quantising_once)
 card(nf4.codes_differ_in_use)
 
 # %%
-card(nf4.codes_are_used_equally)
+card(nf4.false_codes_are_used_equally)
 
 # %% [markdown]
 # … and 16 other codes make a smaller squared error. Lloyd's algorithm finds some:
@@ -172,7 +172,7 @@ card(nf4.codes_are_used_equally)
 card(nf4.sixteen_better_codes_exist)
 
 # %%
-card(nf4.nf4_is_optimal)
+card(nf4.false_nf4_is_optimal)
 
 # %% [markdown]
 # What NF4 does have over evenly spaced integers depends on the weights being bell-shaped:
@@ -181,7 +181,7 @@ card(nf4.nf4_is_optimal)
 card(nf4.nf4_beats_int4_on_normal_weights)
 
 # %%
-card(nf4.nf4_beats_int4_on_uniform_weights)
+card(nf4.false_nf4_beats_int4_on_uniform_weights)
 
 # %% [markdown]
 # ### What a weight costs
@@ -193,16 +193,16 @@ card(nf4.nf4_beats_int4_on_uniform_weights)
 card(double.double_quantisation_takes_4_127_bits)
 
 # %%
-card(double.four_bits_are_four_bits)
+card(double.false_four_bits_are_four_bits)
 
 # %%
-card(double.double_quantisation_takes_4_5_bits)
+card(double.false_double_quantisation_takes_4_5_bits)
 
 # %%
 card(double.centring_the_constants_pays)
 
 # %%
-card(double.centring_the_constants_is_idle)
+card(double.false_centring_the_constants_is_idle)
 
 # %% [markdown]
 # Half a bit sounds like nothing. On 70 billion weights it is 3.3 GB. And while we count:
@@ -211,7 +211,7 @@ card(double.centring_the_constants_is_idle)
 card(double.seventy_billion_weights_take_36_gigabytes)
 
 # %%
-card(double.seventy_billion_weights_take_10_gigabytes)
+card(double.false_seventy_billion_weights_take_10_gigabytes)
 
 # %% [markdown]
 # ### What the training sees
@@ -222,7 +222,7 @@ card(double.seventy_billion_weights_take_10_gigabytes)
 card(claims.gradient_sees_the_dequantised_weight)
 
 # %%
-card(claims.gradient_sees_the_original_weight)
+card(claims.false_gradient_sees_the_original_weight)
 
 # %% [markdown]
 # And the products? There are as many as before. Reading back comes on top. QLoRA saves **storage**, not work:
@@ -231,7 +231,7 @@ card(claims.gradient_sees_the_original_weight)
 card(claims.qlora_saves_no_products)
 
 # %%
-card(claims.qlora_saves_three_quarters)
+card(claims.false_qlora_saves_three_quarters)
 
 # %% [markdown]
 # ## 4 · The code
@@ -265,7 +265,7 @@ source(Frozen.times_w0)
 card(claims.nothing_dense_is_kept)
 
 # %%
-card(claims.autograd_keeps_four_bits)
+card(claims.false_autograd_keeps_four_bits)
 
 # %% [markdown]
 # ## 5 · The explorers
@@ -279,7 +279,7 @@ codebook(torch.Generator().manual_seed(0))
 # 2. Without an outlier, switch between the three tables. Which one loses a number that the others keep?
 # 3. Blocks of 16 lose less. What do they cost in bits, and when would you pay it?
 #
-# Now the bill for a whole model. Every number comes from the formulas of `lorabook.memory`.
+# Now the bill for a whole model. Every number comes from the formulas of `lorabook.cost.memory`.
 
 # %%
 memory_calculator()
@@ -437,7 +437,7 @@ print(f"a QLoRA step takes {ratio:.2f} of a LoRA step's processor time here")
 card(claims.merging_into_a_dense_weight_is_exact)
 
 # %%
-card(claims.merging_into_four_bits_is_exact)
+card(claims.false_merging_into_four_bits_is_exact)
 
 # %% [markdown]
 # How bad is it? An update is small beside the gaps between codes. Most weights fall back onto the code that they came from.
@@ -446,7 +446,7 @@ card(claims.merging_into_four_bits_is_exact)
 card(claims.requantising_eats_a_small_update)
 
 # %%
-card(claims.requantising_keeps_a_small_update)
+card(claims.false_requantising_keeps_a_small_update)
 
 # %% [markdown]
 # On the model, then: once trained gently, with a tenth of the rate, once as above. How far did the weights move, and how much

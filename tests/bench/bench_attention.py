@@ -19,8 +19,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lorabook.attention.full import full
-from lorabook.attention.shifted import Shifted
+from lorabook.axes.attention.longlora import Shifted
+from lorabook.models.decoder import full
 
 CHECKED = 2048
 """Up to this length the formula is compared with the mask, entry by entry."""

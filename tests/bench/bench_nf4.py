@@ -18,8 +18,8 @@ import bitsandbytes.functional as bnb  # noqa: E402
 import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from lorabook.base.blocks import dequantise, quantise  # noqa: E402
-from lorabook.base.double_quant import DoubleQuant  # noqa: E402
+from lorabook.axes.base.blocks import dequantise, quantise  # noqa: E402
+from lorabook.axes.base.double_quant import DoubleQuant  # noqa: E402
 
 DTYPES = (torch.float32, torch.bfloat16)
 

@@ -16,7 +16,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from lorabook.optim.paged import MiB, PagedAdamW
+from lorabook.axes.optim.paged import MiB, PagedAdamW
 
 SPIKE_EVERY, LR = 3, 1e-3
 

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import lorabook as lb
-from lorabook.listing import example
-from lorabook.recipe import AxisConflict, Recipe, catalogue
+from lorabook.book.listing import example
+from lorabook.claims.catalogue import catalogue
+from lorabook.core.recipe import AxisConflict, Recipe
 
 BATCH = 8
 GOALS = {"LowRank": 0.92, "RowScaled": 0.85}

@@ -7,7 +7,7 @@ import pytest
 from lab_page import Lab
 from playwright.sync_api import Browser, sync_playwright
 
-from lorabook.paths import notebooks_dir
+from lorabook.models.paths import notebooks_dir
 
 FLAGS = [
     "--no-sandbox",

@@ -14,10 +14,10 @@ from conftest import FLAGS
 from lab_page import Lab, Opened
 from playwright.sync_api import sync_playwright
 
-from lorabook.book import METADATA
+from lorabook.book.build import METADATA
 
 FIGURES = Path(__file__).parents[2] / "figures"
-CELL = "from lorabook.explore.training import training_explorer\ntraining_explorer()"
+CELL = "from lorabook.book.explore.training import training_explorer\ntraining_explorer()"
 FRAME = ".lb-explorer[data-view='training']"
 RUNS = (("LoRA", "q, v"), ("LoRA", "all seven"), ("QLoRA", "all seven"))
 

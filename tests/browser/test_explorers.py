@@ -6,28 +6,28 @@ import nbformat
 import pytest
 from lab_page import Lab, Opened, percentile
 
-from lorabook.book import METADATA
+from lorabook.book.build import METADATA
 
 pytestmark = pytest.mark.browser
 
 CELLS = {
     "spectrum": """
 import torch
-from lorabook.explore.spectrum import spectrum
+from lorabook.book.explore.spectrum import spectrum
 generator = torch.Generator().manual_seed(0)
 low = torch.randn(64, 3, generator=generator) @ torch.randn(3, 48, generator=generator)
 spectrum({"low rank": low, "noise": torch.randn(64, 48, generator=generator)}, generator)""",
     "scale": """
-from lorabook.explore.scale import scale_law
+from lorabook.book.explore.scale import scale_law
 scale_law(torch.Generator().manual_seed(0))""",
     "codebook": """
-from lorabook.explore.codebook import codebook
+from lorabook.book.explore.codebook import codebook
 codebook(torch.Generator().manual_seed(0))""",
     "memory": """
-from lorabook.explore.memory import memory_calculator
+from lorabook.book.explore.memory import memory_calculator
 memory_calculator()""",
     "training": """
-from lorabook.explore.training import training_explorer
+from lorabook.book.explore.training import training_explorer
 training_explorer(steps=30)""",
 }
 SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "memory": "r", "training": "r"}

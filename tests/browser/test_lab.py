@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from lab_page import Lab, Opened, percentile
 
-from lorabook.book import read_source
+from lorabook.book.build import read_source
 
 pytestmark = pytest.mark.browser
 SLIDER = "#sample-rank"

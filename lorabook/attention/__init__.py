@@ -1,1 +1,0 @@
-"""How attention mixes positions while training."""

@@ -1,0 +1,1 @@
+"""Which positions look at each other while training, and where they stand."""

@@ -1,0 +1,62 @@
+"""NF4 storage: W₀ in four bits a weight and one float32 absmax for every 64 of them, 4.5 bits in all."""
+
+from abc import abstractmethod
+
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
+
+from lorabook.axes.base.blocks import dequantise, quantise
+from lorabook.core.store import Store
+
+
+class FourBit(Store):
+    """W₀ as packed NF4 codes. What differs between the final classes is how the absmax of every block is kept.
+
+    Moving, saving, copying and casting the model are safe: the codes and all constants are integer buffers, which
+    `model.half()` leaves alone. A cast changes one thing, the dtype of `dense()`.
+    """
+
+    packed: UInt8[Tensor, " bytes"]
+
+    def __init__(self, w0: Float[Tensor, "d_out d_in"], packed: UInt8[Tensor, " bytes"]) -> None:
+        super().__init__()
+        self.register_buffer("packed", packed)
+        # No bytes, only facts: the shape of W₀, and a dtype and device that follow the model's.
+        self.register_buffer("like", w0.new_empty(*w0.shape, 0))
+
+    @property
+    @abstractmethod
+    def absmax(self) -> Float32[Tensor, " blocks"]:
+        """The scale of every block of 64 weights, as the forward pass uses it."""
+
+    def dense(self) -> Float[Tensor, "d_out d_in"]:
+        return dequantise(self.packed, self.absmax, self.shape, self.dtype)
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.like.shape[:-1]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.like.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.like.device
+
+
+class NF4(FourBit):
+    """ŵ = absmax_j·code: 4 + 32/64 = 4.5 bits a weight.
+
+    Source: Dettmers et al. 2023 (2305.14314), section 3.
+    """
+
+    def __init__(self, w0: Float[Tensor, "d_out d_in"]) -> None:
+        packed, absmax = quantise(w0)
+        super().__init__(w0, packed)
+        self.register_buffer("absmax_bits", absmax.view(torch.int32))
+
+    @property
+    def absmax(self) -> Float32[Tensor, " blocks"]:
+        return self.absmax_bits.view(torch.float32)

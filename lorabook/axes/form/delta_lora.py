@@ -1,0 +1,89 @@
+"""Delta-LoRA's form: the frozen matrix follows the adapter, and no gradient knows."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lorabook.core.frozen import Frozen
+from lorabook.core.recipe import AxisConflict, Factors, Site
+from lorabook.core.update import Family, Update, needs_whole_w0
+
+
+class Drifting(Update):
+    """W = W₀ + s·BA + λ·s·(BA − B_KA_K), the last term without a gradient: W₀ after the moves of Delta-LoRA.
+
+    The paper adds λ·s·(B_{t+1}A_{t+1} − B_tA_t) to W₀ after every step t ≥ K. With a constant λ these moves telescope,
+    so W₀ itself need not be touched: it may be quantised, and the adapter's file holds all that changed. Until step K
+    `moving` is 0, and B_K, A_K are set then.
+
+    Source: Zi et al. 2023 (2309.02411), equation 6.
+    """
+
+    def __init__(self, base: Frozen, factors: Factors, site: Site, rate: float) -> None:
+        super().__init__()
+        self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
+        self.register_buffer("A_K", factors.A.clone())
+        self.register_buffer("B_K", factors.B.clone())
+        self.register_buffer("moving", factors.A.new_zeros(()))
+        self.s, self.rate = site.scale, rate
+
+    @torch.no_grad()
+    def start(self) -> None:
+        """Let W₀ follow from now on: this is step K."""
+        self.A_K.copy_(self.A)
+        self.B_K.copy_(self.B)
+        self.moving.fill_(1)
+
+    def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
+        moved = (self.B @ self.A).detach() - self.B_K @ self.A_K
+        return w0 + self.s * (self.B @ self.A) + self.moving * self.rate * self.s * moved
+
+    def forward(self, base: Frozen, x: Tensor) -> Tensor:
+        # W = W₀ + (1 + λ)s·BA − λs·B_KA_K, where A and B learn as in s·BA alone. No matrix is made, so none is kept.
+        rate = self.moving * self.rate
+        a, b = (_learning_at(1 / (1 + rate), p) for p in (self.A, self.B))
+        y = base.mix(self.s * (1 + rate) * base.reduce(x, a), b, onto=base.times_w0(x, base.bias))
+        return base.mix(-self.s * rate * base.reduce(x, self.A_K), self.B_K, onto=y)
+
+    @staticmethod
+    def count(d_out: int, d_in: int, r: int) -> int:
+        return r * (d_in + d_out)
+
+
+def _learning_at(share: Tensor, p: Tensor) -> Tensor:
+    """Return the same numbers, whose gradient is `share` times as large."""
+    view = p.view_as(p)
+    if view.requires_grad:
+        view.register_hook(lambda gradient: share * gradient)
+    return view
+
+
+@dataclass(frozen=True)
+class Following(Family):
+    """Delta-LoRA's form with λ = `rate`."""
+
+    rate: float
+
+    makes: ClassVar = Drifting
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < float("inf"):
+            raise ValueError(f"Delta-LoRA: rate λ is {self.rate!r}; it must be a finite number > 0 (2 in the paper)")
+
+    def __call__(self, base: Frozen, factors: Factors, site: Site) -> Drifting:
+        needs_whole_w0(factors, site, "Delta-LoRA")
+        if site.dropout:
+            raise AxisConflict(
+                f"Delta-LoRA takes no dropout, and dropout is {site.dropout} (layer {site.name}): W₀ follows BA as a "
+                "whole, so BA must be what the forward pass used. Set dropout=0"
+            )
+        return Drifting(base, factors, site, self.rate)
+
+    def refuse(self, name: str, base: Frozen) -> None:
+        """Every layer suits."""
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return Drifting.count(d_out, d_in, r)

@@ -1,0 +1,110 @@
+"""GLoRA's supernet: one set of weights that holds every kind of every term."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lorabook.axes.form.glora import SIZES, GeneralisedLoRA, Kinds, bias_of, refuse_what_has_no_branch, weight_of
+from lorabook.core.frozen import Frozen
+from lorabook.core.recipe import Factors, Site
+from lorabook.core.update import Family, Update, built
+
+SMALLEST_FIRST = ("none", "constant", "vector", "lora")
+
+
+class Supernet(Update):
+    """GLoRA's W and b at the kinds in use: a small kind is a part of the large one, so all kinds share their numbers.
+
+    A term X holds the numbers of its largest kind. "lora" is X_d X_u, "vector" is the first column of X_d, "constant"
+    its first entry, "none" nothing. `kinds` is the largest of each until somebody sets it: the training rule at each
+    step, `use_kinds` afterwards.
+
+    Source: Chavan et al. 2023 (2306.07967), section 3.3; the official code for what the kinds share.
+    """
+
+    def __init__(self, base: Frozen, factors: Factors, site: Site, choices: dict[str, tuple[str, ...]]) -> None:
+        super().__init__()
+        self.choices = choices
+        self.kinds = self.largest()
+        full = GeneralisedLoRA(base, factors, site, self.kinds)
+        for name, parameter in full.named_parameters():
+            setattr(self, name, parameter)
+        self.s = site.scale
+
+    def largest(self) -> dict[str, str]:
+        """Return the largest kind of every term."""
+        return _largest(self.choices)
+
+    def held(self) -> dict[str, Tensor]:
+        """Return the numbers of the kinds in use, as views, named as GLoRA names its own."""
+        numbers, found = dict(self.named_parameters()), {}
+        for term, kind in self.kinds.items():
+            columns = numbers.get(f"{term}_d", numbers.get(term))
+            if kind == "lora":
+                found |= {f"{term}_d": columns, f"{term}_u": numbers[f"{term}_u"]}
+            elif kind != "none":
+                found[term] = columns[:, :1] if kind == "vector" else columns[:1, :1]
+        return found
+
+    def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
+        return weight_of(self.held(), w0, self.s)
+
+    def bias(self, base: Frozen) -> Float[Tensor, " d_out"] | None:
+        return bias_of(self.held(), base, self.s)
+
+    def forward(self, base: Frozen, x: Tensor) -> Tensor:
+        return base.apply_matrix(x, built(lambda: self.weight(base.matrix)), self.bias(base))
+
+    @staticmethod
+    def count(d_out: int, d_in: int, r: int) -> int:
+        return Choices().count(d_out, d_in, r)
+
+
+def _largest(choices: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    return {term: max(kinds, key=SMALLEST_FIRST.index) for term, kinds in choices.items()}
+
+
+@dataclass(frozen=True)
+class Choices(Family):
+    """The kinds that each term may have, as words with spaces between: "none constant vector lora".
+
+    The defaults are those of the official code, which has no constant C: 432 configurations a layer.
+    """
+
+    A: str = SIZES["A"]
+    B: str = SIZES["B"]
+    C: str = "none vector lora"
+    D: str = SIZES["D"]
+    E: str = SIZES["E"]
+
+    makes: ClassVar = Supernet
+
+    def __post_init__(self) -> None:
+        for term, known in SIZES.items():
+            chosen = getattr(self, term).split()
+            if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known.split()):
+                raise ValueError(
+                    f"GLoRA's supernet: the choices of {term} are {getattr(self, term)!r}; they must be one or more "
+                    f"different words of {known!r}"
+                )
+
+    def on(self, bias: bool) -> dict[str, tuple[str, ...]]:
+        """Return the kinds of each term on a layer; C, D and E move a bias, and are absent where there is none."""
+        return {term: tuple(getattr(self, term).split()) if bias or term in "AB" else ("none",) for term in SIZES}
+
+    def largest(self, bias: bool = True) -> Kinds:
+        """Return the configuration with the largest kind of every term."""
+        return Kinds(**_largest(self.on(bias)))
+
+    def __call__(self, base: Frozen, factors: Factors, site: Site) -> Supernet:
+        refuse_what_has_no_branch(factors, site)
+        return Supernet(base, factors, site, self.on(base.bias is not None))
+
+    def refuse(self, name: str, base: Frozen) -> None:
+        self.largest().refuse(name, base)
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        """Return the numbers of the largest configuration: the smaller ones are parts of it."""
+        return self.largest(bias).count(d_out, d_in, r, patch, bias)

@@ -1,0 +1,63 @@
+"""HiRA: multiply W₀ entry by entry, and a thin product becomes an update of high rank."""
+
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lorabook.axes.scale.unit import one
+from lorabook.core.frozen import Frozen
+from lorabook.core.layer_types import FrozenConv1D, FrozenEmbedding, FrozenLinear
+from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.update import Update, materialised, needs_whole_w0
+from lorabook.saving.peft.form import Beside, PeftForm, same_unless_bypassed
+
+_ENDS = {"A": "hira_A", "B": "hira_B"}
+_TABLE = {"A": "hira_embedding_A", "B": "hira_embedding_B"}
+
+
+class ElementwiseScaled(Update):
+    """W = W₀ ⊙ (1 + s·BA), so ΔW = s·W₀ ⊙ (BA) has rank at most r·rank(W₀), and a zero of W₀ stays zero.
+
+    The paper has no α: `HiRA` sets s = 1.
+
+    Source: Huang et al. 2025 (HiRA, ICLR 2025), equation 3.
+    """
+
+    in_peft: ClassVar = PeftForm(
+        "HIRA",
+        {
+            FrozenLinear: Beside(_ENDS, differs=same_unless_bypassed),
+            FrozenConv1D: Beside(_ENDS),
+            FrozenEmbedding: Beside(_TABLE),
+        },
+        {"A": "r d_in", "B": "d_out r"},
+        alpha=None, dropout="hira_dropout", init="init_weights",
+    )  # fmt: skip
+
+    def __init__(self, base: Frozen, factors: Factors, site: Site) -> None:
+        super().__init__()
+        needs_whole_w0(factors, site, "HiRA")
+        self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
+        self.s = site.scale
+        self.drop = nn.Dropout(site.dropout)
+
+    def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
+        return w0 * (1 + self.s * (self.B @ self.A))
+
+    def forward(self, base: Frozen, x: Tensor) -> Tensor:
+        # (W₀ ⊙ BA)x is r products with W₀, one for each column of B: building W is the cheaper way from r = 2 on.
+        if not self.drop.p or not self.training:
+            return materialised(base, self, x)
+        # Backward needs W₀, which is there, and the result: making it again would save nothing.
+        delta = base.matrix * (self.s * (self.B @ self.A))
+        return base.times_w0(x, base.bias) + base.apply_matrix(self.drop(x), delta)
+
+    @staticmethod
+    def count(d_out: int, d_in: int, r: int) -> int:
+        return r * (d_in + d_out)
+
+
+def HiRA(r: int | None = None, dropout: float | None = None) -> Recipe:
+    """Hadamard high-rank adaptation: W = W₀ ⊙ (1 + BA)."""
+    return Recipe(r, None, dropout, form=ElementwiseScaled, scale=one, names=frozenset({"HiRA"}))

@@ -1,0 +1,47 @@
+"""LoRA-FA: A stays where it was drawn, and only B learns."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lorabook.core.frozen import Frozen
+from lorabook.core.lora import LowRank
+from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.update import Update
+
+
+class FrozenA(Update):
+    """W = W₀ + s·BA with A frozen at its draw: every row of ΔW stays in the row space of A.
+
+    What this saves is activations: ∂L/∂B needs Ax, r numbers a token, and nothing needs x. A itself, its gradient and
+    its optimiser state are small. PEFT keeps such an adapter as a LoRA, and its file is read as one.
+
+    Source: Zhang et al. 2023 (2308.03303), section 3.
+    """
+
+    in_peft: ClassVar = replace(LowRank.in_peft, read_as="LowRank")
+
+    def __init__(self, base: Frozen, factors: Factors, site: Site) -> None:
+        super().__init__()
+        self.register_buffer("A", factors.A)
+        self.B = nn.Parameter(factors.B)
+        self.s = site.scale
+        self.drop = nn.Dropout(site.dropout)
+
+    def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
+        return w0 + self.s * (self.B @ self.A)
+
+    def forward(self, base: Frozen, x: Tensor) -> Tensor:
+        # A asks for no gradient, so autograd keeps Ax and forgets x.
+        return base.two_paths(x, self.drop(x), self.A, self.B, self.s, base.bias)
+
+    @staticmethod
+    def count(d_out: int, d_in: int, r: int) -> int:
+        return r * d_out
+
+
+def LoRAFA(r: int | None = None, alpha: float | None = None, dropout: float | None = None) -> Recipe:
+    """LoRA with a frozen A: ΔW = s·BA, and B alone trains."""
+    return Recipe(r, alpha, dropout, form=FrozenA, names=frozenset({"LoRA-FA"}))

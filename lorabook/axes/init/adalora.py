@@ -1,0 +1,26 @@
+"""AdaLoRA's start: both factors small and random, for a form that holds ΔW at zero by other means."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lorabook.core.recipe import Factors, Site
+
+STD = 0.02
+
+
+def gaussian(w0: Float[Tensor, "d_out d_in"], site: Site) -> Factors:
+    """Return A and B with entries from N(0, 0.02²).
+
+    Neither factor is zero, so BA is not: use it with a form that multiplies BA by something that starts at zero, as PΛQ
+    does. With LoRA's own form the model would start away from its base.
+
+    Source: Zhang et al. 2023 (2303.10512), section 3.1; the 0.02 is that of the authors' code.
+    """
+    d_out, d_in = w0.shape
+    return Factors(A=_normal(w0, site.generator, site.r, d_in), B=_normal(w0, site.generator, d_out, site.r))
+
+
+def _normal(like: Tensor, generator: torch.Generator, rows: int, columns: int) -> Tensor:
+    # Drawn where the generator lives, so that one seed gives one adapter on every device.
+    return torch.empty(rows, columns, device=generator.device).normal_(0.0, STD, generator=generator).to(like)

@@ -1,0 +1,35 @@
+"""OLoRA: start from an orthonormal basis that a QR decomposition of W₀ gives, and leave the rest frozen."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, linalg
+
+from lorabook.core.recipe import Factors, Recipe, Site
+
+
+def orthonormal(w0: Float[Tensor, "d_out d_in"], site: Site) -> Factors:
+    """Return W₀ = W_res + s·BA with B = Q[:, :r], A = R[:r] of W₀ = QR, and W_res = W₀ − s·BA.
+
+    Unlike PiSSA's, the factors do not absorb s, so that α decides how much is taken out of W₀. B depends on the first r
+    columns of W₀ alone: these are what Gram and Schmidt turn into Q[:, :r]. So only they are decomposed, and the rest
+    of A is BᵀW₀: d_out·d_in·r operations, where the whole QR takes d_out·d_in·min(d_out, d_in).
+
+    Source: Büyükakyüz 2024 (2406.01775), section 3; PEFT's `olora_init` for the place of s.
+    """
+    # A QR in half precision is not orthonormal; it is done once, so it may be exact.
+    w = w0.double()
+    first, rest = w[:, : site.r], w[:, site.r :]
+    b, corner = linalg.qr(first)
+    a = torch.cat([corner, b.T @ rest], dim=1).to(w0.dtype)
+    b = b.to(w0.dtype)
+    residual = w - site.scale * (b.double() @ a.double())
+    return Factors(A=a, B=b.contiguous(), residual=residual.to(w0.dtype))
+
+
+def OLoRA(r: int | None = None, alpha: float | None = None, dropout: float | None = None) -> Recipe:
+    """Orthonormal low-rank adaptation: LoRA that starts on the Q and R of W₀ = QR."""
+    return Recipe(r, alpha, dropout, init=orthonormal, names=frozenset({"OLoRA"}))
+
+
+PEFT_INIT = {"olora": orthonormal}
+"""The value of PEFT's `init_lora_weights` that means this start."""

@@ -1,0 +1,31 @@
+"""PiSSA: train the largest singular directions of W₀ and freeze what is left."""
+
+from jaxtyping import Float
+from torch import Tensor, linalg
+
+from lorabook.core.recipe import Factors, Recipe, Site
+
+
+def principal(w0: Float[Tensor, "d_out d_in"], site: Site) -> Factors:
+    """Return W₀ = W_res + s·BA with B = U_r √(Σ_r/s), A = √(Σ_r/s) V_rᵀ, and W_res = W₀ − s·BA.
+
+    The scale is folded into the factors, so that the start is the same for every α.
+
+    Source: Meng, Wang, Zhang 2024 (2404.02948), equations 2–4.
+    """
+    # An SVD in half precision loses the small directions; it is done once, so it may be exact.
+    u, sigma, vt = linalg.svd(w0.double(), full_matrices=False)
+    root = (sigma[: site.r] / site.scale).sqrt()
+    a, b = root[:, None] * vt[: site.r], u[:, : site.r] * root
+    a, b = a.to(w0.dtype), b.to(w0.dtype)
+    residual = w0.double() - site.scale * (b.double() @ a.double())
+    return Factors(A=a.contiguous(), B=b.contiguous(), residual=residual.to(w0.dtype))
+
+
+def PiSSA(r: int | None = None, alpha: float | None = None, dropout: float | None = None) -> Recipe:
+    """Principal singular values and vectors adaptation: LoRA that starts on W₀'s own top r directions."""
+    return Recipe(r, alpha, dropout, init=principal, names=frozenset({"PiSSA"}))
+
+
+PEFT_INIT = {"pissa": principal}
+"""The value of PEFT's `init_lora_weights` that means this start."""

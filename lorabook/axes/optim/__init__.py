@@ -1,0 +1,1 @@
+"""How the trained numbers move: rates, paged state, private gradients."""

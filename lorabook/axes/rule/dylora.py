@@ -1,0 +1,108 @@
+"""DyLoRA: draw a rank at every step, and train only what that rank would keep."""
+
+import random
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lorabook.axes.form.dylora import LastRowOnly, Nested, NestedLowRank, truncate
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.recipe import Recipe
+from lorabook.core.step_rule import StepRule
+
+
+class SampledRank(StepRule):
+    """Before each step b is drawn evenly from r_min … r_max, one for all layers; a run that is over leaves r_max."""
+
+    def __init__(self, model: nn.Module, r_min: int, r_max: int, seed: int) -> None:
+        self.model, self.r_min, self.r_max = model, r_min, r_max
+        self.source, self.b, self.steps = random.Random(seed), r_max, 0
+
+    def begin(self, steps: int) -> None:
+        self.steps = steps
+        self._use(self.source.randint(self.r_min, self.r_max))
+
+    def penalty(self) -> Float[Tensor, ""]:
+        return torch.zeros(())
+
+    def before_step(self, t: int) -> None:
+        return None
+
+    def after_step(self, t: int) -> None:
+        if t + 1 >= self.steps:
+            self.end()
+        else:
+            self._use(self.source.randint(self.r_min, self.r_max))
+
+    def end(self) -> None:
+        self._use(self.r_max)
+
+    def _use(self, b: int) -> None:
+        self.b = b
+        truncate(self.model, b)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        version, words, _ = self.source.getstate()
+        return {"b": torch.tensor(self.b), "source": torch.tensor([version, *words])}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        version, *words = state["source"].tolist()
+        self.source.setstate((version, tuple(words), None))
+        self._use(int(state["b"]))
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The value on the rule axis: which ranks are drawn, and by which seed. r_max is the layers' own rank if None."""
+
+    r_min: int
+    r_max: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, value in (("r_min", self.r_min), ("r_max", self.r_max)):
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise ValueError(f"DyLoRA: {name} is {value!r}; it must be a whole number ≥ 1")
+        if self.r_max is not None and self.r_min > self.r_max:
+            raise ValueError(f"DyLoRA: r_min = {self.r_min} is more than r_max = {self.r_max}: no rank can be drawn")
+
+    def __call__(self, model: nn.Module) -> SampledRank:
+        updates = [layer.update for layer in adapted(model).values()]
+        nested = [update for update in updates if isinstance(update, Nested)]
+        if not nested:
+            raise ValueError("DyLoRA draws ranks for nested adapters, and this model has none: inject a DyLoRA recipe")
+        r = min(len(update.A) for update in nested)
+        r_max = r if self.r_max is None else self.r_max
+        if not self.r_min <= r_max <= r:
+            raise ValueError(f"DyLoRA: r_min = {self.r_min} and r_max = {r_max} must both lie in 1 … r = {r}")
+        return SampledRank(model, self.r_min, r_max, self.seed)
+
+
+def DyLoRA(
+    r: int | None = None, alpha: float | None = None, dropout: float | None = None, *,
+    r_min: int = 1, r_max: int | None = None, seed: int = 0,
+) -> Recipe:  # fmt: skip
+    """Dynamic LoRA: one training run, and every rank from r_min to r_max can be used afterwards (`truncate`).
+
+    Args:
+        r_min, r_max: the ranks that are drawn; r_max is r if None.
+        seed: of the draws.
+
+    Source: Valipour et al. 2022 (2210.07558), algorithm 1.
+    """
+    rule = Sampling(r_min, r_max, seed)
+    return Recipe(r, alpha, dropout, form=NestedLowRank, rule=rule, names=frozenset({"DyLoRA"}))
+
+
+def FrozenDyLoRA(
+    r: int | None = None, alpha: float | None = None, dropout: float | None = None, *,
+    r_min: int = 1, r_max: int | None = None, seed: int = 0,
+) -> Recipe:  # fmt: skip
+    """DyLoRA's "frozen" form: at rank b only row b of A and column b of B move.
+
+    Source: Valipour et al. 2022 (2210.07558), section 3.2.
+    """
+    rule = Sampling(r_min, r_max, seed)
+    return Recipe(r, alpha, dropout, form=LastRowOnly, rule=rule, names=frozenset({"DyLoRA"}))

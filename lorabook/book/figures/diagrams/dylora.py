@@ -1,0 +1,44 @@
+"""DyLoRA: each step trains the first b rows and columns; afterwards every b is an adapter."""
+
+from torch import nn
+
+import lorabook as lb
+from lorabook.book.figures.drawing import Drawing
+from lorabook.book.figures.page import MIDDLE, RANK, TOP, adapt, beside_lora, trains
+
+STEPS, RANKS, APART = 4, (1, 2, 4, 8), 128
+
+
+def draw() -> Drawing:
+    recipe = lb.DyLoRA(r=RANK, seed=7)
+    layer = adapt(recipe)
+    model = nn.ModuleDict({"layer": layer})
+    drawing = beside_lora(
+        "DyLoRA: train nested ranks; every smaller rank is an adapter that works",
+        "ΔW = (α/b)·B[:, :b] A[:b], b drawn anew at each step; cut to any b afterwards",
+        trains(layer),
+    )
+    rule = recipe.rule(model)
+    rule.begin(STEPS + 1)
+    drawing.text(MIDDLE + 10, TOP + 14, "training: each step draws a rank b", size=12, anchor="start", bold=True)
+    for t in range(STEPS):
+        _pair(drawing, layer.update, MIDDLE + 12 + APART * t, TOP + 48, f"step {t + 1}: b = {rule.b}", "grid")
+        rule.after_step(t)
+    drawing.text(MIDDLE + 10, TOP + 124, "afterwards: cut to the rank you need", size=12, anchor="start", bold=True)
+    for place, b in enumerate(RANKS):
+        lb.truncate(model, b)
+        _pair(drawing, layer.update, MIDDLE + 12 + APART * place, TOP + 160, f"b = {b}", "")
+    return drawing
+
+
+def _pair(drawing: Drawing, update: nn.Module, x: float, middle: float, said: str, rest: str) -> None:
+    """Draw B and A with the part in use in orange; what is not, in the role `rest`, or not at all."""
+    wide, high = 1.3, 1.1
+    a, b = update.A.shape, update.B.shape
+    gap = wide * b[1] + 8
+    used_a, used_b = (held.shape for held in update.nested())
+    for columns, rows, role in ((b[1], a[0], rest), (used_b[1], used_a[0], "trainable")):
+        if role:
+            drawing.rect(x, middle - high * b[0] / 2, wide * columns, high * b[0], role)
+            drawing.rect(x + gap, middle - wide * a[0] / 2, wide * a[1], wide * rows, role)
+    drawing.text(x + gap + wide * a[1] / 2, middle + 24, said, size=12)

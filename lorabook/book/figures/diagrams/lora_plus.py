@@ -1,0 +1,35 @@
+"""LoRA+: two step sizes."""
+
+import lorabook as lb
+from lorabook.book.figures.drawing import Drawing
+from lorabook.book.figures.page import BOTTOM, RANK, RIGHT, TOP, adapt, beside_lora, trains, w0
+from lorabook.book.figures.terms import Word, of, row
+
+
+def rates(recipe: lb.Recipe) -> dict[str, float]:
+    """Return the step size that the recipe's optimiser gives each trained matrix, in units of η."""
+    named = {name: p for name, p in adapt(recipe).named_parameters() if p.requires_grad}
+    names = {id(p): name.rsplit(".", 1)[-1] for name, p in named.items()}
+    groups = recipe.complete().optim(named, lr=1.0).param_groups
+    return {names[id(p)]: group["lr"] for group in groups for p in group["params"]}
+
+
+def draw() -> Drawing:
+    recipe = lb.LoRAPlus(16.0, r=RANK)
+    layer, found = adapt(recipe), rates(recipe)
+    drawing = beside_lora(
+        "LoRA+: the same matrices, but B takes larger steps than A",
+        "η_{B} = λ·η_{A} with λ > 1: under Adam, a step of A already moves Ax by n·η_{A}",
+        trains(layer),
+    )
+    terms = [w0(layer), Word("+"), of("B", layer.update.B), of("A", layer.update.A)]
+    row(drawing, terms, 242, TOP, 270, BOTTOM - TOP)
+    left, longest = 572, max(found.values())
+    drawing.text(left - 22, TOP + 50, "one step, to scale", size=12, anchor="start", bold=True)
+    for place, name in enumerate(sorted(found)):
+        y, length = TOP + 86 + 44 * place, (RIGHT - left - 46) * found[name] / longest
+        drawing.text(left - 22, y + 5, name, size=14, anchor="start", bold=True)
+        drawing.line([(left, y), (left + length, y)], "trainable", width=3)
+        drawing.dot(left + length, y, "trainable", size=5)
+        drawing.text(left + length + 10, y + 5, f"{found[name]:g} η", size=12, anchor="start")
+    return drawing

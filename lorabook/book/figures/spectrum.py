@@ -1,0 +1,137 @@
+"""Chapter 01's pictures: where the energy of an update lies, and what a rank keeps of what was learnt."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from lorabook.book import style
+from lorabook.book.figures.picture import Picture
+
+TEXT = style.NEUTRAL.text
+MIDDLE = "#8891"
+"""Between the two signs of a matrix picture: nearly nothing, on either ground."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """One panel: `cut[r]` and `lora[r]` are the losses of the seeds at rank r, `full` those of the whole ΔW."""
+
+    base: float
+    full: Sequence[float]
+    cut: Mapping[int, Sequence[float]]
+    lora: Mapping[int, Sequence[float]]
+
+    def gain_kept(self, losses: Sequence[float]) -> float:
+        """Return the share of full fine-tuning's gain that these losses keep, on average over seeds."""
+        return float((self.base - np.mean(losses)) / (self.base - np.mean(self.full)))
+
+
+def grids(matrices: Mapping[str, Tensor], sentence: str) -> Picture:
+    """Draw small matrices side by side on one scale: blue is negative, orange positive, the number in each cell."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("signs", [style.OKABE_ITO[1][1], MIDDLE, style.TRAINABLE.light])
+    largest = max(m.abs().max().item() for m in matrices.values())
+    drawn = style.figure(1.9 * len(matrices), 2.1)
+    for place, (title, m) in enumerate(matrices.items(), start=1):
+        made = drawn.add_subplot(1, len(matrices), place)
+        made.imshow(m.numpy(), cmap=colours, vmin=-largest, vmax=largest)
+        made.set_title(title, color=TEXT, fontsize=10)
+        made.set_axis_off()
+        for (i, j), value in np.ndenumerate(m.numpy()):
+            colour = style.LIGHT.text if value > 0.6 * largest else TEXT
+            made.text(j, i, f"{round(value, 1) + 0.0:.1f}", ha="center", va="center", color=colour, fontsize=9)
+    return Picture(sentence, drawn)
+
+
+def energy_by_kind(shares: Mapping[str, Sequence[Mapping[str, float]]], r: int, sentence: str) -> Picture:
+    """Draw, for each kind of matrix, the share of energy in the first r directions: one row a kind, a mark a run.
+
+    `shares[what]` has one {kind: share} for each run; the order of `what` is that of `MARKS`.
+    """
+    drawn = style.figure(7.4, 3.4)
+    axes = style.axes(drawn, sentence, f"share of ‖·‖² in the {r} strongest directions (%)", "")
+    kinds = list(next(iter(shares.values()))[0])
+    for what, (colour, marker, filled) in zip(shares, MARKS, strict=False):
+        for row, kind in enumerate(kinds):
+            values = [100 * run[kind] for run in shares[what]]
+            axes.plot(
+                values, [row] * len(values), marker, color=colour, markersize=7, alpha=0.85,
+                markerfacecolor=colour if filled else "none", label=what if row == 0 else None,
+            )  # fmt: skip
+    axes.set_yticks(range(len(kinds)), kinds)
+    axes.set_xlim(0, 100)
+    axes.invert_yaxis()
+    axes.legend(frameon=False, labelcolor=TEXT, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return Picture(sentence, drawn)
+
+
+MARKS = (
+    (style.TRAINABLE.light, "o", True),
+    (style.TRAINABLE.light, "s", False),
+    (style.FROZEN.light, "D", True),
+    (style.FROZEN.light, "|", True),
+)
+
+
+def loss_by_rank(panels: Mapping[str, Ranks], sentence: str) -> Picture:
+    """Draw the loss on unseen text against the rank: ΔW cut after training, and LoRA trained at that rank."""
+    drawn = style.figure(7.2, 3.3)
+    drawn.suptitle(sentence, color=TEXT, fontsize=10, x=0.01, ha="left")
+    for place, (title, panel) in enumerate(panels.items(), start=1):
+        unit = "loss (nats per token)" if place == 1 else ""
+        axes = style.axes(drawn, title, "rank r (log scale)", unit, (1, len(panels), place))
+        _panel(axes, panel)
+        if place == 1:
+            _legend(axes)
+    return Picture(sentence, drawn)
+
+
+def _panel(axes, panel: Ranks) -> None:
+    ranks = list(panel.cut)
+    seeds = np.array(list(panel.cut.values()))
+    axes.axhline(panel.base, color=style.FROZEN.light, linewidth=1.4)
+    _note(axes, "base, not tuned", ranks[-1], panel.base)
+    axes.axhline(np.mean(panel.full), color=TEXT, linestyle=":", linewidth=1.6)
+    _note(axes, "full fine-tuning", ranks[-1], np.mean(panel.full))
+    axes.plot(ranks, seeds, color=TEXT, linewidth=0.6, alpha=0.5)
+    label = "full ΔW, cut to rank r"
+    axes.plot(ranks, seeds.mean(1), color=TEXT, linestyle=":", marker=".", linewidth=1.8, label=label)
+    axes.margins(y=0.12)
+    stroke = style.variant("LoRA")
+    for r, losses in panel.lora.items():
+        axes.plot([r] * len(losses), losses, style.MATPLOTLIB_MARKER[stroke.marker], color=stroke.light, alpha=0.8,
+                  label="LoRA, trained at rank r" if r == min(panel.lora) else None)  # fmt: skip
+    _ranks(axes, ranks)
+
+
+def energy_and_gain(ranks: Sequence[int], energy: Sequence[float], gain: Sequence[float], know_nothing: float,
+                    sentence: str) -> Picture:  # fmt: skip
+    """Draw two shares against the rank: energy of ΔW kept, and gain in loss kept; and the gain of uniform guessing."""
+    drawn = style.figure(6.4, 3.2)
+    axes = style.axes(drawn, sentence, "rank r (log scale)", "share (%)")
+    grey, orange = style.FROZEN.light, style.TRAINABLE.light
+    axes.plot(ranks, 100 * np.array(energy), color=grey, linestyle="-.", marker="s", label="energy of ΔW kept")
+    axes.plot(ranks, 100 * np.array(gain), color=orange, marker="o", label="gain in loss kept")
+    axes.axhline(100 * know_nothing, color=style.FALSE.light, linestyle="--", linewidth=1.2)
+    _note(axes, "guessing every token alike", ranks[-1], 100 * know_nothing)
+    axes.set_ylim(0, 105)
+    _ranks(axes, ranks)
+    _legend(axes)
+    return Picture(sentence, drawn)
+
+
+def _note(axes, text: str, x: float, y: float) -> None:
+    axes.annotate(text, (x, y), (0, -12), textcoords="offset points", ha="right", color=TEXT, fontsize=8)
+
+
+def _ranks(axes, ranks: Sequence[int]) -> None:
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(list(ranks), [str(r) for r in ranks])
+    axes.minorticks_off()
+
+
+def _legend(axes) -> None:
+    axes.legend(frameon=False, labelcolor=TEXT, fontsize=8)

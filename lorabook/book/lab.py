@@ -1,0 +1,134 @@
+"""`lorabook lab`: JupyterLab on the book, with its settings, on this machine only."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import webbrowser
+from pathlib import Path
+
+from lorabook.book.chapters import find_chapter
+from lorabook.book.refused import Refused
+from lorabook.models import paths
+
+ADDRESS = "127.0.0.1"
+SETTINGS = Path(__file__).parent / "lab_settings"
+OWN_COPY = "lorabook-notebooks"
+
+
+def book_folder() -> Path:
+    """The folder to open: the checkout's own notebooks, or the reader's copy of the installed ones.
+
+    Raises: Refused when a copy is needed and cannot be written here.
+    """
+    shipped = paths.notebooks_dir()
+    if paths.in_checkout() and os.access(shipped, os.W_OK):
+        return shipped
+    copy = Path.cwd() / OWN_COPY
+    try:
+        new = copy_missing(shipped, copy)
+    except OSError as error:
+        raise Refused(f"cannot copy the notebooks to {copy} ({error.strerror}): change to a folder of yours") from error
+    print(f"lorabook: your copy of the notebooks is {copy} ({new} new, what you had is untouched)", flush=True)
+    return copy
+
+
+def copy_missing(source: Path, target: Path) -> int:
+    """Copy the chapters that `target` lacks; a file that is there is the reader's work and stays. Returns how many."""
+    target.mkdir(exist_ok=True)
+    missing = [path for path in sorted(source.glob("*.ipynb")) if not (target / path.name).exists()]
+    for path in missing:
+        shutil.copyfile(path, target / path.name)
+    return len(missing)
+
+
+def refuse_port_in_use(port: int) -> None:
+    """Raises: Refused when something listens on that port already, or it may not be used."""
+    with socket.socket() as probe:
+        if os.name == "posix":
+            # A port whose last connection has just closed is free: the server will say so too.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except (OSError, OverflowError) as error:
+            reason = "is in use or not allowed" if isinstance(error, OSError) else "is no port (0 to 65535)"
+            raise Refused(
+                f"port {port} on {ADDRESS} {reason}: give another with --port, or leave --port out to take a free one"
+            ) from error
+
+
+def has_display() -> bool:
+    """True when a graphical browser can be opened from here."""
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True
+
+
+def arguments(folder: Path, page: str, port: int | None, browser: bool) -> list[str]:
+    """What JupyterLab is started with."""
+    given = [
+        f"--ServerApp.root_dir={folder}",
+        f"--LabApp.default_url=/lab/tree/{page}",
+        f"--LabApp.app_settings_dir={SETTINGS}",
+        f"--ServerApp.ip={ADDRESS}",
+        f"--ServerApp.open_browser={browser}",
+        "--ServerApp.answer_yes=True",
+        "--ServerApp.log_level=WARN",
+        "--LabApp.log_level=WARN",
+        "--LabApp.extension_manager=readonly",
+    ]
+    if port is not None:
+        given += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    if os.name == "posix" and os.geteuid() == 0:
+        given.append("--allow-root")
+    return given
+
+
+def open_book(chapter: str | None, port: int | None, browser: bool, folder: Path | None) -> int:
+    """Serve the book until Ctrl-C; returns 130 when stopped by Ctrl-C, 0 when shut down from the browser.
+
+    Raises: Refused when the port, the chapter or the folder is not to be had.
+    """
+    if port is not None:
+        refuse_port_in_use(port)
+    folder = folder.resolve() if folder else book_folder()
+    page = f"{find_chapter(chapter or '00', folder)}.ipynb"
+    browser = browser and has_display()
+    # Without this, a kernel the reader once registered as `python3` for another Python would be started instead.
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    # Threads that spin for long while they wait slow each other and the browser beside them.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    from jupyterlab.labapp import LabApp
+
+    token = secrets.token_hex(24)
+    given = [*arguments(folder, page, port, browser), f"--IdentityProvider.token={token}"]
+    server = LabApp.initialize_server(argv=given)
+    stopped_by: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        stopped_by.append(number)
+        server.stop(from_signal=True)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    # Once the loop runs, the server listens: an address printed earlier could be tried too early.
+    server.io_loop.call_later(0, announce, server.port, page, token, browser)
+    server.start()
+    return 128 + stopped_by[0] if stopped_by else 0
+
+
+def announce(port: int, page: str, token: str, browser: bool) -> None:
+    """Print the address, and what to do with it when no browser opens it."""
+    lines = [f"http://{ADDRESS}:{port}/lab/tree/{page}?token={token}", "Ctrl-C stops the book and its kernels"]
+    if not browser:
+        lines.append(
+            "no browser opened here; open that address yourself "
+            f"(from another machine, first: ssh -L {port}:{ADDRESS}:{port} THIS-MACHINE)"
+        )
+    print("\n".join(f"lorabook: {line}" for line in lines), flush=True)

@@ -1,0 +1,8 @@
+"""What holds of adapters, and what is only said of it."""
+
+from lorabook.claims.adapters.bottleneck import *
+
+ABOUT = "adapters"
+AXIS = "baselines"
+ORACLE = "formula written out"
+PARAMETERS = "2·d_out·m + d_out + m"

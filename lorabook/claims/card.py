@@ -1,0 +1,95 @@
+"""How the book shows a claim and the library's own text in a notebook."""
+
+import html
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lorabook.claims.claim import Claim, Verdict, verify
+from lorabook.claims.sides import sides_svg
+
+
+@dataclass(frozen=True)
+class Card:
+    """A verified claim, ready to be displayed: statement, verdict, gap, source, and the picture of its two sides."""
+
+    verdict: Verdict
+
+    def __repr__(self) -> str:
+        claim = self.verdict.claim
+        return f"{claim.name}: {self._outcome()} ({claim.source})"
+
+    def _outcome(self) -> str:
+        claim, cases = self.verdict.claim, len(self.verdict.gaps)
+        tried = f"{cases} case" + "s" * (cases > 1)
+        if claim.is_misconception:
+            return f"OFTEN SAID, AND FALSE: off by {_share(max(self.verdict.gaps))} on {tried}"
+        if claim.relation == "~":
+            estimate, prediction, error = (side.detach().double().mean().item() for side in self.verdict.sides)
+            return f"HOLDS: measured {estimate:.3g} ± {error:.1g}, predicted {prediction:.3g}"
+        if claim.relation == "<=":
+            return f"HOLDS: the left side is at most the right one on {tried}"
+        closely = f"equal to {claim.tol:.0e}" if claim.tol else "equal to the last bit"
+        return f"HOLDS: the two sides are {closely} on {tried}"
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        claim = self.verdict.claim
+        mark = "✗" if claim.is_misconception else "✓"
+        head = f"{mark} **{_title(claim)}** — {self._outcome()}"
+        markdown = f"{head}\n\n> {claim.statement}\n\n*{claim.source}*"
+        role = "false" if claim.is_misconception else "true"
+        page = (
+            f'<div class="lorabook-card lorabook-{role}" style="{_FRAME[role]}">'
+            f"<div><b>{mark} {html.escape(_title(claim))}</b></div>"
+            f'<div style="margin:.5em 0 .5em 1em">{html.escape(claim.statement)}</div>'
+            f"<div>{html.escape(self._outcome())}</div>{sides_svg(self.verdict)}"
+            f'<div style="opacity:.75;font-size:90%"><i>{html.escape(claim.source)}</i></div></div>'
+        )
+        return {"text/plain": repr(self), "text/markdown": markdown, "text/html": page}
+
+
+def _title(claim: Claim) -> str:
+    """Say a claim's name in words; that a misconception is false is said by the card itself."""
+    return claim.name.removeprefix("false_").replace("_", " ")
+
+
+_FRAME = {
+    "true": "border-left:4px solid #009e73;padding:.4em 1em;margin:.4em 0",
+    "false": "border-left:4px dashed #d55e00;padding:.4em 1em;margin:.4em 0",
+}
+
+
+def _share(gap: float) -> str:
+    """Say a relative gap in words that do not change with the machine's last digits."""
+    return "not even a finite number" if gap == float("inf") else f"{float(f'{100 * gap:.2g}'):g}% of the larger side"
+
+
+def card(claim: Claim) -> Card:
+    """Run a claim, or a misconception, and return what to show of it.
+
+    Raises:
+        ClaimNotReproduced: the claim does not hold, or the misconception does; the chapter stops here.
+    """
+    return Card(verify(claim))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A piece of the library's own text, as it is now."""
+
+    title: str
+    text: str
+
+    def __repr__(self) -> str:
+        return f"# {self.title}\n{self.text}"
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/markdown": f"*{self.title}*\n\n```python\n{self.text}\n```"}
+
+
+def source(thing: Callable | type | Claim) -> Source:
+    """Return the library's definition of a function, class, method or claim, to read in place; never a copy."""
+    inner = thing.sides if isinstance(thing, Claim) else thing
+    text = textwrap.dedent(inspect.getsource(inner)).rstrip()
+    return Source(f"{inner.__module__}.{inner.__qualname__}", text)

@@ -1,0 +1,8 @@
+"""What holds of Delta-LoRA, and what is only said of it."""
+
+from lorabook.claims.delta_lora.delta_lora import *
+
+ABOUT = "Delta-LoRA"
+AXIS = "rule"
+ORACLE = "paper's loop written out"
+PARAMETERS = "as LoRA"

@@ -1,0 +1,11 @@
+"""What holds of DoRA, and what is only said of it."""
+
+from lorabook.claims.dora.cost import *
+from lorabook.claims.dora.direction import *
+from lorabook.claims.dora.dora import *
+from lorabook.claims.dora.pattern import *
+
+ABOUT = "DoRA"
+AXIS = "form"
+ORACLE = "PEFT, LyCORIS"
+PARAMETERS = "r(d_in + d_out) + d_out"

@@ -1,0 +1,9 @@
+"""What holds of DyLoRA, and what is only said of it."""
+
+from lorabook.claims.dylora.dylora import *
+from lorabook.claims.dylora.nested import *
+
+ABOUT = "DyLoRA"
+AXIS = "rule"
+ORACLE = "LyCORIS (block size 1)"
+PARAMETERS = "as LoRA"

@@ -1,0 +1,19 @@
+"""What holds of LoRA, and what is only said of it."""
+
+from lorabook.claims.lora.blocks import *
+from lorabook.claims.lora.conventions import *
+from lorabook.claims.lora.cost import *
+from lorabook.claims.lora.kaiming import *
+from lorabook.claims.lora.layers import *
+from lorabook.claims.lora.low_rank import *
+from lorabook.claims.lora.merging import *
+from lorabook.claims.lora.penalty import *
+from lorabook.claims.lora.rate import *
+from lorabook.claims.lora.score_terms import *
+from lorabook.claims.lora.start import *
+from lorabook.claims.lora.use import *
+
+ABOUT = "LoRA"
+AXIS = "form"
+ORACLE = "PEFT, loralib, parametrize"
+PARAMETERS = "r(d_in + d_out)"

@@ -1,0 +1,8 @@
+"""What holds of LoRA-FA, and what is only said of it."""
+
+from lorabook.claims.lora_fa.frozen_a import *
+
+ABOUT = "LoRA-FA"
+AXIS = "form"
+ORACLE = "PEFT"
+PARAMETERS = "r·d_out"

@@ -1,0 +1,9 @@
+"""What holds of LoRAHub, and what is only said of it."""
+
+from lorabook.claims.lorahub.hub import *
+from lorabook.claims.lorahub.search import *
+
+ABOUT = "LoRAHub"
+AXIS = "many"
+ORACLE = "authors' loop written out"
+PARAMETERS = "a weight for each adapter"

@@ -1,0 +1,8 @@
+"""What holds of OLoRA, and what is only said of it."""
+
+from lorabook.claims.olora.olora import *
+
+ABOUT = "OLoRA"
+AXIS = "init"
+ORACLE = "PEFT"
+PARAMETERS = "as LoRA"

@@ -1,0 +1,8 @@
+"""What holds of paged AdamW, and what is only said of it."""
+
+from lorabook.claims.paged_adamw.paged import *
+
+ABOUT = "paged AdamW"
+AXIS = "optim"
+ORACLE = "torch's AdamW"
+PARAMETERS = "as LoRA"

@@ -1,0 +1,8 @@
+"""What holds of PiSSA, and what is only said of it."""
+
+from lorabook.claims.pissa.pissa import *
+
+ABOUT = "PiSSA"
+AXIS = "init"
+ORACLE = "PEFT"
+PARAMETERS = "as LoRA"

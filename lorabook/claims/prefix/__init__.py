@@ -1,0 +1,8 @@
+"""What holds of prefix, and what is only said of it."""
+
+from lorabook.claims.prefix.prefix import *
+
+ABOUT = "prefix"
+AXIS = "baselines"
+ORACLE = "PEFT"
+PARAMETERS = "2·n·layers·kv_heads·d_head"

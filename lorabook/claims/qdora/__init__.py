@@ -1,0 +1,8 @@
+"""What holds of QDoRA, and what is only said of it."""
+
+from lorabook.claims.qdora.qdora import *
+
+ABOUT = "QDoRA"
+AXIS = "form"
+ORACLE = "PEFT on bitsandbytes"
+PARAMETERS = "as DoRA"

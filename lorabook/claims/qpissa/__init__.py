@@ -1,0 +1,8 @@
+"""What holds of QPiSSA, and what is only said of it."""
+
+from lorabook.claims.qpissa.qpissa import *
+
+ABOUT = "QPiSSA"
+AXIS = "init"
+ORACLE = "bitsandbytes"
+PARAMETERS = "as LoRA"

@@ -1,0 +1,10 @@
+"""What holds of rsLoRA, and what is only said of it."""
+
+from lorabook.claims.rslora.rank_laws import *
+from lorabook.claims.rslora.rank_stable import *
+from lorabook.claims.rslora.rank_steps import *
+
+ABOUT = "rsLoRA"
+AXIS = "scale"
+ORACLE = "PEFT (use_rslora)"
+PARAMETERS = "as LoRA"

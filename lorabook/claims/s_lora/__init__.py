@@ -1,0 +1,10 @@
+"""What holds of S-LoRA, and what is only said of it."""
+
+from lorabook.claims.s_lora.bank import *
+from lorabook.claims.s_lora.pages import *
+from lorabook.claims.s_lora.scheduler import *
+
+ABOUT = "S-LoRA"
+AXIS = "many"
+ORACLE = "PEFT (adapter_names)"
+PARAMETERS = "none: it serves"

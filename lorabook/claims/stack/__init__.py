@@ -1,0 +1,9 @@
+"""What holds of stack, and what is only said of it."""
+
+from lorabook.claims.stack.combine import *
+from lorabook.claims.stack.conflicts import *
+
+ABOUT = "stack"
+AXIS = "many"
+ORACLE = "PEFT (add_weighted_adapter)"
+PARAMETERS = "none: they are added up"

@@ -1,0 +1,27 @@
+"""What is said about LoRA and cannot be checked here: listed with the reason, not dropped."""
+
+from dataclasses import dataclass
+
+from lorabook.claims.claim import idea_modules
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """A statement in circulation that no run on this machine can settle, and why.
+
+    Declare it as a value in the claims file of its idea: `SPEED_ON_GPU = Unchecked(statement=…, source=…, reason=…)`.
+    """
+
+    statement: str
+    source: str
+    reason: str
+
+
+def unchecked() -> dict[str, tuple[str, Unchecked]]:
+    """Return every unchecked statement of the package by its name, with the module that declares it."""
+    return {
+        name.lower(): (module.__name__, value)
+        for module in idea_modules("lorabook")
+        for name, value in vars(module).items()
+        if isinstance(value, Unchecked)
+    }

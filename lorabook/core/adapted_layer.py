@@ -1,0 +1,70 @@
+"""An adapted layer: a frozen base and an update beside it."""
+
+import torch
+from torch import Tensor, nn
+
+from lorabook.core.effective_weight import EffectiveWeight
+from lorabook.core.frozen import Frozen
+from lorabook.core.lora import LowRank
+from lorabook.core.recipe import Recipe
+from lorabook.core.update import Update
+
+
+class Adapted(nn.Module):
+    """One layer: `base` never trains, `update` does. Made by `inject`."""
+
+    def __init__(self, base: Frozen, update: Update, recipe: Recipe, scale: float, start: LowRank | None) -> None:
+        super().__init__()
+        self.base, self.update = base, update
+        self.recipe, self.scale = recipe, scale
+        # What an init took out of W₀ (PiSSA): without it neither the original layer nor a plain LoRA can be given back.
+        self.start = None if start is None else start.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._accept(x)
+        return self.update(self.base, x)
+
+    @property
+    def weight(self) -> EffectiveWeight:
+        """The effective W, laid out like the plain layer's weight; built when used, not when asked for its dtype."""
+        return EffectiveWeight(self)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The effective bias: the plain layer's, but for a form that moves it."""
+        return self.update.bias(self.base)
+
+    @property
+    def r(self) -> int:
+        """The rank this layer was given."""
+        return self.recipe.r
+
+    def plain(self) -> nn.Module:
+        """Return the plain layer with the effective W: the merged layer."""
+        with torch.no_grad():
+            return self.base.thaw(self.update.weight(self.base.matrix), self.bias)
+
+    def original(self) -> nn.Module:
+        """Return the layer as it was before injection: the base, and what an init had taken out of it."""
+        if self.start is None:
+            return self.base
+        return Adapted(self.base, self.start, self.recipe, self.scale, None)
+
+    def _accept(self, x: Tensor) -> None:
+        """Refuse an input that the base cannot take, with a message that says what to do."""
+        store = self.base.store
+        if x.device != store.device:
+            raise RuntimeError(
+                f"the input is on {x.device} and this adapted layer on {store.device}: move one of the two, "
+                "e.g. model.to(x.device)"
+            )
+        if x.is_floating_point() and x.dtype != store.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise TypeError(
+                f"the input is {x.dtype} and this adapted layer {store.dtype}: convert one, e.g. x.to({store.dtype}), "
+                "or run under torch.autocast"
+            )
+
+
+def adapted(model: nn.Module) -> dict[str, Adapted]:
+    """Return the adapted layers of a model by name, in the model's order."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, Adapted)}

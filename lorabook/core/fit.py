@@ -1,0 +1,181 @@
+"""Training: one explicit loop."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.optimizer import optimizer
+from lorabook.core.run_state import restore, store
+from lorabook.core.step_rule import StepRule
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Diverged(ArithmeticError):
+    """The loss or a gradient stopped being a finite number; the step that would have used it was not taken."""
+
+
+@dataclass
+class History:
+    """What a run did: the training loss of each step (nats), and the seconds they took."""
+
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps taken."""
+        return len(self.losses)
+
+    def final(self, over: int = 10) -> float:
+        """Return the mean loss of the last `over` steps: one batch alone says little."""
+        last = self.losses[-over:]
+        return sum(last) / len(last)
+
+
+def cross_entropy(model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
+    """Return the mean of −log p(y|x) in nats. Works for a class per image and for a token per position."""
+    x, y = batch
+    logits = model(x)
+    return F.cross_entropy(logits.flatten(0, -2), y.flatten())
+
+
+def constant(step: int, steps: int) -> float:
+    """The step size stays what it is."""
+    return 1.0
+
+
+def warmup_cosine(step: int, steps: int) -> float:
+    """The step size rises over the first tenth of the run and falls to zero on half a cosine."""
+    rise = max(1, steps // 10)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def fit(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    steps: int,
+    lr: float,
+    loss: Callable[[nn.Module, Batch], Tensor] = cross_entropy,
+    schedule: Callable[[int, int], float] = constant,
+    accumulate: int = 1,
+    clip: float | None = None,
+    autocast: torch.dtype | None = None,
+    checkpoint: Path | None = None,
+    on_step: Callable[[int, float], bool | None] | None = None,
+    progress: bool = True,
+) -> History:
+    """Train whatever in `model` requires grad, with the optimiser and the step rule of its recipe.
+
+    Args:
+        batches: pairs (inputs, targets); must hold steps · accumulate of them.
+        schedule: factor on every step size, as a function of (step, steps).
+        accumulate: batches per optimiser step; their gradients are averaged.
+        clip: largest allowed norm of the whole gradient.
+        autocast: compute the forward pass in this dtype (torch.bfloat16); weights keep theirs.
+        checkpoint: file that is written after the run and when it is interrupted; if it is there, the run goes on
+            from it, on the batches that come next.
+        on_step: called with (step, loss) after each step; return True to stop.
+
+    Raises:
+        Diverged: the loss or a gradient is not finite. The parameters are those before the bad step.
+        ValueError: nothing trains, a number is out of range, or `batches` ran out.
+        TypeError: what `batches` gives are no pairs.
+    """
+    if steps < 1 or accumulate < 1:
+        raise ValueError(f"steps is {steps} and accumulate {accumulate}; both must be ≥ 1")
+    steppers = optimizer(model, lr)
+    history, rule, rates = History(), _rule(model, steps), [group["lr"] for group in steppers.param_groups]
+    if checkpoint is not None and checkpoint.exists():
+        history.losses = restore(checkpoint, model, steppers, rule)
+    stream = islice(iter(batches), history.steps * accumulate, None)
+    model.train()
+    began = time.perf_counter()
+    bar = tqdm(total=steps, initial=history.steps, desc="training", unit="step", disable=not progress, leave=False)
+    try:
+        for step in range(history.steps, steps):
+            for group, rate in zip(steppers.param_groups, rates, strict=True):
+                group["lr"] = rate * schedule(step, steps)
+            history.losses.append(_step(model, steppers, rule, stream, step, loss, accumulate, clip, autocast))
+            bar.update()
+            bar.set_postfix_str(f"loss {history.losses[-1]:.3f}", refresh=False)
+            if on_step is not None and on_step(step, history.losses[-1]):
+                break
+    finally:
+        bar.close()
+        history.seconds = time.perf_counter() - began
+        model.eval()
+        if checkpoint is not None:
+            store(checkpoint, model, steppers, rule, history.losses)
+        if rule is not None:
+            rule.end()
+    return history
+
+
+def _step(
+    model: nn.Module, steppers: torch.optim.Optimizer, rule: StepRule | None, stream: Iterator[Batch], step: int,
+    loss: Callable[[nn.Module, Batch], Tensor], accumulate: int, clip: float | None, autocast: torch.dtype | None,
+) -> float:  # fmt: skip
+    """Take one optimiser step and return its loss."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    device = trained[0].device
+    steppers.zero_grad(set_to_none=True)
+    total = 0.0
+    for _ in range(accumulate):
+        batch = next(stream, None)
+        if batch is None:
+            raise ValueError(f"the batches ran out at step {step}: pass an endless iterator, or fewer steps")
+        if isinstance(batch, Tensor):
+            raise TypeError(
+                f"batches gave a tensor of shape {tuple(batch.shape)} at step {step}, and each batch must be a pair "
+                "(inputs, targets): for one pair again and again, give itertools.repeat((inputs, targets))"
+            )
+        batch = (batch[0].to(device), batch[1].to(device))
+        with torch.autocast(device.type, autocast, enabled=autocast is not None):
+            value = loss(model, batch)
+        total += value.item() / accumulate
+        if not math.isfinite(total):
+            raise Diverged(_advice("loss", total, step, steppers))
+        penalty = 0.0 if rule is None else rule.penalty()
+        ((value + penalty) / accumulate).backward()
+    norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if clip is None else clip)
+    if not norm.isfinite():
+        raise Diverged(_advice("gradient norm", norm.item(), step, steppers))
+    if rule is not None:
+        rule.before_step(step)
+    steppers.step()
+    if rule is not None:
+        rule.after_step(step)
+    return total
+
+
+def _rule(model: nn.Module, steps: int) -> StepRule | None:
+    """Build the step rule of the model's recipe, if it has one, for a run of this many steps."""
+    rules = {layer.recipe.rule for layer in adapted(model).values() if layer.recipe.rule is not None}
+    if len(rules) > 1:
+        raise ValueError(f"the adapted layers ask for {len(rules)} different step rules: inject them with one recipe")
+    if not rules:
+        return None
+    rule = rules.pop()(model)
+    rule.begin(steps)
+    return rule
+
+
+def _advice(what: str, value: float, step: int, steppers: torch.optim.Optimizer) -> str:
+    return (
+        f"the {what} is {value} at step {step} with lr = {steppers.param_groups[0]['lr']:.2g}; the step was not taken. "
+        "Lower lr or alpha, warm up (schedule=warmup_cosine), or clip gradients (clip=1.0)"
+    )

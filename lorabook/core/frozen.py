@@ -1,0 +1,149 @@
+"""A frozen layer is one matrix.
+
+Linear, Conv2d, Embedding and transformers' Conv1D each compute y = W₀x + b for one d_out × d_in matrix W₀; they differ
+in what "x" is (a token, a patch, a row number) and in how they lay W₀ out. `Frozen` says so once, so that no variant
+of LoRA ever mentions a layer type again:
+
+| layer      | W₀ (d_out × d_in)                   | x, for one output                |
+| ---------- | ----------------------------------- | -------------------------------- |
+| Linear     | weight                              | the input vector                 |
+| Conv2d     | weight, flattened to c_out × c_in·k² | the patch under the kernel       |
+| Embedding  | weightᵀ                             | the one-hot vector of the index  |
+| Conv1D     | weightᵀ                             | the input vector                 |
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lorabook.core.dense import Dense
+from lorabook.core.store import Store
+
+
+class UnsupportedLayer(TypeError):
+    """A target is a layer that computes no single matrix product we know."""
+
+
+class Frozen(nn.Module, ABC):
+    """A layer whose W₀ and bias never train.
+
+    `reduce` then `mix` is the two-path way to apply a product BA: y + B(Ax), through r numbers per position.
+    `two_paths` is the same with W₀x in front, as cheap as the layer's kind allows.
+    """
+
+    def __init__(self, w0: Float[Tensor, "d_out d_in"], bias: Tensor | None) -> None:
+        super().__init__()
+        self.store: Store = Dense(w0)
+        self.register_buffer("bias", None if bias is None else bias.detach())
+
+    @property
+    def patch(self) -> int:
+        """How many columns of W₀ belong to one input channel: 1, or the size of a convolution's kernel."""
+        return 1
+
+    @property
+    def matrix(self) -> Float[Tensor, "d_out d_in"]:
+        """W₀ as the forward pass sees it (dequantised, if it is stored in fewer bits)."""
+        return self.store.dense()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return W₀x + b."""
+        return self.times_w0(x, self.bias)
+
+    def times_w0(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Return W₀x, plus `bias` if given, keeping no dense copy of a quantised W₀ for the backward pass."""
+        w0 = self.store.dense()
+        # Indices, which an Embedding reads, have no gradient: nothing is kept for them.
+        if isinstance(self.store, Dense) or not x.is_floating_point():
+            return self.apply_matrix(x, w0, bias)
+        w0 = _cast_as_autocast_would(w0)
+        with torch.autograd.graph.saved_tensors_hooks(*_rebuild_instead_of_saving(w0, self.store)):
+            return self.apply_matrix(x, w0, bias)
+
+    @abstractmethod
+    def apply_matrix(self, x: Tensor, m: Float[Tensor, "d_out d_in"], bias: Tensor | None = None) -> Tensor:
+        """Return what the layer would compute if its matrix were `m`."""
+
+    @abstractmethod
+    def reduce(self, x: Tensor, a: Float[Tensor, "r d_in"]) -> Tensor:
+        """Return Ax: r numbers for each position that the layer looks at."""
+
+    @abstractmethod
+    def mix(self, h: Tensor, b: Float[Tensor, "d_out r"], onto: Tensor) -> Tensor:
+        """Return onto + Bh, where h came from `reduce`."""
+
+    @abstractmethod
+    def kronecker(
+        self, x: Tensor, c: Float[Tensor, "p m"], d: Float[Tensor, "n_or_r n"], b: Float[Tensor, "k r"] | None
+    ) -> Tensor:
+        """Return (C ⊗ D)x, or (C ⊗ BD)x if there is a B."""
+
+    @abstractmethod
+    def blocks(
+        self, x: Tensor, a: Float[Tensor, "n r part_in"], b: Float[Tensor, "n part_out r"], s: float, onto: Tensor
+    ) -> Tensor:
+        """Return onto + s·blockdiag(B₁A₁, …, B_nA_n)x: every slice of x goes to its own slice of the output.
+
+        `onto` is fresh from W₀x, and may be written into.
+        """
+
+    @abstractmethod
+    def each_row(
+        self, x: Tensor, a: Float[Tensor, "n r d_in"], b: Float[Tensor, "n d_out r"], onto: Tensor
+    ) -> Tensor:
+        """Return onto + B_n(A_n x_n) for every row n of a batch: each row has factors of its own.
+
+        `onto` is fresh from W₀x, and may be written into.
+        """
+
+    @abstractmethod
+    def two_paths(
+        self, x: Tensor, branch: Tensor, a: Float[Tensor, "r d_in"], b: Float[Tensor, "d_out r"], s: float,
+        bias: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Return W₀x + s·B(A·branch), plus `bias` if given. `branch` is x, or x after dropout."""
+
+    @abstractmethod
+    def per_row(self, v: Float[Tensor, " d_out"]) -> Tensor:
+        """Return `v` shaped so that it multiplies or adds to the layer's output, one number per row of W₀."""
+
+    @abstractmethod
+    def native(self, w: Float[Tensor, "d_out d_in"]) -> Tensor:
+        """Return `w` laid out as the layer's own `weight`."""
+
+    @abstractmethod
+    def thaw(self, w: Float[Tensor, "d_out d_in"], bias: Float[Tensor, " d_out"] | None) -> nn.Module:
+        """Return a plain layer, like the one we froze, whose matrix is `w` and whose bias is `bias`."""
+
+    def add_bias(self, y: Tensor) -> Tensor:
+        """Return y + b."""
+        return y if self.bias is None else y + self.per_row(self.bias)
+
+    def extra_repr(self) -> str:
+        d_out, d_in = self.store.shape
+        return f"d_out={d_out}, d_in={d_in}, {self.store.dtype}"
+
+
+def _cast_as_autocast_would(w0: Tensor) -> Tensor:
+    """Return W₀ in the dtype of the product: a copy that autocast made inside would be kept, unknown to the hooks."""
+    kind = w0.device.type
+    if w0.dtype == torch.float64 or not torch.is_autocast_enabled(kind):
+        return w0
+    return w0.to(torch.get_autocast_dtype(kind))
+
+
+def _rebuild_instead_of_saving(w0: Tensor, store: Store):
+    """Hooks that save, in place of any view of the dequantised W₀, only how to view it."""
+    memory, dtype = w0.untyped_storage().data_ptr(), w0.dtype
+
+    def pack(saved: Tensor):
+        if saved.untyped_storage().data_ptr() != memory:
+            return saved
+        return saved.size(), saved.stride(), saved.storage_offset()
+
+    def unpack(packed) -> Tensor:
+        return packed if isinstance(packed, Tensor) else store.dense().to(dtype).as_strided(*packed)
+
+    return pack, unpack

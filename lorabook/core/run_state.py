@@ -1,0 +1,56 @@
+"""The state of a run on disk, so that it can go on where it stopped."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.step_rule import StepRule
+
+
+def store(
+    path: Path, model: nn.Module, steppers: torch.optim.Optimizer, rule: StepRule | None, losses: list[float]
+) -> None:
+    """Write what trains and what was drawn for it, the states of optimiser and step rule, and the losses.
+
+    The file is replaced whole or not at all.
+    """
+    trained = {name: held.detach() for name, held in _numbers(model).items()}
+    partial = path.with_name(path.name + ".partial")
+    acted = None if rule is None else rule.state_dict()
+    torch.save({"trained": trained, "optimizer": steppers.state_dict(), "rule": acted, "losses": losses}, partial)
+    os.replace(partial, path)
+
+
+def restore(path: Path, model: nn.Module, steppers: torch.optim.Optimizer, rule: StepRule | None) -> list[float]:
+    """Load a run into model, optimiser and step rule; return its losses so far.
+
+    Raises:
+        ValueError: the file was written for a model with other trained parameters.
+    """
+    # weights_only: tensors, numbers and containers are read; no code can run.
+    state = torch.load(path, weights_only=True)
+    named = _numbers(model)
+    saved = state["trained"]
+    odd = sorted(set(saved) ^ set(named)) or [n for n, p in named.items() if p.shape != saved[n].shape]
+    if odd:
+        raise ValueError(
+            f"{path} belongs to another run: {odd[0]} differs from this model; delete it or give another path"
+        )
+    with torch.no_grad():
+        for name, parameter in named.items():
+            parameter.copy_(saved[name])
+    steppers.load_state_dict(state["optimizer"])
+    if rule is not None:
+        rule.load_state_dict(state["rule"])
+    return state["losses"]
+
+
+def _numbers(model: nn.Module) -> dict[str, Tensor]:
+    """Return what trains, and the adapters whole: B without the frozen A that it was trained beside means nothing."""
+    found: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    for name, layer in adapted(model).items():
+        found |= {f"{name}.update.{key}".removeprefix("."): held for key, held in layer.update.kept().items()}
+    return found

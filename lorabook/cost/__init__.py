@@ -1,0 +1,1 @@
+"""What it costs: numbers that train, bytes for a backward pass and for whole models, spectra."""

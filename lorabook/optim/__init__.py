@@ -1,1 +1,0 @@
-"""Which step sizes the factors get."""

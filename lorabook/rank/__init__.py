@@ -1,1 +1,0 @@
-"""Rules that act around each optimiser step."""

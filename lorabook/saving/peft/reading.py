@@ -1,0 +1,183 @@
+"""Reading PEFT's format: every option and every key is accounted for before the model is touched."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from lorabook.core.adapted_layer import Adapted
+from lorabook.core.dense import Dense
+from lorabook.core.frozen import Frozen, UnsupportedLayer
+from lorabook.core.layer_types import FrozenEmbedding
+from lorabook.core.recipe import Recipe
+from lorabook.saving.adapter_file import AdapterFile, BadAdapter
+from lorabook.saving.peft.form import Beside, PeftForm
+from lorabook.saving.peft.format import PREFIX, base_of
+from lorabook.saving.peft.options import form_of, init_of, kept_whole, recipe_of, refuse_malformed, targeted
+from lorabook.saving.record import LayerRecord, Record
+
+
+def decode(file: AdapterFile, model: nn.Module) -> Record:
+    """Return the record in a file that PEFT, or we in PEFT's format, have written for this model.
+
+    Raises:
+        BadAdapter: the file asks for something we do not have, or does not fit the model; it names file and key.
+    """
+    form = form_of(file)
+    refuse_malformed(file)
+    init = init_of(file, form.in_peft)
+    found = _sorted_by_layer(file, form.in_peft, model)
+    _refuse_missing_layers(file, found.layers, model)
+    layers = {}
+    for key, letter in ((key, letter) for letter, key in form.in_peft.shared.items() if letter not in found.shared):
+        raise BadAdapter(f"{file.weights_path}: missing key {key!r} ({letter}): save it with save_projection=True")
+    for name, tensors in found.layers.items():
+        base = _base(file, model, name)
+        recipe = recipe_of(file, form, name, init, isinstance(base, FrozenEmbedding))
+        layers[name] = LayerRecord(recipe, _fitted(file, form.in_peft, base, name, tensors, recipe))
+    if found.shared:
+        first = next(name for name, _ in model.named_modules() if name in layers)
+        layers[first].tensors.update(found.shared)
+    return Record(layers, found.beside, file.note)
+
+
+class _Found:
+    """Tensors of the file by layer and letter, and those of modules that trained beside the adapters."""
+
+    def __init__(self) -> None:
+        self.layers: dict[str, dict[str, Tensor]] = {}
+        self.beside: dict[str, Tensor] = {}
+        self.shared: dict[str, Tensor] = {}
+
+
+def _sorted_by_layer(file: AdapterFile, form: PeftForm, model: nn.Module) -> _Found:
+    found = _Found()
+    ends = {end for beside in form.beside.values() for end in beside.ends.values()}
+    modules = dict(model.named_modules())
+    whole = {key: letter for letter, key in form.shared.items()}
+    for key, tensor in file.tensors.items():
+        if key in whole:
+            found.shared[whole[key]] = tensor
+            continue
+        path = key.removeprefix(PREFIX)
+        end = next((end for end in ends if path.endswith(f".{end}")), None)
+        if path.endswith(".zeros") and not tensor.any():  # PEFT's GLoRA writes what a term of kind "none" adds
+            continue
+        if key == path or (end is None and not _is_known(file, path, tensor, model, found)):
+            raise BadAdapter(
+                f"{file.weights_path}: unexpected key {key!r}: no part of a {form.peft_type} adapter of this model"
+            )
+        if end is None:
+            continue
+        name = path.removesuffix(f".{end}")
+        if name not in modules:
+            layers = _layers(model)
+            raise BadAdapter(
+                f"{file.weights_path}: key {key!r} belongs to a layer that this model lacks; its layers are "
+                f"{', '.join(layers[:8])} ({len(layers)} in all)"
+            )
+        letter = {e: letter for letter, e in _beside(file, form, model, name).ends.items()}.get(end)
+        if letter not in form.sizes:
+            raise BadAdapter(f"{file.weights_path}: unexpected key {key!r}: {name} has no such part")
+        found.layers.setdefault(name, {})[letter] = tensor
+    _refuse_missing_modules(file, found, model)
+    if not found.layers:
+        raise BadAdapter(f"{file.weights_path}: no key of a {form.peft_type} adapter; it has {list(file.tensors)[:3]}")
+    return found
+
+
+def _refuse_missing_modules(file: AdapterFile, found: _Found, model: nn.Module) -> None:
+    for name, _ in model.named_parameters(remove_duplicate=False):
+        if kept_whole(file, name.rpartition(".")[0]) and name not in found.beside:
+            raise BadAdapter(f"{file.weights_path}: missing key {PREFIX + name!r}, of a module in modules_to_save")
+
+
+def _is_known(file: AdapterFile, path: str, tensor: Tensor, model: nn.Module, found: _Found) -> bool:
+    """Keep a parameter of a module that trained beside the adapters, or check a copy of the frozen base."""
+    name = path.replace(".base_layer.", ".")
+    module = name.rpartition(".")[0]
+    if kept_whole(file, module):
+        found.beside[name] = tensor
+        return True
+    if not name.endswith(".weight") or module not in dict(model.named_modules()):
+        return False
+    mine = _frozen_weight(model.get_submodule(module))
+    if mine is not None and (mine.shape != tensor.shape or not torch.allclose(mine.to(tensor), tensor, rtol=1e-2)):
+        raise BadAdapter(
+            f"{file.weights_path}: key {PREFIX + path!r} is the frozen weight of {module}, of which this model has "
+            f"another one, {tuple(mine.shape)}: the adapter was trained on another base"
+        )
+    return True
+
+
+def _frozen_weight(layer: nn.Module) -> Tensor | None:
+    """Return the weight that PEFT's copy must equal; None where there is none to compare with."""
+    if not isinstance(layer, Adapted):
+        return dict(layer.named_parameters(recurse=False)).get("weight")
+    return layer.base.native(layer.base.matrix) if type(layer.base.store) is Dense and layer.start is None else None
+
+
+def _base(file: AdapterFile, model: nn.Module, name: str) -> Frozen:
+    try:
+        return base_of(model, name)
+    except UnsupportedLayer as error:
+        raise BadAdapter(f"{file.weights_path}: {error}") from error
+
+
+def _beside(file: AdapterFile, form: PeftForm, model: nn.Module, name: str) -> Beside:
+    base = _base(file, model, name)
+    beside = form.beside.get(type(base))
+    differs = f"PEFT has no {form.peft_type} beside a {type(base).__name__}" if beside is None else beside.differs(base)
+    if differs is not None:
+        raise BadAdapter(f"{file.weights_path}: the adapter of {name} means something else here: {differs}")
+    return beside
+
+
+def _refuse_missing_layers(file: AdapterFile, found: Iterable[str], model: nn.Module) -> None:
+    """Refuse a file without tensors for a layer that its own options target."""
+    targets, options = file.options.get("target_modules"), file.options
+    if not targets or targets == "all-linear" or options.get("layers_to_transform") is not None:
+        return
+    for name in _layers(model):
+        if targeted(targets, name) and not targeted(options.get("exclude_modules"), name) and name not in found:
+            raise BadAdapter(
+                f"{file.weights_path}: no key for layer {name}, which target_modules in {file.options_path.name} names"
+            )
+
+
+def _fitted(
+    file: AdapterFile, form: PeftForm, base: Frozen, name: str, tensors: dict[str, Tensor], recipe: Recipe
+) -> dict[str, Tensor]:
+    """Return a layer's tensors in our shapes, none missing."""
+    beside = form.beside[type(base)]
+    ours = form.shapes(recipe.form, base, recipe.r)
+    keys = {letter: f"{PREFIX}{name}.{end}" for letter, end in beside.ends.items()}
+    extra = [keys[letter] for letter in tensors if letter not in ours]
+    if extra:
+        raise BadAdapter(f"{file.weights_path}: unexpected key {extra[0]!r}: {name} at rank {recipe.r} has none")
+    missing = [keys[letter] for letter in ours if letter not in tensors]
+    if missing:
+        raise BadAdapter(f"{file.weights_path}: missing key {missing[0]!r}")
+    try:
+        tensors = form.whole(file.options, name, tensors)
+    except ValueError as error:
+        raise BadAdapter(f"{file.options_path}: {error}") from error
+    for letter, tensor in tensors.items():
+        expected = beside.shape(base, letter, ours[letter])
+        if tuple(tensor.shape) != expected:
+            raise BadAdapter(
+                f"{file.weights_path}: key {keys[letter]!r} has shape {tuple(tensor.shape)}; for rank {recipe.r} this "
+                f"model needs {expected}. The adapter is another model's, or the rank in {file.options_path.name} is "
+                "wrong"
+            )
+    return {letter: tensor.reshape(ours[letter]) for letter, tensor in tensors.items()}
+
+
+def _layers(model: nn.Module) -> list[str]:
+    """Return the names of what holds no further layers: plain ones, and adapted ones as a whole."""
+    adapters = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, Adapted))
+    return [
+        name
+        for name, module in model.named_modules()
+        if name and not name.startswith(adapters) and (f"{name}." in adapters or not list(module.children()))
+    ]

@@ -1,0 +1,137 @@
+"""Saving and loading adapters: PEFT's two files, so that an adapter trained here runs there and the other way round."""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.inject import place
+from lorabook.core.recipe import Recipe
+from lorabook.core.targets import find_targets
+from lorabook.core.unmergeable import refuse_unsaved
+from lorabook.saving import own_format
+from lorabook.saving.adapter_file import AdapterFile, BadAdapter, read, write
+from lorabook.saving.matching import beside, matched
+from lorabook.saving.peft import format as peft_format
+from lorabook.saving.peft import reading as peft_reading
+from lorabook.saving.record import Record, record
+
+
+def save_adapter(model: nn.Module, folder: str | Path, base_name: str | None = None) -> None:
+    """Write the adapters of a model to `folder`: PEFT's files where PEFT has the variant, our own format elsewhere.
+
+    The base is not written. What an init took out of it is part of the adapter: PiSSA's
+
+        W_res + s·BA = W₀ + s·(BA − B₀A₀)
+
+    is saved as LoRA of rank 2r against the original W₀. With a quantised base (QPiSSA) training ran beside Q(W_res),
+    and the quantisation error W_res − Q(W_res) is lost in this form; to go on with the very same weights, inject the
+    same recipe into the same W₀ and load the file into that. AdaLoRA's masked λ are saved as zeros; PEFT divides its α
+    by r + 10⁻⁵, so there ΔW is smaller by the factor 1 − 10⁻⁵/r. Step rules, optimisers and attention are not saved.
+
+    An interrupted call leaves the folder with the adapter it had, and other files in it alone.
+
+    Args:
+        base_name: hub id or path of the base, for readers of the file.
+
+    Raises:
+        ValueError: no adapted layer, NaN in one, or a part that no adapter file can hold (a prefix, a bottleneck);
+            nothing is written.
+    """
+    refuse_unsaved(model)
+    kept = record(model)
+    why = peft_format.obstacle(kept, model)
+    if why is None:
+        options, tensors = peft_format.encode(kept, model, base_name)
+    else:
+        options, tensors = own_format.encode(kept, base_name, why)
+    write(Path(folder), options, tensors, kept.note)
+
+
+def load_adapter(model: nn.Module, folder: str | Path, recipe: Recipe | None = None) -> dict[str, Adapted]:
+    """Load an adapter that `save_adapter` or PEFT has written, and return the adapted layers by name.
+
+    A plain model gets the adapters injected, on the layers that the file's keys name; a model that has adapters on just
+    these layers keeps them and gets their numbers. Numbers are converted to the dtype of the layer. No pickle is ever
+    opened. When anything is wrong, the model is as it was.
+
+    Args:
+        recipe: further axes for a plain model: `QLoRA()` for a base in four bits, `LoRAPlus(16)` to train on. The file
+            does not say how the base was kept: what was trained with QLoRA gives the same numbers with `QLoRA()` only.
+
+    Raises:
+        FileNotFoundError: the folder or one of its files is missing.
+        BadAdapter: a file is damaged, or does not fit the model; the message names file and key.
+        AxisConflict: `recipe` and the file want different things on one axis.
+    """
+    file = read(Path(folder))
+    given = Recipe() if recipe is None else recipe
+    if file.options.get("peft_type") == own_format.PEFT_TYPE:
+        found = own_format.decode(file, given, model)
+    else:
+        found = peft_reading.decode(file, model)
+    layers = adapted(model)
+    if layers and recipe is not None:
+        raise ValueError("this model has its adapters already, so a recipe comes too late; leave `recipe` out")
+    if layers:
+        _write(matched(file, found, layers, model))
+        return layers
+    beside(file, found, model)
+    with _as_it_was_if_this_fails(model):
+        layers = _injected(file, found, given, model)
+        _write(matched(file, found, layers, model))
+    return layers
+
+
+def _injected(file: AdapterFile, found: Record, given: Recipe, model: nn.Module) -> dict[str, Adapted]:
+    """Inject the file's recipes, all layers that share one at once, after every layer has been checked."""
+    groups: dict[Recipe, list[str]] = {}
+    for name, one in found.layers.items():
+        said = one.recipe if given.dropout is None else replace(one.recipe, dropout=None)
+        wanted = said | given
+        if found.beside:
+            wanted = wanted | Recipe(also_train=_one_of(found.beside))
+        groups.setdefault(wanted, []).append(name)
+    try:
+        checked = [(w.complete(), find_targets(model, _one_of(names), w.complete())) for w, names in groups.items()]
+    except (ValueError, TypeError) as error:
+        raise BadAdapter(f"{file.folder}: this adapter does not fit the model: {error}") from error
+    layers: dict[str, Adapted] = {}
+    for wanted, targets in checked:
+        # Not `inject`: PiSSA's 2r, and a file of PEFT, may have a rank above min(d_out, d_in).
+        layers |= place(model, wanted, targets, torch.Generator().manual_seed(0))
+    return layers
+
+
+@torch.no_grad()
+def _write(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    for here, numbers in pairs:
+        here.copy_(numbers)
+
+
+@contextmanager
+def _as_it_was_if_this_fails(model: nn.Module) -> Iterator[None]:
+    """Put back all that every module holds, and every requires_grad, when the block raises."""
+    held = [(module, dict(vars(module)), dict(module._modules)) for module in model.modules()]
+    trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        yield
+    except BaseException:
+        for module, attributes, children in held:
+            vars(module).clear()
+            vars(module).update(attributes)
+            module._modules.clear()
+            module._modules.update(children)
+        for parameter, trains in trained:
+            parameter.requires_grad_(trains)
+        raise
+
+
+def _one_of(names: Iterable[str]) -> str:
+    """Return a regular expression that finds exactly these names."""
+    return "^(" + "|".join(re.escape(name) for name in names) + ")$"

@@ -1,1 +1,0 @@
-"""The factor s in ΔW = s·BA, as a function of α and r."""

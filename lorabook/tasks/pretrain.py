@@ -1,0 +1,175 @@
+"""Pretrain the base that ships with the book: Austen's novels, to convergence.
+
+The learning rate warms up and then falls on a cosine; the weights kept are those that predicted the validation text
+best; training ends when the schedule does, or earlier if validation has stopped improving. A run can be interrupted
+at any time: its last checkpoint is whole, and the same call goes on from there.
+"""
+
+import datetime
+import json
+import math
+import os
+import platform
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from lorabook.models.decoder import Decoder, DecoderConfig, initialise
+from lorabook.models.paths import data_file
+from lorabook.models.vocabulary import read_vocabulary
+from lorabook.tasks.text import Corpus, batches, corpus, evaluate, language_loss
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a base is trained; the defaults are how the shipped one was."""
+
+    steps: int = 7000
+    batch: int = 8
+    length: int = 256
+    lr: float = 3e-3
+    warmup: int = 200
+    weight_decay: float = 0.1
+    dropout: float = 0.1
+    every: int = 250
+    patience: int = 8
+    seed: int = 0
+    bf16: bool = False
+
+    def rate(self, step: int) -> float:
+        """Give the learning rate at a step: a straight rise over `warmup`, then half a cosine down to 1% of `lr`."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+class Run:
+    """One pretraining run: model, optimiser, and what has been reached."""
+
+    def __init__(self, config: DecoderConfig, plan: Plan, text: Corpus):
+        self.plan, self.text = plan, text
+        self.generator = torch.Generator().manual_seed(plan.seed)
+        torch.manual_seed(plan.seed)
+        self.model = Decoder(replace(config, dropout=plan.dropout))
+        initialise(self.model, self.generator)
+        matrices = [p for p in self.model.parameters() if p.ndim == 2]
+        gains = [p for p in self.model.parameters() if p.ndim < 2]
+        groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": gains, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, 0.95), fused=True)
+        self.step, self.best, self.best_step = 0, math.inf, 0
+        self.curve: list[tuple[int, float]] = []
+        self.best_weights: dict[str, Tensor] = {}
+
+    def train_step(self, batch: tuple[Tensor, Tensor]) -> float:
+        """Take one optimiser step and give its loss in nats per token."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.rate(self.step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bf16):
+            loss = language_loss(self.model, batch)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise FloatingPointError(f"pretrain: the loss is {value} at step {self.step}; lower lr = {self.plan.lr}.")
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        return value
+
+    def validate(self) -> float:
+        """Score the validation text in bits per byte and remember the weights if they are the best so far."""
+        bits = evaluate(self.model, self.text, self.plan.length).bits_per_byte
+        self.curve.append((self.step, bits))
+        if bits < self.best:
+            self.best, self.best_step = bits, self.step
+            self.best_weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        return bits
+
+    def stopped_improving(self) -> bool:
+        return self.step - self.best_step >= self.plan.patience * self.plan.every
+
+    def save(self, path: Path) -> None:
+        """Keep everything needed to go on, in one move, so an interruption leaves the old file or the new one."""
+        state = {name: getattr(self, name) for name in ("step", "best", "best_step", "curve", "best_weights")}
+        state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state |= {"generator": self.generator.get_state(), "dropout": torch.get_rng_state(), "plan": asdict(self.plan)}
+        torch.save(state, path.with_suffix(".new"))
+        os.replace(path.with_suffix(".new"), path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises: ValueError if it was made by another plan.
+        """
+        state = torch.load(path, weights_only=True)
+        if state["plan"] != asdict(self.plan):
+            raise ValueError(f"{path} was made with {state['plan']}, not {asdict(self.plan)}; move it away first.")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["dropout"])
+        for name in ("step", "best", "best_step", "curve", "best_weights"):
+            setattr(self, name, state[name])
+
+
+def export(weights: dict[str, Tensor], config: DecoderConfig, made: dict, folder: Path, name: str) -> None:
+    """Write NAME.safetensors (fp16, the tied head left out) and NAME.json (shape, and how it was made)."""
+    kept = {k: v.half().contiguous() for k, v in weights.items() if not (config.tied and k == "lm_head.weight")}
+    save_file(kept, folder / f"{name}.new", metadata={"format": "pt"})
+    (folder / f"{name}.new").chmod(0o644)
+    os.replace(folder / f"{name}.new", folder / f"{name}.safetensors")
+    text = json.dumps({"config": asdict(config), "made": made}, indent=1) + "\n"
+    (folder / f"{name}.new").write_text(text, encoding="utf-8")
+    os.replace(folder / f"{name}.new", folder / f"{name}.json")
+
+
+def provenance(run: Run) -> dict:
+    """Say how a base was made: plan, result, versions, date."""
+    return {
+        "text": run.text.name,
+        "plan": asdict(run.plan),
+        "best_step": run.best_step,
+        "last_step": run.step,
+        "val_bits_per_byte": round(run.best, 4),
+        "curve": [[step, round(bits, 4)] for step, bits in run.curve],
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def pretrain(
+    out: Path,
+    config: DecoderConfig | None = None,
+    plan: Plan | None = None,
+    name: str = "tiny",
+    text: Corpus | None = None,
+) -> Run:
+    """Train a base and write it to `out`; run again after an interruption to go on.
+
+    Raises: FloatingPointError if the loss is no longer finite; ValueError if `out` holds another plan's checkpoint.
+    """
+    config, plan = config or DecoderConfig(), plan or Plan()
+    out.mkdir(parents=True, exist_ok=True)
+    text = text or corpus("austen", read_vocabulary(data_file("tokenizer.json")))
+    with torch.random.fork_rng(devices=[]):
+        run = Run(config, plan, text)
+        checkpoint = out / f"{name}.checkpoint"
+        if checkpoint.is_file():
+            run.resume(checkpoint)
+        stream = batches(text, plan.batch, plan.length, run.generator)
+        with tqdm(total=plan.steps, initial=run.step, desc="pretrain", unit="step", mininterval=1.0) as bar:
+            while run.step < plan.steps and not run.stopped_improving():
+                loss = run.train_step(next(stream))
+                bar.update()
+                if run.step % plan.every == 0 or run.step == plan.steps:
+                    bits = run.validate()
+                    tqdm.write(f"step {run.step}: train {loss:.3f} nats/token, validation {bits:.4f} bits/byte")
+                    run.save(checkpoint)
+                    export(run.best_weights, config, provenance(run), out, name)
+    return run

@@ -1,1 +1,0 @@
-"""The form of the update: which matrices the few trained numbers can reach."""
