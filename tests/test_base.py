@@ -319,7 +319,7 @@ def test_nothing_dense_is_kept_for_backward_and_the_gradient_is_the_same(kind, s
     torch.manual_seed(0)
     quantised = freeze(make())
     quantised.store = storage(quantised.matrix)
-    reference = freeze(quantised.thaw(quantised.matrix, quantised.bias))
+    reference = freeze(quantised.to_layer(quantised.matrix, quantised.bias))
     assert isinstance(reference.store, Dense)
     gradients = []
     for base in (quantised, reference):

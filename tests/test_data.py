@@ -199,7 +199,7 @@ def test_austen_is_read_from_rs_lazy_load_database(tmp_path):
         variables[name] = struct.pack(">iiii", 13, 2, len(store), len(body) + 4)
         store += struct.pack(">i", len(body)) + body
     index = gzip.compress(header + r_list({"variables": r_list(variables)}))
-    folder = "usr/lib/R/site-library/janeaustenr/data/"
+    folder = "usr/lib/R/spec-library/janeaustenr/data/"
     deb = tmp_path / "austen.deb"
     deb.write_bytes(ar("data.tar.xz", {folder + "Rdata.rdx": index, folder + "Rdata.rdb": store}))
     got = austen.extract(deb)

@@ -41,12 +41,12 @@ def test_it_is_adamw_on_the_mean_loss():
     twin, _ = world()
     lb.inject(twin, lb.LoRA(r=2), r"\d")
     history = fit(model, data, steps=5)
-    steppers = torch.optim.AdamW([p for p in twin.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.0)
+    optimizer = torch.optim.AdamW([p for p in twin.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.0)
     for step in range(5):
-        steppers.zero_grad()
+        optimizer.zero_grad()
         loss = nn.functional.cross_entropy(twin(data[step][0]), data[step][1])
         loss.backward()
-        steppers.step()
+        optimizer.step()
         assert history.losses[step] == pytest.approx(loss.item(), rel=1e-5)
     for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)

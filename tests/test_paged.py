@@ -149,9 +149,9 @@ def test_a_state_goes_from_adamw_to_pages_and_back():
     returned = torch.optim.AdamW(back, lr=0.5, foreach=False)
     returned.load_state_dict(copy.deepcopy(paged.state_dict()))
     for t in range(3, 6):
-        for ps, steppers in ((plain, adamw), (other, swapped), (back, returned)):
+        for ps, one in ((plain, adamw), (other, swapped), (back, returned)):
             give(ps, ps, t)
-            steppers.step()
+            one.step()
     assert same(plain, other)
     assert same(plain, back)
 

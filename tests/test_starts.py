@@ -19,7 +19,7 @@ from lorabook.axes.scale.rslora import rsLoRA
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.inject import inject
 from lorabook.core.optimizer import optimizer
-from lorabook.core.recipe import Recipe, Site
+from lorabook.core.recipe import LayerSpec, Recipe
 from lorabook.saving.save import load_adapter, save_adapter
 
 R, ALPHA = 4, 6.0
@@ -120,7 +120,7 @@ def test_only_the_columns_that_decide_are_decomposed(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("lorabook.axes.init.olora.linalg.qr", seen)
     w0 = torch.randn(30, 20, generator=torch.Generator().manual_seed(0))
-    factors = orthonormal(w0, Site("layer", R, 1.5, 0.0, torch.Generator()))
+    factors = orthonormal(w0, LayerSpec("layer", R, 1.5, 0.0, torch.Generator()))
     assert shapes == [(30, R)]
     assert factors.A[:, :R].tril(-1).abs().max() == 0, "R is a triangle, to the last bit"
     q, r = whole(w0.double())
@@ -130,6 +130,6 @@ def test_only_the_columns_that_decide_are_decomposed(monkeypatch: pytest.MonkeyP
 def test_a_column_of_zeros_is_no_obstacle() -> None:
     w0 = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     w0[:, 0] = 0
-    factors = orthonormal(w0, Site("layer", 3, 2.0, 0.0, torch.Generator()))
+    factors = orthonormal(w0, LayerSpec("layer", 3, 2.0, 0.0, torch.Generator()))
     assert gap(factors.B.T @ factors.B, torch.eye(3, dtype=torch.float64)) <= 1e-12
     assert gap(factors.residual + 2.0 * factors.B @ factors.A, w0) <= 1e-12

@@ -151,12 +151,12 @@ def test_only_the_update_trains_and_the_base_never_moves(form, world):
     frozen = layer.base.matrix.clone()
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert trained == {f"0.update.{name}" for name, _ in layer.update.named_parameters()}
-    steppers = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     moved = {name: p.detach().clone() for name, p in layer.update.named_parameters()}
     for _ in range(2):
-        steppers.zero_grad()
+        optimizer.zero_grad()
         model(x).square().sum().backward()
-        steppers.step()
+        optimizer.step()
     assert torch.equal(layer.base.matrix, frozen)
     assert any(not torch.equal(p, moved[name]) for name, p in layer.update.named_parameters())
 

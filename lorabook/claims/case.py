@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lorabook.core.alpha_over_r import alpha_over_r
 from lorabook.core.frozen import Frozen
 from lorabook.core.layer_types import freeze
-from lorabook.core.recipe import Factors, Site
+from lorabook.core.recipe import Factors, LayerSpec
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Case:
         a = self.randn(self.r, self.d_in, stream="A") / self.d_in**0.5
         return Factors(A=a, B=self.randn(self.d_out, self.r, stream="B"))
 
-    def site(self, scale: Callable[[float, int], float] = alpha_over_r) -> Site:
+    def spec(self, scale: Callable[[float, int], float] = alpha_over_r) -> LayerSpec:
         """Return what an update may know of this layer."""
-        return Site("layer", self.r, scale(self.alpha, self.r), 0.0, self.generator("site"))
+        return LayerSpec("layer", self.r, scale(self.alpha, self.r), 0.0, self.generator("site"))
 
     def linear(self) -> Frozen:
         """Return a frozen Linear with W₀ and a bias."""

@@ -42,7 +42,7 @@ class Adapted(nn.Module):
     def plain(self) -> nn.Module:
         """Return the plain layer with the effective W: the merged layer."""
         with torch.no_grad():
-            return self.base.thaw(self.update.weight(self.base.matrix), self.bias)
+            return self.base.to_layer(self.update.weight(self.base.matrix), self.bias)
 
     def original(self) -> nn.Module:
         """Return the layer as it was before injection: the base, and what an init had taken out of it."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from lorabook.core.adapted_layer import adapted
-from lorabook.core.optimizer import optimizer
+from lorabook.core.optimizer import optimizer as optimizer_of
 from lorabook.core.run_state import restore, store
 from lorabook.core.step_rule import StepRule
 
@@ -97,19 +97,19 @@ def fit(
     """
     if steps < 1 or accumulate < 1:
         raise ValueError(f"steps is {steps} and accumulate {accumulate}; both must be ≥ 1")
-    steppers = optimizer(model, lr)
-    history, rule, rates = History(), _rule(model, steps), [group["lr"] for group in steppers.param_groups]
+    optimizer = optimizer_of(model, lr)
+    history, rule, rates = History(), _rule(model, steps), [group["lr"] for group in optimizer.param_groups]
     if checkpoint is not None and checkpoint.exists():
-        history.losses = restore(checkpoint, model, steppers, rule)
+        history.losses = restore(checkpoint, model, optimizer, rule)
     stream = islice(iter(batches), history.steps * accumulate, None)
     model.train()
     began = time.perf_counter()
     bar = tqdm(total=steps, initial=history.steps, desc="training", unit="step", disable=not progress, leave=False)
     try:
         for step in range(history.steps, steps):
-            for group, rate in zip(steppers.param_groups, rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * schedule(step, steps)
-            history.losses.append(_step(model, steppers, rule, stream, step, loss, accumulate, clip, autocast))
+            history.losses.append(_step(model, optimizer, rule, stream, step, loss, accumulate, clip, autocast))
             bar.update()
             bar.set_postfix_str(f"loss {history.losses[-1]:.3f}", refresh=False)
             if on_step is not None and on_step(step, history.losses[-1]):
@@ -119,20 +119,20 @@ def fit(
         history.seconds = time.perf_counter() - began
         model.eval()
         if checkpoint is not None:
-            store(checkpoint, model, steppers, rule, history.losses)
+            store(checkpoint, model, optimizer, rule, history.losses)
         if rule is not None:
             rule.end()
     return history
 
 
 def _step(
-    model: nn.Module, steppers: torch.optim.Optimizer, rule: StepRule | None, stream: Iterator[Batch], step: int,
+    model: nn.Module, optimizer: torch.optim.Optimizer, rule: StepRule | None, stream: Iterator[Batch], step: int,
     loss: Callable[[nn.Module, Batch], Tensor], accumulate: int, clip: float | None, autocast: torch.dtype | None,
 ) -> float:  # fmt: skip
     """Take one optimiser step and return its loss."""
     trained = [p for p in model.parameters() if p.requires_grad]
     device = trained[0].device
-    steppers.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=True)
     total = 0.0
     for _ in range(accumulate):
         batch = next(stream, None)
@@ -148,15 +148,15 @@ def _step(
             value = loss(model, batch)
         total += value.item() / accumulate
         if not math.isfinite(total):
-            raise Diverged(_advice("loss", total, step, steppers))
+            raise Diverged(_advice("loss", total, step, optimizer))
         penalty = 0.0 if rule is None else rule.penalty()
         ((value + penalty) / accumulate).backward()
     norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if clip is None else clip)
     if not norm.isfinite():
-        raise Diverged(_advice("gradient norm", norm.item(), step, steppers))
+        raise Diverged(_advice("gradient norm", norm.item(), step, optimizer))
     if rule is not None:
         rule.before_step(step)
-    steppers.step()
+    optimizer.step()
     if rule is not None:
         rule.after_step(step)
     return total
@@ -174,8 +174,9 @@ def _rule(model: nn.Module, steps: int) -> StepRule | None:
     return rule
 
 
-def _advice(what: str, value: float, step: int, steppers: torch.optim.Optimizer) -> str:
+def _advice(what: str, value: float, step: int, optimizer: torch.optim.Optimizer) -> str:
+    lr = optimizer.param_groups[0]["lr"]
     return (
-        f"the {what} is {value} at step {step} with lr = {steppers.param_groups[0]['lr']:.2g}; the step was not taken. "
+        f"the {what} is {value} at step {step} with lr = {lr:.2g}; the step was not taken. "
         "Lower lr or alpha, warm up (schedule=warmup_cosine), or clip gradients (clip=1.0)"
     )

@@ -29,8 +29,8 @@ class UnsupportedLayer(TypeError):
 class Frozen(nn.Module, ABC):
     """A layer whose W₀ and bias never train.
 
-    `reduce` then `mix` is the two-path way to apply a product BA: y + B(Ax), through r numbers per position.
-    `two_paths` is the same with W₀x in front, as cheap as the layer's kind allows.
+    `down_project` then `up_project` is the two-path way to apply a product BA: y + B(Ax), through r numbers a position.
+    `two_paths` is the same with W₀x in front, as cheap as the layer type allows.
     """
 
     def __init__(self, w0: Float[Tensor, "d_out d_in"], bias: Tensor | None) -> None:
@@ -67,12 +67,12 @@ class Frozen(nn.Module, ABC):
         """Return what the layer would compute if its matrix were `m`."""
 
     @abstractmethod
-    def reduce(self, x: Tensor, a: Float[Tensor, "r d_in"]) -> Tensor:
+    def down_project(self, x: Tensor, a: Float[Tensor, "r d_in"]) -> Tensor:
         """Return Ax: r numbers for each position that the layer looks at."""
 
     @abstractmethod
-    def mix(self, h: Tensor, b: Float[Tensor, "d_out r"], onto: Tensor) -> Tensor:
-        """Return onto + Bh, where h came from `reduce`."""
+    def up_project(self, h: Tensor, b: Float[Tensor, "d_out r"], onto: Tensor) -> Tensor:
+        """Return onto + Bh, where h came from `down_project`."""
 
     @abstractmethod
     def kronecker(
@@ -114,7 +114,7 @@ class Frozen(nn.Module, ABC):
         """Return `w` laid out as the layer's own `weight`."""
 
     @abstractmethod
-    def thaw(self, w: Float[Tensor, "d_out d_in"], bias: Float[Tensor, " d_out"] | None) -> nn.Module:
+    def to_layer(self, w: Float[Tensor, "d_out d_in"], bias: Float[Tensor, " d_out"] | None) -> nn.Module:
         """Return a plain layer, like the one we froze, whose matrix is `w` and whose bias is `bias`."""
 
     def add_bias(self, y: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import nn
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.layer_types import freeze
 from lorabook.core.lora import LowRank
-from lorabook.core.recipe import Recipe, Site, refuse_other
+from lorabook.core.recipe import LayerSpec, Recipe, refuse_other
 from lorabook.core.targets import Target, find_targets, refuse_large_rank
 from lorabook.core.unmergeable import Unmergeable, refuse_unmergeable
 from lorabook.core.update import Family
@@ -82,13 +82,13 @@ class _Common:
 
 def _build(target: Target, recipe: Recipe, generator: torch.Generator, common: _Common) -> Adapted:
     scale = recipe.scale(recipe.alpha, recipe.r)
-    site = Site(target.name, recipe.r, scale, recipe.dropout, generator, common.shared, common.largest)
+    spec = LayerSpec(target.name, recipe.r, scale, recipe.dropout, generator, common.shared, common.largest)
     with torch.no_grad():
         base = freeze(target.layer, target.name)
-        factors = recipe.init(base.matrix, site)
+        factors = recipe.init(base.matrix, spec)
         base.store = recipe.base(base.matrix if factors.residual is None else factors.residual)
-        start = None if factors.residual is None else LowRank(base, _copied(factors), site)
-    layer = Adapted(base, recipe.form(base, factors, site), recipe, site.scale, start)
+        start = None if factors.residual is None else LowRank(base, _copied(factors), spec)
+    layer = Adapted(base, recipe.form(base, factors, spec), recipe, spec.scale, start)
     return layer.train(target.layer.training)
 
 

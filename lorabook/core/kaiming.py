@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lorabook.core.recipe import Factors, Site
+from lorabook.core.recipe import Factors, LayerSpec
 
 
 def uniform_rows(rows: int, d_in: int, like: Tensor, generator: torch.Generator) -> Float[Tensor, "rows d_in"]:
@@ -17,7 +17,7 @@ def uniform_rows(rows: int, d_in: int, like: Tensor, generator: torch.Generator)
     return a.to(like)
 
 
-def kaiming(w0: Float[Tensor, "d_out d_in"], site: Site) -> Factors:
+def kaiming(w0: Float[Tensor, "d_out d_in"], spec: LayerSpec) -> Factors:
     """Return A uniform on ±1/√d_in and B = 0.
 
     fan_in is d_in, the number of inputs that A reads. Storing A as d_in × r makes the usual library call take
@@ -26,4 +26,4 @@ def kaiming(w0: Float[Tensor, "d_out d_in"], site: Site) -> Factors:
     Source: Hu et al. 2021 (2106.09685), section 4.1, and its loralib (a = √5).
     """
     d_out, d_in = w0.shape
-    return Factors(A=uniform_rows(site.r, d_in, w0, site.generator), B=w0.new_zeros(d_out, site.r))
+    return Factors(A=uniform_rows(spec.r, d_in, w0, spec.generator), B=w0.new_zeros(d_out, spec.r))

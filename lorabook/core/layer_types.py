@@ -16,10 +16,10 @@ class FrozenRows(Frozen, ABC):
     def apply_matrix(self, x, m, bias=None):
         return F.linear(x, m, bias)
 
-    def reduce(self, x, a):
+    def down_project(self, x, a):
         return F.linear(x, a)
 
-    def mix(self, h, b, onto):
+    def up_project(self, h, b, onto):
         return onto + F.linear(h, b)
 
     def kronecker(self, x, c, d, b):
@@ -52,14 +52,14 @@ class FrozenLinear(FrozenRows):
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__(layer.weight, layer.bias)
-        self.kind = type(layer)
+        self.layer_type = type(layer)
 
     def native(self, w):
         return w
 
-    def thaw(self, w, bias):
+    def to_layer(self, w, bias):
         d_out, d_in = w.shape
-        layer = nn.utils.skip_init(self.kind, d_in, d_out, self.bias is not None, device=w.device, dtype=w.dtype)
+        layer = nn.utils.skip_init(self.layer_type, d_in, d_out, self.bias is not None, device=w.device, dtype=w.dtype)
         return _filled(layer, w, bias)
 
 
@@ -68,21 +68,21 @@ class FrozenConv1D(FrozenRows):
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__(layer.weight.T, layer.bias)
-        self.kind = type(layer)
+        self.layer_type = type(layer)
 
     def native(self, w):
         return w.T
 
-    def thaw(self, w, bias):
+    def to_layer(self, w, bias):
         d_out, d_in = w.shape
-        return _filled(self.kind(d_out, d_in).to(w.device, w.dtype), w.T, bias)
+        return _filled(self.layer_type(d_out, d_in).to(w.device, w.dtype), w.T, bias)
 
 
 class FrozenEmbedding(Frozen):
     """Row i of the table is W₀ times the one-hot vector of i, so W₀ = weightᵀ.
 
     padding_idx, scale_grad_by_freq and sparse say how a table *trains*. This one is frozen, and ΔW = s·BA has no row of
-    its own to hold still: B moves all of them. So they are carried along for `thaw` and play no part before it.
+    its own to hold still: B moves all of them. So they are carried along for `to_layer` and play no part before it.
     """
 
     def __init__(self, layer: nn.Embedding) -> None:
@@ -97,10 +97,10 @@ class FrozenEmbedding(Frozen):
     def apply_matrix(self, x, m, bias=None):
         return F.embedding(x, m.T)
 
-    def reduce(self, x, a):
+    def down_project(self, x, a):
         return F.embedding(x, a.T)
 
-    def mix(self, h, b, onto):
+    def up_project(self, h, b, onto):
         return onto + F.linear(h, b)
 
     def kronecker(self, x, c, d, b):
@@ -110,14 +110,14 @@ class FrozenEmbedding(Frozen):
         return (F.embedding(x // d.shape[1], c.T)[..., None] * right[..., None, :]).flatten(-2)
 
     def blocks(self, x, a, b, s, onto):
-        return self.mix(self.reduce(x, torch.block_diag(*a)), s * torch.block_diag(*b), onto)
+        return self.up_project(self.down_project(x, torch.block_diag(*a)), s * torch.block_diag(*b), onto)
 
     def each_row(self, x, a, b, onto):
         return _every_row(self, x, a, b, onto)
 
     def two_paths(self, x, branch, a, b, s, bias=None):
         y = self.times_w0(x.flatten())
-        return _add_product_in_place(y, self.reduce(branch.flatten(), a), b, s).view(*x.shape, len(b))
+        return _add_product_in_place(y, self.down_project(branch.flatten(), a), b, s).view(*x.shape, len(b))
 
     def per_row(self, v):
         return v
@@ -125,7 +125,7 @@ class FrozenEmbedding(Frozen):
     def native(self, w):
         return w.T
 
-    def thaw(self, w, bias):
+    def to_layer(self, w, bias):
         d_out, d_in = w.shape
         layer = nn.utils.skip_init(
             nn.Embedding, d_in, d_out, self.padding_idx, device=w.device, dtype=w.dtype,
@@ -154,11 +154,11 @@ class FrozenConv2d(Frozen):
     def apply_matrix(self, x, m, bias=None):
         return self._convolve(x, m.unflatten(1, self.kernel), bias)
 
-    def reduce(self, x, a):
+    def down_project(self, x, a):
         # The rows of W₀ in one group see that group's channels only, so A is applied once in every group.
         return self._convolve(x, a.repeat(self.groups, 1).unflatten(1, self.kernel))
 
-    def mix(self, h, b, onto):
+    def up_project(self, h, b, onto):
         return onto + F.conv2d(h, b[:, :, None, None], groups=self.groups)
 
     @property
@@ -169,13 +169,13 @@ class FrozenConv2d(Frozen):
         return self.apply_matrix(x, torch.kron(c, d if b is None else b @ d))
 
     def blocks(self, x, a, b, s, onto):
-        return self.mix(self.reduce(x, torch.block_diag(*a)), s * torch.block_diag(*b), onto)
+        return self.up_project(self.down_project(x, torch.block_diag(*a)), s * torch.block_diag(*b), onto)
 
     def each_row(self, x, a, b, onto):
         return _every_row(self, x, a, b, onto)
 
     def two_paths(self, x, branch, a, b, s, bias=None):
-        return self.mix(self.reduce(branch, a), s * b, onto=self.times_w0(x, bias))
+        return self.up_project(self.down_project(branch, a), s * b, onto=self.times_w0(x, bias))
 
     def per_row(self, v):
         return v[:, None, None]
@@ -183,7 +183,7 @@ class FrozenConv2d(Frozen):
     def native(self, w):
         return w.unflatten(1, self.kernel)
 
-    def thaw(self, w, bias):
+    def to_layer(self, w, bias):
         layer = nn.utils.skip_init(
             nn.Conv2d, *self.channels, self.kernel[1:], self.stride, self.padding, self.dilation, self.groups,
             self.bias is not None, self.padding_mode, device=w.device, dtype=w.dtype,
@@ -193,7 +193,7 @@ class FrozenConv2d(Frozen):
 
 def _every_row(base: Frozen, x: Tensor, a: Tensor, b: Tensor, onto: Tensor) -> Tensor:
     """Return onto + B_n(A_n x_n) for every row n: the paths of a single layer, mapped over the rows by torch."""
-    return torch.vmap(base.mix)(torch.vmap(base.reduce)(x, a), b, onto)
+    return torch.vmap(base.up_project)(torch.vmap(base.down_project)(x, a), b, onto)
 
 
 def _add_product_in_place(y: Tensor, h: Tensor, b: Tensor, s: float) -> Tensor:

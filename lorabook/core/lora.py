@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
-from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Update
 from lorabook.saving.peft.form import LORA_LAYERS, PeftForm
 
@@ -21,12 +21,12 @@ class LowRank(Update):
         "LORA", LORA_LAYERS, {"A": "r d_in", "B": "d_out r"}, root="use_rslora", marks={"use_dora": False}
     )
 
-    def __init__(self, base: Frozen, factors: Factors, site: Site) -> None:
+    def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> None:
         super().__init__()
         self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
-        self.s = site.scale
+        self.s = spec.scale
         # The default generator, as every torch dropout: gradient checkpointing replays only that one.
-        self.drop = nn.Dropout(site.dropout)
+        self.drop = nn.Dropout(spec.dropout)
 
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
         return w0 + self.s * (self.B @ self.A)

@@ -21,7 +21,7 @@ class AxisConflict(ValueError):
 
 
 @dataclass(frozen=True)
-class Site:
+class LayerSpec:
     """What an update may know of the layer it lands on.
 
     `shared` is one dict for the whole injection: forms that share tensors between layers (VeRA) keep them there.
@@ -55,7 +55,7 @@ class Recipe:
 
     Fields (values are the ideas themselves, not names of them):
         r: rank; alpha: numerator of the scale; dropout: probability on the branch's input.
-        form: `(base, factors, site) -> Update`. init: `(w0, site) -> Factors`. scale: `(alpha, r) -> float`.
+        form: `(base, factors, spec) -> Update`. init: `(w0, spec) -> Factors`. scale: `(alpha, r) -> float`.
         base: `(w0) -> Store`. optim: `(named_parameters, lr) -> Optimizer`. rule: `(model) -> StepRule`.
         attention: `() -> attend`. also_train: regular expression over parameter names that train beside the update.
         names: which recipes were merged; for messages and legends only.

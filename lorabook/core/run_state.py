@@ -11,7 +11,7 @@ from lorabook.core.step_rule import StepRule
 
 
 def store(
-    path: Path, model: nn.Module, steppers: torch.optim.Optimizer, rule: StepRule | None, losses: list[float]
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rule: StepRule | None, losses: list[float]
 ) -> None:
     """Write what trains and what was drawn for it, the states of optimiser and step rule, and the losses.
 
@@ -20,11 +20,11 @@ def store(
     trained = {name: held.detach() for name, held in _numbers(model).items()}
     partial = path.with_name(path.name + ".partial")
     acted = None if rule is None else rule.state_dict()
-    torch.save({"trained": trained, "optimizer": steppers.state_dict(), "rule": acted, "losses": losses}, partial)
+    torch.save({"trained": trained, "optimizer": optimizer.state_dict(), "rule": acted, "losses": losses}, partial)
     os.replace(partial, path)
 
 
-def restore(path: Path, model: nn.Module, steppers: torch.optim.Optimizer, rule: StepRule | None) -> list[float]:
+def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rule: StepRule | None) -> list[float]:
     """Load a run into model, optimiser and step rule; return its losses so far.
 
     Raises:
@@ -42,7 +42,7 @@ def restore(path: Path, model: nn.Module, steppers: torch.optim.Optimizer, rule:
     with torch.no_grad():
         for name, parameter in named.items():
             parameter.copy_(saved[name])
-    steppers.load_state_dict(state["optimizer"])
+    optimizer.load_state_dict(state["optimizer"])
     if rule is not None:
         rule.load_state_dict(state["rule"])
     return state["losses"]

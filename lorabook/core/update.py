@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from lorabook.core.frozen import Frozen
-from lorabook.core.recipe import AxisConflict, Factors, Site
+from lorabook.core.recipe import AxisConflict, Factors, LayerSpec
 from lorabook.saving.peft.form import PeftForm
 
 
@@ -60,7 +60,7 @@ class Family(ABC):
     in_peft: ClassVar[PeftForm | None] = None
 
     @abstractmethod
-    def __call__(self, base: Frozen, factors: Factors, site: Site) -> Update:
+    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> Update:
         """Build the update of one layer."""
 
     @abstractmethod
@@ -93,7 +93,7 @@ def built(made: Callable[..., Tensor], *given: Tensor) -> Tensor:
     return checkpoint(made, *given, use_reentrant=False, preserve_rng_state=False)
 
 
-def needs_whole_w0(factors: Factors, site: Site, form: str) -> None:
+def needs_whole_w0(factors: Factors, spec: LayerSpec, form: str) -> None:
     """Refuse an init that moves part of W₀ into BA, for forms in which BA alone is not the update.
 
     Raises:
@@ -102,5 +102,5 @@ def needs_whole_w0(factors: Factors, site: Site, form: str) -> None:
     if factors.residual is not None:
         raise AxisConflict(
             f"{form} cannot start from an init that takes s·BA out of W₀ (as PiSSA does), because its update is not "
-            f"s·BA (layer {site.name}): use LoRA's own init with {form}, or this init with the low-rank form"
+            f"s·BA (layer {spec.name}): use LoRA's own init with {form}, or this init with the low-rank form"
         )

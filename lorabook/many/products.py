@@ -86,11 +86,11 @@ def segmented(
     y = base(x)
     if len(batch.segments) == 1 and len(batch.segments[0].batch) == len(x):
         own = batch.segments[0].pool
-        return base.mix(base.reduce(x, sa[own]), b[own].T, onto=y)
+        return base.up_project(base.down_project(x, sa[own]), b[own].T, onto=y)
     order = torch.cat([torch.zeros(0, dtype=torch.long, device=x.device), *(s.batch for s in batch.segments)])
     sizes = [len(segment.batch) for segment in batch.segments]
     parts = [
-        base.mix(base.reduce(part, sa[segment.pool]), b[segment.pool].T, onto=under)
+        base.up_project(base.down_project(part, sa[segment.pool]), b[segment.pool].T, onto=under)
         for segment, part, under in zip(batch.segments, x[order].split(sizes), y[order].split(sizes), strict=True)
     ]
     return y.index_copy(0, order, torch.cat(parts)) if parts else y

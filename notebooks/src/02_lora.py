@@ -48,7 +48,7 @@ from lorabook.claims.rslora import rank_stable as law
 from lorabook.core.kaiming import kaiming
 from lorabook.core.layer_types import freeze
 from lorabook.core.lora import LowRank
-from lorabook.core.recipe import Site
+from lorabook.core.recipe import LayerSpec
 from lorabook.cost import count, memory
 from lorabook.cost.peak import peak_bytes
 from lorabook.models.convnet import ConvNet
@@ -306,8 +306,8 @@ print("equal:", torch.allclose(ours(batch), layer(batch), atol=1e-4))
 
 # %%
 base_layer = freeze(nn.Linear(1024, 1024, bias=False))
-site = Site("layer", 8, 2.0, 0.0, torch.Generator().manual_seed(0))
-branch = LowRank(base_layer, kaiming(base_layer.matrix, site), site)
+spec = LayerSpec("layer", 8, 2.0, 0.0, torch.Generator().manual_seed(0))
+branch = LowRank(base_layer, kaiming(base_layer.matrix, spec), spec)
 rows, all_of_it = torch.randn(512, 1024, requires_grad=True), nn.Parameter(torch.randn(1024, 1024))
 paths = {"two paths": lambda: branch(base_layer, rows),
          "W₀ + sBA, built": lambda: F.linear(rows, branch.weight(base_layer.matrix)),
@@ -856,7 +856,7 @@ def rebuilt(of):
     for name, layer in lb.adapted(model).items():
         w = of(name, layer.update.weight(layer.base.matrix), layer.base.matrix).detach()
         parent = model.get_submodule(name.rpartition(".")[0])
-        setattr(parent, name.rpartition(".")[2], layer.base.thaw(w, layer.base.bias))
+        setattr(parent, name.rpartition(".")[2], layer.base.to_layer(w, layer.base.bias))
     return setting.score(model)
 
 

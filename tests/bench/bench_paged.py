@@ -39,7 +39,7 @@ def gradients(ps: list[Tensor], t: int) -> None:
         p.grad = torch.randn(p.shape, generator=g)
 
 
-def run(ps: list[Tensor], steppers: torch.optim.Optimizer, steps: int, capacity: int, spike: int, quiet: int) -> list:
+def run(ps: list[Tensor], optimizer: torch.optim.Optimizer, steps: int, capacity: int, spike: int, quiet: int) -> list:
     """Take steps on the device; return the CPU seconds of each `step`, or raise OutOfMemory naming the step."""
     fixed = sum(2 * p.nbytes for p in ps)
     seconds = []
@@ -47,16 +47,16 @@ def run(ps: list[Tensor], steppers: torch.optim.Optimizer, steps: int, capacity:
         gradients(ps, t)
         activations = spike if t % SPIKE_EVERY == SPIKE_EVERY - 1 else quiet
         room = capacity - fixed - activations
-        if isinstance(steppers, PagedAdamW):
+        if isinstance(optimizer, PagedAdamW):
             began = time.process_time()
-            steppers.pages.resize(max(steppers.pages.page, room // steppers.pages.page * steppers.pages.page))
-            resident = steppers.pages.resident
+            optimizer.pages.resize(max(optimizer.pages.page, room // optimizer.pages.page * optimizer.pages.page))
+            resident = optimizer.pages.resident
         else:
             began = time.process_time()
             resident = sum(2 * p.nbytes for p in ps)
         if resident > room:
             raise OutOfMemory(f"step {t}: {resident / MiB:.1f} MiB of state, room for {room / MiB:.1f}")
-        steppers.step()
+        optimizer.step()
         seconds.append(time.process_time() - began)
     return seconds
 

@@ -145,15 +145,15 @@ def compare(form: str, name: str, recipe: Recipe, options: argparse.Namespace) -
     peer = PEERS.get(form, PEERS["LowRank"])
     mine = Stepper(ours(options.hidden, recipe, options.dropout))
     model = peer.build(options.hidden, options.dropout)
-    steppers = [mine, Stepper(model, peer.after(model)), FrozenStepper(options.hidden)]
-    operations = [stepper.operations() for stepper in steppers]
-    kept = [stepper.kept() / 2**20 for stepper in steppers]
-    for stepper in steppers:
+    optimizer = [mine, Stepper(model, peer.after(model)), FrozenStepper(options.hidden)]
+    operations = [stepper.operations() for stepper in optimizer]
+    kept = [stepper.kept() / 2**20 for stepper in optimizer]
+    for stepper in optimizer:
         stepper.step()
     times = []
     for i in range(options.rounds):
         order = [(i + k) % 3 for k in range(3)]
-        taken = {k: seconds(steppers[k].step) for k in order}
+        taken = {k: seconds(optimizer[k].step) for k in order}
         times.append([taken[k] for k in range(3)])
     goals = GOALS_WIDE if options.hidden >= 1024 else GOALS
     return Row(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
 from lorabook.core.layer_types import FrozenConv1D, FrozenConv2d, FrozenLinear
-from lorabook.core.recipe import Factors, Site
+from lorabook.core.recipe import Factors, LayerSpec
 from lorabook.core.update import Update, needs_whole_w0
 from lorabook.saving.peft.form import PeftForm, dense_layers
 from lorabook.saving.peft.masked import with_masked_triplets
@@ -32,13 +32,13 @@ class PLQ(Update):
         rank="init_r", required={"total_step": 1}, per_layer=False, whole=with_masked_triplets,
     )  # fmt: skip
 
-    def __init__(self, base: Frozen, factors: Factors, site: Site) -> None:
+    def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> None:
         super().__init__()
-        needs_whole_w0(factors, site, "PΛQ")
+        needs_whole_w0(factors, spec, "PΛQ")
         self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
-        self.E = nn.Parameter(factors.A.new_zeros(site.r, 1))
-        self.s = site.scale
-        self.drop = nn.Dropout(site.dropout)
+        self.E = nn.Parameter(factors.A.new_zeros(spec.r, 1))
+        self.s = spec.scale
+        self.drop = nn.Dropout(spec.dropout)
 
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
         return w0 + self.s * (self.B @ (self.E * self.A))

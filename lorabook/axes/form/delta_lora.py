@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
-from lorabook.core.recipe import AxisConflict, Factors, Site
+from lorabook.core.recipe import AxisConflict, Factors, LayerSpec
 from lorabook.core.update import Family, Update, needs_whole_w0
 
 
@@ -22,13 +22,13 @@ class Drifting(Update):
     Source: Zi et al. 2023 (2309.02411), equation 6.
     """
 
-    def __init__(self, base: Frozen, factors: Factors, site: Site, rate: float) -> None:
+    def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec, rate: float) -> None:
         super().__init__()
         self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
         self.register_buffer("A_K", factors.A.clone())
         self.register_buffer("B_K", factors.B.clone())
         self.register_buffer("moving", factors.A.new_zeros(()))
-        self.s, self.rate = site.scale, rate
+        self.s, self.rate = spec.scale, rate
 
     @torch.no_grad()
     def start(self) -> None:
@@ -45,8 +45,8 @@ class Drifting(Update):
         # W = W₀ + (1 + λ)s·BA − λs·B_KA_K, where A and B learn as in s·BA alone. No matrix is made, so none is kept.
         rate = self.moving * self.rate
         a, b = (_learning_at(1 / (1 + rate), p) for p in (self.A, self.B))
-        y = base.mix(self.s * (1 + rate) * base.reduce(x, a), b, onto=base.times_w0(x, base.bias))
-        return base.mix(-self.s * rate * base.reduce(x, self.A_K), self.B_K, onto=y)
+        y = base.up_project(self.s * (1 + rate) * base.down_project(x, a), b, onto=base.times_w0(x, base.bias))
+        return base.up_project(-self.s * rate * base.down_project(x, self.A_K), self.B_K, onto=y)
 
     @staticmethod
     def count(d_out: int, d_in: int, r: int) -> int:
@@ -73,14 +73,14 @@ class Following(Family):
         if not 0 < self.rate < float("inf"):
             raise ValueError(f"Delta-LoRA: rate λ is {self.rate!r}; it must be a finite number > 0 (2 in the paper)")
 
-    def __call__(self, base: Frozen, factors: Factors, site: Site) -> Drifting:
-        needs_whole_w0(factors, site, "Delta-LoRA")
-        if site.dropout:
+    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> Drifting:
+        needs_whole_w0(factors, spec, "Delta-LoRA")
+        if spec.dropout:
             raise AxisConflict(
-                f"Delta-LoRA takes no dropout, and dropout is {site.dropout} (layer {site.name}): W₀ follows BA as a "
+                f"Delta-LoRA takes no dropout, and dropout is {spec.dropout} (layer {spec.name}): W₀ follows BA as a "
                 "whole, so BA must be what the forward pass used. Set dropout=0"
             )
-        return Drifting(base, factors, site, self.rate)
+        return Drifting(base, factors, spec, self.rate)
 
     def refuse(self, name: str, base: Frozen) -> None:
         """Every layer suits."""

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
-from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Update
 from lorabook.saving.peft.form import LORA_LAYERS, PeftForm
 
@@ -30,14 +30,14 @@ class RowScaled(Update):
 
     derived: ClassVar = frozenset({"w0_lengths"})
 
-    def __init__(self, base: Frozen, factors: Factors, site: Site) -> None:
+    def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> None:
         super().__init__()
         self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
-        self.s = site.scale
-        self.drop = nn.Dropout(site.dropout)
+        self.s = spec.scale
+        self.drop = nn.Dropout(spec.dropout)
         w0 = base.matrix
         lengths = self._v(w0).detach().norm(dim=1)
-        _refuse_zero_rows(lengths, site)
+        _refuse_zero_rows(lengths, spec)
         self.m = nn.Parameter(lengths)
         # Lengths, not squares: a cast rounds them as it rounds m, so that m/‖V‖ stays 1, and no square leaves fp16.
         self.register_buffer("w0_lengths", w0.norm(dim=1))
@@ -71,11 +71,11 @@ class RowScaled(Update):
         return r * (d_in + d_out) + d_out
 
 
-def _refuse_zero_rows(lengths: Float[Tensor, " d_out"], site: Site) -> None:
+def _refuse_zero_rows(lengths: Float[Tensor, " d_out"], spec: LayerSpec) -> None:
     zero = (lengths == 0).nonzero().flatten().tolist()
     if zero:
         raise ValueError(
-            f"DoRA: row {zero[0]} of {site.name} is all zeros ({len(zero)} of {len(lengths)} rows are), and has no "
+            f"DoRA: row {zero[0]} of {spec.name} is all zeros ({len(zero)} of {len(lengths)} rows are), and has no "
             "direction: V/‖V‖ would be 0/0. Leave this layer out of the targets, or use LoRA on it"
         )
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
-from lorabook.core.recipe import Factors, Site
+from lorabook.core.recipe import Factors, LayerSpec
 from lorabook.core.update import Update, needs_whole_w0
 
 
@@ -20,12 +20,12 @@ class Nested(Update):
     Source: Valipour et al. 2022 (2210.07558), section 3.2; the authors' code and LyCORIS for the scale.
     """
 
-    def __init__(self, base: Frozen, factors: Factors, site: Site) -> None:
+    def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> None:
         super().__init__()
-        needs_whole_w0(factors, site, "DyLoRA")
+        needs_whole_w0(factors, spec, "DyLoRA")
         self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
-        self.s, self.b = site.scale, site.r
-        self.drop = nn.Dropout(site.dropout)
+        self.s, self.b = spec.scale, spec.r
+        self.drop = nn.Dropout(spec.dropout)
 
     @abstractmethod
     def held(self) -> int:

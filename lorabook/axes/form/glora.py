@@ -10,7 +10,7 @@ from lorabook.axes.scale.unit import one
 from lorabook.core.frozen import Frozen
 from lorabook.core.kaiming import uniform_rows
 from lorabook.core.layer_types import FrozenLinear
-from lorabook.core.recipe import AxisConflict, Factors, Recipe, Site
+from lorabook.core.recipe import AxisConflict, Factors, LayerSpec, Recipe
 from lorabook.core.update import Family, Update, built, needs_whole_w0
 from lorabook.saving.peft.form import Beside, PeftForm, Shape, same_unless_bypassed
 
@@ -67,15 +67,15 @@ class GeneralisedLoRA(Update):
     Source: Chavan et al. 2023 (2306.07967), equation 10; the official code for ⊙ in W₀ ⊙ A.
     """
 
-    def __init__(self, base: Frozen, factors: Factors, site: Site, kinds: dict[str, str]) -> None:
+    def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec, kinds: dict[str, str]) -> None:
         super().__init__()
         d_out, d_in = base.store.shape
-        for name, shape in term_shapes(kinds, d_out, d_in, site.r).items():
+        for name, shape in term_shapes(kinds, d_out, d_in, spec.r).items():
             made = factors.A.new_zeros(shape)
             if name.endswith("_u"):
-                made = uniform_rows(*shape, factors.A, site.generator)
+                made = uniform_rows(*shape, factors.A, spec.generator)
             setattr(self, name, nn.Parameter(made))
-        self.s = site.scale
+        self.s = spec.scale
 
     def held(self) -> dict[str, Tensor]:
         """Return the numbers of every term, named as in `term_shapes`."""
@@ -96,17 +96,17 @@ class GeneralisedLoRA(Update):
         return Kinds().count(d_out, d_in, r)
 
 
-def refuse_what_has_no_branch(factors: Factors, site: Site) -> None:
+def refuse_what_has_no_branch(factors: Factors, spec: LayerSpec) -> None:
     """Refuse what another axis asks of a branch beside W₀.
 
     Raises:
         AxisConflict: an init has taken s·BA out of W₀, or there is dropout.
     """
-    needs_whole_w0(factors, site, "GLoRA")
-    if site.dropout:
+    needs_whole_w0(factors, spec, "GLoRA")
+    if spec.dropout:
         raise AxisConflict(
-            f"GLoRA scales W₀ itself, so there is no branch whose input dropout = {site.dropout} could drop "
-            f"(layer {site.name}): use dropout 0"
+            f"GLoRA scales W₀ itself, so there is no branch whose input dropout = {spec.dropout} could drop "
+            f"(layer {spec.name}): use dropout 0"
         )
 
 
@@ -155,9 +155,9 @@ class Kinds(Family):
         """Return the kind of each term on a layer; C, D and E move a bias, and are absent where there is none."""
         return {term: getattr(self, term) if bias or term in "AB" else "none" for term in SIZES}
 
-    def __call__(self, base: Frozen, factors: Factors, site: Site) -> GeneralisedLoRA:
-        refuse_what_has_no_branch(factors, site)
-        return GeneralisedLoRA(base, factors, site, self.on(base.bias is not None))
+    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> GeneralisedLoRA:
+        refuse_what_has_no_branch(factors, spec)
+        return GeneralisedLoRA(base, factors, spec, self.on(base.bias is not None))
 
     def refuse(self, name: str, base: Frozen) -> None:
         if set(self.on(base.bias is not None).values()) == {"none"}:

@@ -9,7 +9,7 @@ from torch import nn
 from lorabook.axes.form.glora import GeneralisedLoRA, Kinds
 from lorabook.axes.form.glora_supernet import Supernet
 from lorabook.core.adapted_layer import Adapted, adapted
-from lorabook.core.recipe import Factors, Site
+from lorabook.core.recipe import Factors, LayerSpec
 
 Configuration = Mapping[str, Kinds]
 """Which kinds each layer uses, by the layer's name."""
@@ -87,8 +87,8 @@ def _subnet(name: str, layer: Adapted) -> GeneralisedLoRA:
     """Return the adapter that holds a copy of the numbers in use."""
     numbers, like = layer.update.held(), layer.base.matrix
     factors = Factors(A=like.new_zeros(layer.r, like.shape[1]), B=like.new_zeros(len(like), layer.r))
-    site = Site(name, layer.r, layer.scale, 0.0, torch.Generator())
-    made = GeneralisedLoRA(layer.base, factors, site, layer.update.kinds)
+    spec = LayerSpec(name, layer.r, layer.scale, 0.0, torch.Generator())
+    made = GeneralisedLoRA(layer.base, factors, spec, layer.update.kinds)
     for letter, parameter in made.named_parameters():
         parameter.copy_(numbers[letter])
     return made.train(layer.training)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lorabook.axes.form.glora import SIZES, GeneralisedLoRA, Kinds, bias_of, refuse_what_has_no_branch, weight_of
 from lorabook.core.frozen import Frozen
-from lorabook.core.recipe import Factors, Site
+from lorabook.core.recipe import Factors, LayerSpec
 from lorabook.core.update import Family, Update, built
 
 SMALLEST_FIRST = ("none", "constant", "vector", "lora")
@@ -24,14 +24,14 @@ class Supernet(Update):
     Source: Chavan et al. 2023 (2306.07967), section 3.3; the official code for what the kinds share.
     """
 
-    def __init__(self, base: Frozen, factors: Factors, site: Site, choices: dict[str, tuple[str, ...]]) -> None:
+    def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec, choices: dict[str, tuple[str, ...]]) -> None:
         super().__init__()
         self.choices = choices
         self.kinds = self.largest()
-        full = GeneralisedLoRA(base, factors, site, self.kinds)
+        full = GeneralisedLoRA(base, factors, spec, self.kinds)
         for name, parameter in full.named_parameters():
             setattr(self, name, parameter)
-        self.s = site.scale
+        self.s = spec.scale
 
     def largest(self) -> dict[str, str]:
         """Return the largest kind of every term."""
@@ -98,9 +98,9 @@ class Choices(Family):
         """Return the configuration with the largest kind of every term."""
         return Kinds(**_largest(self.on(bias)))
 
-    def __call__(self, base: Frozen, factors: Factors, site: Site) -> Supernet:
-        refuse_what_has_no_branch(factors, site)
-        return Supernet(base, factors, site, self.on(base.bias is not None))
+    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> Supernet:
+        refuse_what_has_no_branch(factors, spec)
+        return Supernet(base, factors, spec, self.on(base.bias is not None))
 
     def refuse(self, name: str, base: Frozen) -> None:
         self.largest().refuse(name, base)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lorabook.axes.scale.unit import one
 from lorabook.core.frozen import Frozen
 from lorabook.core.layer_types import FrozenConv1D, FrozenEmbedding, FrozenLinear
-from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Update, materialised, needs_whole_w0
 from lorabook.saving.peft.form import Beside, PeftForm, same_unless_bypassed
 
@@ -35,12 +35,12 @@ class ElementwiseScaled(Update):
         alpha=None, dropout="hira_dropout", init="init_weights",
     )  # fmt: skip
 
-    def __init__(self, base: Frozen, factors: Factors, site: Site) -> None:
+    def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> None:
         super().__init__()
-        needs_whole_w0(factors, site, "HiRA")
+        needs_whole_w0(factors, spec, "HiRA")
         self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
-        self.s = site.scale
-        self.drop = nn.Dropout(site.dropout)
+        self.s = spec.scale
+        self.drop = nn.Dropout(spec.dropout)
 
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
         return w0 * (1 + self.s * (self.B @ self.A))

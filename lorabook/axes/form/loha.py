@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lorabook.core.frozen import Frozen
 from lorabook.core.kaiming import uniform_rows
 from lorabook.core.layer_types import FrozenConv2d, FrozenLinear
-from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Update, materialised, needs_whole_w0
 from lorabook.saving.peft.form import PeftForm, dense_layers
 
@@ -32,15 +32,15 @@ class Hadamard(Update):
         alpha="alpha", dropout=None, init="init_weights", transposed=None,
     )  # fmt: skip
 
-    def __init__(self, base: Frozen, factors: Factors, site: Site) -> None:
+    def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> None:
         super().__init__()
-        needs_whole_w0(factors, site, "LoHa")
+        needs_whole_w0(factors, spec, "LoHa")
         d_out, d_in = base.store.shape
         self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
-        self.A2 = nn.Parameter(uniform_rows(site.r, d_in, factors.A, site.generator))
-        self.B2 = nn.Parameter(uniform_rows(d_out, site.r, factors.A, site.generator))
-        self.s = site.scale
-        self.drop = nn.Dropout(site.dropout)
+        self.A2 = nn.Parameter(uniform_rows(spec.r, d_in, factors.A, spec.generator))
+        self.B2 = nn.Parameter(uniform_rows(d_out, spec.r, factors.A, spec.generator))
+        self.s = spec.scale
+        self.drop = nn.Dropout(spec.dropout)
 
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
         return w0 + self.s * (self.B @ self.A) * (self.B2 @ self.A2)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lorabook.core.frozen import Frozen
 from lorabook.core.kaiming import uniform_rows
 from lorabook.core.layer_types import FrozenConv2d, FrozenLinear
-from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Family, Update, built, needs_whole_w0
 from lorabook.saving.peft.form import PeftForm, Shape, dense_layers
 
@@ -43,17 +43,17 @@ class Kronecker(Update):
     Source: Yeh et al. 2023 (LyCORIS, 2309.14859), section 3; Edalati et al. 2022 (KronA, 2212.10650).
     """
 
-    def __init__(self, base: Frozen, site: Site, factor: int) -> None:
+    def __init__(self, base: Frozen, spec: LayerSpec, factor: int) -> None:
         super().__init__()
         (p, k), (m, n) = shape_of(base, factor)
-        like, source = base.matrix, site.generator
+        like, source = base.matrix, spec.generator
         self.C = nn.Parameter(like.new_zeros(p, m))
-        whole = factors_whole(k, n // base.patch, site.r)
+        whole = factors_whole(k, n // base.patch, spec.r)
         self.D = nn.Parameter(uniform_rows(k, n, like, source)) if whole else None
-        self.A = None if whole else nn.Parameter(uniform_rows(site.r, n, like, source))
-        self.B = None if whole else nn.Parameter(uniform_rows(k, site.r, like, source))
-        self.s = site.scale
-        self.drop = nn.Dropout(site.dropout)
+        self.A = None if whole else nn.Parameter(uniform_rows(spec.r, n, like, source))
+        self.B = None if whole else nn.Parameter(uniform_rows(k, spec.r, like, source))
+        self.s = spec.scale
+        self.drop = nn.Dropout(spec.dropout)
 
     def right(self) -> Float[Tensor, "k n"]:
         """Return D."""
@@ -113,9 +113,9 @@ class LeftFactor(Family):
         if not whole or (self.factor < 1 and self.factor != -1):
             raise ValueError(f"LoKr: factor is {self.factor!r}; it must be a whole number ≥ 1, or −1 for near the root")
 
-    def __call__(self, base: Frozen, factors: Factors, site: Site) -> Kronecker:
-        needs_whole_w0(factors, site, "LoKr")
-        return Kronecker(base, site, self.factor)
+    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> Kronecker:
+        needs_whole_w0(factors, spec, "LoKr")
+        return Kronecker(base, spec, self.factor)
 
     def refuse(self, name: str, base: Frozen) -> None:
         """Every layer suits."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
 from lorabook.core.lora import LowRank
-from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Update
 
 
@@ -23,12 +23,12 @@ class FrozenA(Update):
 
     in_peft: ClassVar = replace(LowRank.in_peft, read_as="LowRank")
 
-    def __init__(self, base: Frozen, factors: Factors, site: Site) -> None:
+    def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> None:
         super().__init__()
         self.register_buffer("A", factors.A)
         self.B = nn.Parameter(factors.B)
-        self.s = site.scale
-        self.drop = nn.Dropout(site.dropout)
+        self.s = spec.scale
+        self.drop = nn.Dropout(spec.dropout)
 
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
         return w0 + self.s * (self.B @ self.A)

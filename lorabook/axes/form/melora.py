@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
 from lorabook.core.kaiming import uniform_rows
-from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Family, Update, needs_whole_w0
 
 
@@ -22,15 +22,15 @@ class BlockDiagonal(Update):
     Source: Ren et al. 2024 (2402.17263), equation 3.
     """
 
-    def __init__(self, base: Frozen, site: Site, n: int) -> None:
+    def __init__(self, base: Frozen, spec: LayerSpec, n: int) -> None:
         super().__init__()
         d_out, d_in = base.store.shape
         like = base.matrix
         # Each mini LoRA starts as a LoRA on its slice would: fan_in is d_in/n.
-        self.A = nn.Parameter(uniform_rows(n * site.r, d_in // n, like, site.generator).view(n, site.r, -1))
-        self.B = nn.Parameter(like.new_zeros(n, d_out // n, site.r))
-        self.s = site.scale
-        self.drop = nn.Dropout(site.dropout)
+        self.A = nn.Parameter(uniform_rows(n * spec.r, d_in // n, like, spec.generator).view(n, spec.r, -1))
+        self.B = nn.Parameter(like.new_zeros(n, d_out // n, spec.r))
+        self.s = spec.scale
+        self.drop = nn.Dropout(spec.dropout)
 
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
         return w0 + self.s * torch.block_diag(*(b @ a for b, a in zip(self.B, self.A, strict=True)))
@@ -55,9 +55,9 @@ class MiniEnsemble(Family):
         if not isinstance(self.n, int) or isinstance(self.n, bool) or self.n < 1:
             raise ValueError(f"MELoRA: n is {self.n!r}; it must be a whole number ≥ 1, the number of mini LoRAs")
 
-    def __call__(self, base: Frozen, factors: Factors, site: Site) -> BlockDiagonal:
-        needs_whole_w0(factors, site, "MELoRA")
-        return BlockDiagonal(base, site, self.n)
+    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> BlockDiagonal:
+        needs_whole_w0(factors, spec, "MELoRA")
+        return BlockDiagonal(base, spec, self.n)
 
     def refuse(self, name: str, base: Frozen) -> None:
         d_out, d_in = base.store.shape

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
 from lorabook.core.kaiming import uniform_rows
-from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Family, Update, needs_whole_w0
 
 
@@ -23,15 +23,15 @@ class ParallelSum(Update):
     Source: Wang et al. 2023 (2311.11501), section 4; the starts as in MTL-LoRA's code (2410.09437).
     """
 
-    def __init__(self, base: Frozen, site: Site, n: int) -> None:
+    def __init__(self, base: Frozen, spec: LayerSpec, n: int) -> None:
         super().__init__()
-        (d_out, d_in), like, source = base.store.shape, base.matrix, site.generator
-        self.r = site.r
-        self.A = nn.Parameter(uniform_rows(n * site.r, d_in, like, source))
-        self.B = nn.Parameter(torch.cat([uniform_rows(d_out, site.r, like, source) for _ in range(n)], dim=1))
+        (d_out, d_in), like, source = base.store.shape, base.matrix, spec.generator
+        self.r = spec.r
+        self.A = nn.Parameter(uniform_rows(n * spec.r, d_in, like, source))
+        self.B = nn.Parameter(torch.cat([uniform_rows(d_out, spec.r, like, source) for _ in range(n)], dim=1))
         self.v = nn.Parameter(like.new_zeros(d_out, n))
-        self.s = site.scale
-        self.drop = nn.Dropout(site.dropout)
+        self.s = spec.scale
+        self.drop = nn.Dropout(spec.dropout)
 
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
         pairs = zip(self.v.T, self.B.split(self.r, dim=1), self.A.split(self.r), strict=True)
@@ -59,9 +59,9 @@ class Parallel(Family):
         if not isinstance(self.n, int) or isinstance(self.n, bool) or self.n < 1:
             raise ValueError(f"MultiLoRA: n is {self.n!r}; it must be a whole number ≥ 1, the number of LoRAs")
 
-    def __call__(self, base: Frozen, factors: Factors, site: Site) -> ParallelSum:
-        needs_whole_w0(factors, site, "MultiLoRA")
-        return ParallelSum(base, site, self.n)
+    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> ParallelSum:
+        needs_whole_w0(factors, spec, "MultiLoRA")
+        return ParallelSum(base, spec, self.n)
 
     def refuse(self, name: str, base: Frozen) -> None:
         """Every layer suits."""

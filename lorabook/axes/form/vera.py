@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lorabook.axes.scale.unit import one
 from lorabook.core.frozen import Frozen
 from lorabook.core.layer_types import FrozenConv1D, FrozenLinear
-from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Family, Update, needs_whole_w0
 from lorabook.saving.peft.form import Beside, PeftForm, same_unless_bypassed
 
@@ -43,14 +43,14 @@ class SharedPair(Update):
     Source: Kopiczko, Blankevoort, Asano 2023 (2310.11454), equation 2.
     """
 
-    def __init__(self, base: Frozen, site: Site, pair: Projections, d_initial: float, first: bool) -> None:
+    def __init__(self, base: Frozen, spec: LayerSpec, pair: Projections, d_initial: float, first: bool) -> None:
         super().__init__()
         d_out, _ = base.store.shape
         self.pair, self.first = pair, first
         self.b = nn.Parameter(base.matrix.new_zeros(d_out))
-        self.d = nn.Parameter(base.matrix.new_full((site.r,), d_initial))
-        self.s = site.scale
-        self.drop = nn.Dropout(site.dropout)
+        self.d = nn.Parameter(base.matrix.new_full((spec.r,), d_initial))
+        self.s = spec.scale
+        self.drop = nn.Dropout(spec.dropout)
 
     def sliced(self, d_in: int) -> tuple[Float[Tensor, "r d_in"], Float[Tensor, "d_out r"]]:
         """Return this layer's part of A and of B, in the layer's own dtype and on its device."""
@@ -94,15 +94,15 @@ class FromOnePair(Family):
         if not math.isfinite(self.d_initial):
             raise ValueError(f"VeRA: d_initial is {self.d_initial!r}; it must be a finite number (0.1 in the paper)")
 
-    def __call__(self, base: Frozen, factors: Factors, site: Site) -> SharedPair:
-        needs_whole_w0(factors, site, "VeRA")
-        tallest, widest = site.largest or base.store.shape
-        first = "VeRA" not in site.shared
+    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> SharedPair:
+        needs_whole_w0(factors, spec, "VeRA")
+        tallest, widest = spec.largest or base.store.shape
+        first = "VeRA" not in spec.shared
         if first:
-            like, source = base.matrix, site.generator
-            a = kaiming_normalised(site.r, widest, like, source)
-            site.shared["VeRA"] = Projections(a, kaiming_normalised(tallest, site.r, like, source))
-        return SharedPair(base, site, site.shared["VeRA"], self.d_initial, first)
+            like, source = base.matrix, spec.generator
+            a = kaiming_normalised(spec.r, widest, like, source)
+            spec.shared["VeRA"] = Projections(a, kaiming_normalised(tallest, spec.r, like, source))
+        return SharedPair(base, spec, spec.shared["VeRA"], self.d_initial, first)
 
     def refuse(self, name: str, base: Frozen) -> None:
         """Every layer suits."""

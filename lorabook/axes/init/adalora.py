@@ -4,12 +4,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lorabook.core.recipe import Factors, Site
+from lorabook.core.recipe import Factors, LayerSpec
 
 STD = 0.02
 
 
-def gaussian(w0: Float[Tensor, "d_out d_in"], site: Site) -> Factors:
+def gaussian(w0: Float[Tensor, "d_out d_in"], spec: LayerSpec) -> Factors:
     """Return A and B with entries from N(0, 0.02²).
 
     Neither factor is zero, so BA is not: use it with a form that multiplies BA by something that starts at zero, as PΛQ
@@ -18,7 +18,7 @@ def gaussian(w0: Float[Tensor, "d_out d_in"], site: Site) -> Factors:
     Source: Zhang et al. 2023 (2303.10512), section 3.1; the 0.02 is that of the authors' code.
     """
     d_out, d_in = w0.shape
-    return Factors(A=_normal(w0, site.generator, site.r, d_in), B=_normal(w0, site.generator, d_out, site.r))
+    return Factors(A=_normal(w0, spec.generator, spec.r, d_in), B=_normal(w0, spec.generator, d_out, spec.r))
 
 
 def _normal(like: Tensor, generator: torch.Generator, rows: int, columns: int) -> Tensor:

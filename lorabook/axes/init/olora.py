@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, linalg
 
-from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
 
 
-def orthonormal(w0: Float[Tensor, "d_out d_in"], site: Site) -> Factors:
+def orthonormal(w0: Float[Tensor, "d_out d_in"], spec: LayerSpec) -> Factors:
     """Return W₀ = W_res + s·BA with B = Q[:, :r], A = R[:r] of W₀ = QR, and W_res = W₀ − s·BA.
 
     Unlike PiSSA's, the factors do not absorb s, so that α decides how much is taken out of W₀. B depends on the first r
@@ -18,11 +18,11 @@ def orthonormal(w0: Float[Tensor, "d_out d_in"], site: Site) -> Factors:
     """
     # A QR in half precision is not orthonormal; it is done once, so it may be exact.
     w = w0.double()
-    first, rest = w[:, : site.r], w[:, site.r :]
+    first, rest = w[:, : spec.r], w[:, spec.r :]
     b, corner = linalg.qr(first)
     a = torch.cat([corner, b.T @ rest], dim=1).to(w0.dtype)
     b = b.to(w0.dtype)
-    residual = w - site.scale * (b.double() @ a.double())
+    residual = w - spec.scale * (b.double() @ a.double())
     return Factors(A=a, B=b.contiguous(), residual=residual.to(w0.dtype))
 
 

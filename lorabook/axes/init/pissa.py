@@ -3,10 +3,10 @@
 from jaxtyping import Float
 from torch import Tensor, linalg
 
-from lorabook.core.recipe import Factors, Recipe, Site
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
 
 
-def principal(w0: Float[Tensor, "d_out d_in"], site: Site) -> Factors:
+def principal(w0: Float[Tensor, "d_out d_in"], spec: LayerSpec) -> Factors:
     """Return W₀ = W_res + s·BA with B = U_r √(Σ_r/s), A = √(Σ_r/s) V_rᵀ, and W_res = W₀ − s·BA.
 
     The scale is folded into the factors, so that the start is the same for every α.
@@ -15,10 +15,10 @@ def principal(w0: Float[Tensor, "d_out d_in"], site: Site) -> Factors:
     """
     # An SVD in half precision loses the small directions; it is done once, so it may be exact.
     u, sigma, vt = linalg.svd(w0.double(), full_matrices=False)
-    root = (sigma[: site.r] / site.scale).sqrt()
-    a, b = root[:, None] * vt[: site.r], u[:, : site.r] * root
+    root = (sigma[: spec.r] / spec.scale).sqrt()
+    a, b = root[:, None] * vt[: spec.r], u[:, : spec.r] * root
     a, b = a.to(w0.dtype), b.to(w0.dtype)
-    residual = w0.double() - site.scale * (b.double() @ a.double())
+    residual = w0.double() - spec.scale * (b.double() @ a.double())
     return Factors(A=a.contiguous(), B=b.contiguous(), residual=residual.to(w0.dtype))
 
 

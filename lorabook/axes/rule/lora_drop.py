@@ -15,7 +15,7 @@ from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.kaiming import kaiming
 from lorabook.core.lora import LowRank
 from lorabook.core.modes import evaluating
-from lorabook.core.recipe import Site
+from lorabook.core.recipe import LayerSpec
 
 
 class Dropped(NamedTuple):
@@ -77,7 +77,7 @@ def importance(model: nn.Module, inputs: Iterable[Tensor]) -> dict[str, float]:
         def heard(layer: Adapted, given: tuple[Tensor, ...], said: Tensor) -> None:
             # Not said − W₀x: in 16 bits a small ΔWx would be lost in the rounding of the two.
             base, update = layer.base, layer.update
-            moved = base.mix(base.reduce(given[0], update.A), update.s * update.B, update.A.new_zeros(()))
+            moved = base.up_project(base.down_project(given[0], update.A), update.s * update.B, update.A.new_zeros(()))
             exact = torch.promote_types(moved.dtype, torch.float32)
             sums[name][0] += float(moved.to(exact).square().sum())
             sums[name][1] += moved.numel() // base.store.shape[0]
@@ -148,8 +148,8 @@ def share_the_rest(
         groups.setdefault(key, []).append(name)
     for names in groups.values():
         first = rest[names[0]]
-        site = Site(names[0], first.r, first.scale, first.recipe.dropout, generator)
-        one = LowRank(first.base, kaiming(first.base.matrix, site), site).train(first.training)
+        spec = LayerSpec(names[0], first.r, first.scale, first.recipe.dropout, generator)
+        one = LowRank(first.base, kaiming(first.base.matrix, spec), spec).train(first.training)
         for name in names:
             rest[name].update = one
     return {names[0]: names for names in groups.values()}

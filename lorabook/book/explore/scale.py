@@ -151,11 +151,11 @@ def _adam_steps(layer: Adapted, problem: _Problem, generator: torch.Generator) -
     _step(layer, problem, layer.recipe.optim(dict(layer.update.named_parameters()), 1e-4), 10)
 
 
-def _step(layer: Adapted, problem: _Problem, steppers: torch.optim.Optimizer, times: int) -> None:
+def _step(layer: Adapted, problem: _Problem, optimizer: torch.optim.Optimizer, times: int) -> None:
     for _ in range(times):
-        steppers.zero_grad()
+        optimizer.zero_grad()
         nn.functional.mse_loss(layer(problem.x), problem.y).backward()
-        steppers.step()
+        optimizer.step()
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ PAPER = "Zhang et al. 2023 (2303.10512)"
 
 def trained(case: Case, factors: Factors | None = None) -> PLQ:
     """Return a PΛQ whose λ have moved: both signs, in no order."""
-    update = PLQ(case.linear(), factors or case.factors(), case.site())
+    update = PLQ(case.linear(), factors or case.factors(), case.spec())
     with torch.no_grad():
         update.E.copy_(case.randn(case.r, 1, stream="lambda"))
     return update

@@ -11,7 +11,7 @@ ZHANG = "Zhang et al. 2023 (2303.10512)"
 
 def trained(case: Case) -> PLQ:
     """Return a PLQ whose three factors are non-zero."""
-    update = PLQ(case.linear(), case.factors(), case.site())
+    update = PLQ(case.linear(), case.factors(), case.spec())
     with torch.no_grad():
         update.E.copy_(case.randn(case.r, 1, stream="lambda"))
     return update

@@ -16,7 +16,7 @@ def started(case: Case, w0: Tensor) -> tuple[RowScaled, Tensor]:
     base = case.linear()
     base.store.w0.copy_(w0)
     factors = case.factors()
-    return RowScaled(base, Factors(factors.A, torch.zeros_like(factors.B)), case.site()), base.matrix
+    return RowScaled(base, Factors(factors.A, torch.zeros_like(factors.B)), case.spec()), base.matrix
 
 
 def gradients(case: Case) -> tuple[Tensor, Tensor, Tensor]:
@@ -83,7 +83,7 @@ def false_there_is_one_length_for_each_column(case: Case):
 )
 def the_length_of_v_does_not_matter(case: Case):
     base, update = trained(case)
-    longer = RowScaled(base, Factors(update.A.data, 3 * update.B.data), case.site())
+    longer = RowScaled(base, Factors(update.A.data, 3 * update.B.data), case.spec())
     longer.m.data = update.m.data
     return longer.weight(3 * base.matrix), update.weight(base.matrix)
 

@@ -12,7 +12,7 @@ LIU = "Liu et al. 2024 (2402.09353)"
 def trained(case: Case) -> tuple:
     """Return a frozen layer and a RowScaled whose A, B and m have all moved."""
     base = case.linear()
-    update = RowScaled(base, case.factors(), case.site())
+    update = RowScaled(base, case.factors(), case.spec())
     with torch.no_grad():
         update.m.mul_(1 + 0.3 * case.randn(case.d_out, stream="m"))
         update.B.add_(0.5 * case.randn(case.d_out, case.r, stream="moved B"))
@@ -67,7 +67,7 @@ def the_norm_is_held_constant(case: Case):
 def dora_starts_at_the_base(case: Case):
     base = case.linear()
     factors = case.factors()
-    update = RowScaled(base, type(factors)(factors.A, torch.zeros_like(factors.B)), case.site())
+    update = RowScaled(base, type(factors)(factors.A, torch.zeros_like(factors.B)), case.spec())
     return update.weight(base.matrix), base.matrix
 
 

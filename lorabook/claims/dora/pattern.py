@@ -26,7 +26,7 @@ SEEDS, STEPS, RATE = 8, 30, 0.02
 def both(case: Case) -> tuple[Tensor, Tensor, Tensor, RowScaled]:
     """Return W of DoRA and of LoRA with the same trained A and B, W₀, and the DoRA update."""
     base, dora = trained(case)
-    lora = LowRank(base, case.factors(), case.site())
+    lora = LowRank(base, case.factors(), case.spec())
     lora.B.data = dora.B.data
     return dora.weight(base.matrix).detach(), lora.weight(base.matrix).detach(), base.matrix, dora
 
@@ -120,7 +120,7 @@ def shorter(case: Case, draws: int = 40) -> Tensor:
     for i in range(draws):
         drawn = Case(case.d_out, case.d_in, case.r, case.alpha, seed=i)
         base, factors = drawn.linear(), drawn.factors()
-        update = LowRank(base, type(factors)(factors.A, 1e-3 * factors.B), drawn.site())
+        update = LowRank(base, type(factors)(factors.A, 1e-3 * factors.B), drawn.spec())
         shares.append((update.weight(base.matrix).norm(dim=1) < base.matrix.norm(dim=1)).double().mean())
     return torch.stack(shares)
 
@@ -162,13 +162,13 @@ def learnt(case: Case, target_rank: int, form: type[Update] | None) -> Tensor:
         whole = torch.nn.Parameter(w0.clone())
         trainable, weight = [whole], lambda: whole
     else:
-        update = form(case.linear(), kaiming(w0, case.site()), case.site())
+        update = form(case.linear(), kaiming(w0, case.spec()), case.spec())
         trainable, weight = list(update.parameters()), lambda: update.weight(w0)
-    steppers = torch.optim.Adam(trainable, lr=RATE)
+    optimizer = torch.optim.Adam(trainable, lr=RATE)
     for _ in range(STEPS):
-        steppers.zero_grad()
+        optimizer.zero_grad()
         (x @ (weight() - target).T).square().mean().backward()
-        steppers.step()
+        optimizer.step()
     return correlation(weight().detach(), w0)
 
 

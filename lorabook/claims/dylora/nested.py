@@ -8,7 +8,7 @@ from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.core.frozen import Frozen
 from lorabook.core.lora import LowRank
-from lorabook.core.recipe import Factors, Site
+from lorabook.core.recipe import Factors, LayerSpec
 from lorabook.cost.count import measured_flops
 
 VALIPOUR = "Valipour et al. 2022 (2210.07558)"
@@ -19,7 +19,7 @@ DEEP = (Case(7, 16, 3), Case(6, 6, 6), Case(12, 9, 4))
 def nested(case: Case, form: type[Nested] = NestedLowRank, b: int | None = None) -> tuple[Frozen, Nested]:
     """Return a layer and a DyLoRA adapter on it, trained at some time, in use at rank b (r if None)."""
     base = case.linear()
-    update = form(base, case.factors(), case.site())
+    update = form(base, case.factors(), case.spec())
     truncate(update, case.r if b is None else b)
     return base, update
 
@@ -27,8 +27,8 @@ def nested(case: Case, form: type[Nested] = NestedLowRank, b: int | None = None)
 def small(case: Case, b: int) -> LowRank:
     """Return the LoRA of rank b and scale α/b whose factors are the first b rows and columns."""
     whole = case.factors()
-    site = Site("layer", b, case.alpha / b, 0.0, case.generator("site"))
-    return LowRank(case.linear(), Factors(whole.A[:b].clone(), whole.B[:, :b].clone()), site)
+    spec = LayerSpec("layer", b, case.alpha / b, 0.0, case.generator("site"))
+    return LowRank(case.linear(), Factors(whole.A[:b].clone(), whole.B[:, :b].clone()), spec)
 
 
 def delta(update: Nested | LowRank, base: Frozen) -> Tensor:
@@ -80,7 +80,7 @@ def a_cut_of_a_cut_is_a_smaller_cut(case: Case):
     c, b = case.r - 1, max(1, case.r - 2)
     base, whole = nested(case, b=c)
     kept = tuple(factor.detach().clone() for factor in whole.nested())
-    again = NestedLowRank(base, Factors(*kept), Site("layer", c, whole.scale(), 0.0, case.generator("site")))
+    again = NestedLowRank(base, Factors(*kept), LayerSpec("layer", c, whole.scale(), 0.0, case.generator("site")))
     for update in (again, whole):
         truncate(update, b)
     return delta(again, base), delta(whole, base)

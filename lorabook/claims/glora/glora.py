@@ -23,8 +23,8 @@ SQUARE = (Case(6, 6, 6), Case(16, 16, 3), Case(9, 9, 1))
 
 def trained(case: Case, kinds: Kinds | None = None) -> tuple[Frozen, GeneralisedLoRA]:
     """Return a frozen layer with a bias, and a GLoRA update of which every number has moved."""
-    base, site = case.linear(), case.site(lambda alpha, r: 1.0)
-    update = (kinds or Kinds())(base, case.factors(), site)
+    base, spec = case.linear(), case.spec(lambda alpha, r: 1.0)
+    update = (kinds or Kinds())(base, case.factors(), spec)
     for name, parameter in update.named_parameters():
         parameter.data = case.randn(*parameter.shape, stream=name) / parameter.shape[-1] ** 0.5
     return base, update
@@ -122,7 +122,7 @@ def false_a_matrix_product_reaches_full_rank(case: Case):
 )
 def glora_holds_lora(case: Case):
     base, update = trained(case, Kinds("none", "lora", "none", "none", "none"))
-    lora = LowRank(base, Factors(update.B_u.detach(), update.B_d.detach()), case.site(lambda alpha, r: 1.0))
+    lora = LowRank(base, Factors(update.B_u.detach(), update.B_d.detach()), case.spec(lambda alpha, r: 1.0))
     return update(base, case.x()), lora(base, case.x())
 
 
@@ -151,7 +151,7 @@ def false_without_a_and_b_it_is_an_adapter(case: Case):
 def bottleneck(case: Case) -> Bottleneck:
     """Return the same layer with a bottleneck adapter behind it that has moved from its start."""
     plain = case.linear()
-    adapter = Bottleneck(plain.thaw(plain.matrix, plain.bias), case.r, torch.relu, case.generator("adapter"))
+    adapter = Bottleneck(plain.to_layer(plain.matrix, plain.bias), case.r, torch.relu, case.generator("adapter"))
     adapter.W_up.data = case.randn(*adapter.W_up.shape, stream="W_up")
     return adapter
 

@@ -16,7 +16,7 @@ def thin_base(case: Case, rank: int) -> tuple[Frozen, ElementwiseScaled]:
     base = case.linear()
     u, sigma, vt = linalg.svd(base.matrix, full_matrices=False)
     base.store.w0 = (u[:, :rank] * sigma[:rank]) @ vt[:rank]
-    return base, ElementwiseScaled(base, case.factors(), case.site())
+    return base, ElementwiseScaled(base, case.factors(), case.spec())
 
 
 def delta(base: Frozen, update: ElementwiseScaled) -> Tensor:

@@ -20,7 +20,7 @@ WIDE = (Case(96, 96, 8), Case(128, 64, 16))
 def made(case: Case, form: type[Update]) -> tuple[Frozen, Update]:
     """Return a frozen layer and an update of this form on it."""
     base = case.linear()
-    return base, form(base, case.factors(), case.site())
+    return base, form(base, case.factors(), case.spec())
 
 
 def numbers(case: Case, form: type[Update]) -> Tensor:

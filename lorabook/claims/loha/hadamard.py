@@ -13,7 +13,7 @@ FEDPARA = "Hyeon-Woo, Ye-Bin, Oh 2021 (FedPara, 2108.06098)"
 def trained(case: Case) -> tuple:
     """Return a frozen layer and a Hadamard update whose four factors are all non-zero."""
     base = case.linear()
-    return base, Hadamard(base, case.factors(), case.site())
+    return base, Hadamard(base, case.factors(), case.spec())
 
 
 @claim(

@@ -18,7 +18,7 @@ ROWS = 32
 def trained(case: Case) -> tuple[Frozen, Kronecker]:
     """Return a frozen layer and a LoKr update with C away from zero."""
     base = case.linear()
-    update = LeftFactor()(base, case.factors(), case.site())
+    update = LeftFactor()(base, case.factors(), case.spec())
     update.C.data = case.randn(*update.C.shape, stream="C")
     return base, update
 

@@ -20,7 +20,7 @@ from lorabook.cost.count import parameters, trainable
 def any_a_starts_at_the_base(case: Case):
     base = case.linear()
     gaussian = Factors(case.randn(case.r, case.d_in, stream="A"), case.w0().new_zeros(case.d_out, case.r))
-    starts = (LowRank(base, f, case.site()) for f in (gaussian, kaiming(base.matrix, case.site())))
+    starts = (LowRank(base, f, case.spec()) for f in (gaussian, kaiming(base.matrix, case.spec())))
     return torch.stack([start.weight(base.matrix) for start in starts]), base.matrix.expand(2, -1, -1)
 
 

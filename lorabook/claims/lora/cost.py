@@ -116,10 +116,10 @@ def false_lora_keeps_the_trained_share(case: Case):
 def adam_keeps_moments_of_the_factors(case: Case):
     model = layer_of(case, torch.float64)
     inject(model, LoRA(case.r, case.alpha), "0", case.generator("A"))
-    steppers = optimizer(model, lr=0.01)
+    adamw = optimizer(model, lr=0.01)
     model(case.x()).square().sum().backward()
-    steppers.step()
-    moments = [held for state in steppers.state.values() for held in state.values() if held.ndim == 2]
+    adamw.step()
+    moments = [held for state in adamw.state.values() for held in state.values() if held.ndim == 2]
     return torch.tensor(sum(m.numel() for m in moments)), torch.tensor(2 * LowRank.count(case.d_out, case.d_in, case.r))
 
 

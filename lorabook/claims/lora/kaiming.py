@@ -8,7 +8,7 @@ from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.core.frozen import Frozen
 from lorabook.core.kaiming import kaiming
-from lorabook.core.recipe import Site
+from lorabook.core.recipe import LayerSpec
 
 WORLD = (Case(2, 256, 64),)
 RANKS, DRAWS = (4, 16, 64), 24
@@ -21,9 +21,9 @@ def reduced(case: Case, start) -> tuple[Tensor, Tensor]:
     for r in RANKS:
         squares = []
         for i in range(DRAWS):
-            site = Site("layer", r, one(1, r), 0.0, case.generator(f"A {r} {i}"))
+            spec = LayerSpec("layer", r, one(1, r), 0.0, case.generator(f"A {r} {i}"))
             x = case.randn(32, case.d_in, stream=f"x {r} {i}")
-            squares.append(base.reduce(x, start(base.matrix, site)).square().mean())
+            squares.append(base.down_project(x, start(base.matrix, spec)).square().mean())
         squares = torch.stack(squares)
         means.append(squares.mean())
         errors.append(squares.std() / DRAWS**0.5)
@@ -38,7 +38,7 @@ def reduced(case: Case, start) -> tuple[Tensor, Tensor]:
     cases=WORLD,
 )
 def ax_has_a_third_of_the_variance(case: Case):
-    estimate, error = reduced(case, lambda w0, site: kaiming(w0, site).A)
+    estimate, error = reduced(case, lambda w0, spec: kaiming(w0, spec).A)
     return estimate, torch.full_like(estimate, 1 / 3), error
 
 
@@ -49,6 +49,6 @@ def ax_has_a_third_of_the_variance(case: Case):
 )
 def false_gaussian_by_rank_is_the_same(case: Case):
     estimate, error = reduced(
-        case, lambda w0, site: case.randn(site.r, case.d_in, stream=f"{site.generator.initial_seed()}") / site.r
+        case, lambda w0, spec: case.randn(spec.r, case.d_in, stream=f"{spec.generator.initial_seed()}") / spec.r
     )
     return estimate, torch.full_like(estimate, 1 / 3), error

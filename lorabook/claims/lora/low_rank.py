@@ -16,7 +16,7 @@ HU = "Hu et al. 2021 (2106.09685)"
 def trained(case: Case) -> tuple:
     """Return a frozen layer and a LowRank whose A and B have both moved."""
     base = case.linear()
-    return base, LowRank(base, case.factors(), case.site())
+    return base, LowRank(base, case.factors(), case.spec())
 
 
 def gradients(case: Case, update: LowRank, base):
@@ -34,7 +34,7 @@ def gradients(case: Case, update: LowRank, base):
 )
 def starts_at_the_base(case: Case):
     base = case.linear()
-    update = LowRank(base, kaiming(base.matrix, case.site()), case.site())
+    update = LowRank(base, kaiming(base.matrix, case.spec()), case.spec())
     return update.weight(base.matrix), base.matrix
 
 
@@ -57,7 +57,7 @@ def gradients_of_the_factors(case: Case):
 )
 def only_b_moves_first(case: Case):
     base = case.linear()
-    update = LowRank(base, kaiming(base.matrix, case.site()), case.site())
+    update = LowRank(base, kaiming(base.matrix, case.spec()), case.spec())
     da, db, g = gradients(case, update, base)
     zero = torch.zeros_like(da).flatten()
     return torch.cat([da.flatten(), db.flatten()]), torch.cat([zero, (update.s * g @ update.A.detach().T).flatten()])
@@ -71,7 +71,7 @@ def only_b_moves_first(case: Case):
 )
 def false_both_factors_move_at_once(case: Case):
     base = case.linear()
-    update = LowRank(base, kaiming(base.matrix, case.site()), case.site())
+    update = LowRank(base, kaiming(base.matrix, case.spec()), case.spec())
     da, db, g = gradients(case, update, base)
     expected = update.s * case.factors().B.T @ g
     return torch.cat([da.flatten(), db.flatten()]), torch.cat([expected.flatten(), db.flatten()])

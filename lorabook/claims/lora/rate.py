@@ -23,13 +23,13 @@ def update_after(
 ) -> Tensor:
     """Return ΔW after a few steps; α, the start of A and the step size are multiplied by the factors given."""
     base = case.linear()
-    factors = kaiming(base.matrix, case.site())
-    update = LowRank(base, Factors(start * factors.A, factors.B), case.site(lambda a, r: alpha * a / r))
-    steppers = optimiser(update.parameters(), lr=lr * RATE)
+    factors = kaiming(base.matrix, case.spec())
+    update = LowRank(base, Factors(start * factors.A, factors.B), case.spec(lambda a, r: alpha * a / r))
+    optimizer = optimiser(update.parameters(), lr=lr * RATE)
     for _ in range(steps):
-        steppers.zero_grad()
+        optimizer.zero_grad()
         (update(base, case.x()).sin().sum() / 10).backward()
-        steppers.step()
+        optimizer.step()
     return update.weight(torch.zeros_like(base.matrix)).detach()
 
 

@@ -15,13 +15,13 @@ STEPS, RATE = 5, 0.05
 def descended(case: Case, factors: Factors):
     """Return W₀ and the effective W after a few steps of gradient descent on Σ y²/2 from these factors."""
     base = case.linear()
-    update = LowRank(base, factors, case.site())
-    steppers = torch.optim.SGD(update.parameters(), lr=RATE)
+    update = LowRank(base, factors, case.spec())
+    optimizer = torch.optim.SGD(update.parameters(), lr=RATE)
     for _ in range(STEPS):
-        steppers.zero_grad()
+        optimizer.zero_grad()
         update(base, case.x()).square().sum().div(2).backward()
         torch.nn.utils.clip_grad_norm_(update.parameters(), 1.0)
-        steppers.step()
+        optimizer.step()
     return update.weight(base.matrix).detach(), base.matrix
 
 
@@ -40,7 +40,7 @@ def both_zero_never_moves(case: Case):
     source="a frequent worry; it confuses BA = 0 with ∂(BA) = 0",
 )
 def false_one_zero_never_moves(case: Case):
-    return descended(case, kaiming(case.w0(), case.site()))
+    return descended(case, kaiming(case.w0(), case.spec()))
 
 
 @misconception(
@@ -51,5 +51,5 @@ def false_one_zero_never_moves(case: Case):
 def false_both_random_starts_at_the_base(case: Case):
     base = case.linear()
     small = case.factors()
-    update = LowRank(base, Factors(0.02 * small.A / small.A.std(correction=0), 0.02 * small.B), case.site())
+    update = LowRank(base, Factors(0.02 * small.A / small.A.std(correction=0), 0.02 * small.B), case.spec())
     return update.weight(base.matrix), base.matrix

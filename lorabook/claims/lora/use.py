@@ -33,11 +33,11 @@ def stepped(case: Case, steps: int) -> nn.Sequential:
     """Return a model of one layer after a few steps of the recipe's own optimiser."""
     model = layer_of(case, torch.float64)
     inject(model, LoRA(case.r, case.alpha), "0", case.generator("A"))
-    steppers = optimizer(model, lr=0.05)
+    adamw = optimizer(model, lr=0.05)
     for _ in range(steps):
-        steppers.zero_grad()
+        adamw.zero_grad()
         model(case.x()).square().sum().backward()
-        steppers.step()
+        adamw.step()
     return model
 
 

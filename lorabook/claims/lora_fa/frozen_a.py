@@ -22,7 +22,7 @@ SQUARE = (Case(6, 6, 6), Case(16, 16, 3), Case(9, 9, 1))
 def step(case: Case, form: type[Update]) -> tuple[int, int]:
     """Return the bytes kept for backward, and the operations of a forward and a backward pass, on 11 rows."""
     base, x = case.linear(), case.x(ROWS)
-    update = form(base, case.factors(), case.site())
+    update = form(base, case.factors(), case.spec())
     kept = saved_bytes(lambda: update(base, x), [*base.buffers(), *update.buffers()])
     return kept, measured_flops(lambda: update(base, x).sum().backward())
 
@@ -38,7 +38,7 @@ def seen_by(a: Float[Tensor, "r d_in"]) -> Float[Tensor, "d_in d_in"]:
 )
 def the_update_stays_in_the_rows_of_a(case: Case):
     base = case.linear()
-    update = FrozenA(base, case.factors(), case.site())
+    update = FrozenA(base, case.factors(), case.spec())
     delta = update.weight(base.matrix) - base.matrix
     return delta @ seen_by(update.A), delta
 
@@ -94,7 +94,7 @@ def false_half_of_the_memory_goes(case: Case):
     cases=SQUARE,
 )
 def a_square_layer_trains_half(case: Case):
-    made = [form(case.linear(), case.factors(), case.site()) for form in (FrozenA, LowRank)]
+    made = [form(case.linear(), case.factors(), case.spec()) for form in (FrozenA, LowRank)]
     mine, lora = (sum(p.numel() for p in update.parameters()) for update in made)
     return torch.tensor(4 * mine), torch.tensor(2 * lora)
 

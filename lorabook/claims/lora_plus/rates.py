@@ -33,9 +33,9 @@ def first_moves(case: Case) -> tuple[Tensor, Tensor]:
     """Return how far LoRA+'s first step moves the entries of A and of B."""
     model, adapted = layer(case, LoRAPlus(RATIO))
     a, b = (factor.detach().clone() for factor in (adapted.update.A, adapted.update.B))
-    steppers = optimizer(model, lr=1e-3)
+    adamw = optimizer(model, lr=1e-3)
     model(case.x()).square().sum().backward()
-    steppers.step()
+    adamw.step()
     return size(adapted.update.A.detach() - a), size(adapted.update.B.detach() - b)
 
 
@@ -62,15 +62,15 @@ def false_a_moves_sixteen_times_as_far(case: Case):
 def ratios(case: Case) -> tuple[Tensor, Tensor]:
     """Return η_B/η_A at each of six steps under a warmed-up rate, and ‖∂L/∂A‖/‖∂L/∂B‖ there."""
     model, adapted = layer(case, LoRAPlus(RATIO))
-    steppers, rates, norms = optimizer(model, lr=1e-2), [], []
-    slow, fast = (group["lr"] for group in steppers.param_groups)
+    adamw, rates, norms = optimizer(model, lr=1e-2), [], []
+    slow, fast = (group["lr"] for group in adamw.param_groups)
     for step in range(6):
-        steppers.zero_grad()
+        adamw.zero_grad()
         model(case.x()).square().sum().backward()
-        for group, rate in zip(steppers.param_groups, (slow, fast), strict=True):
+        for group, rate in zip(adamw.param_groups, (slow, fast), strict=True):
             group["lr"] = rate * warmup_cosine(step, 8)
-        steppers.step()
-        rates.append(steppers.param_groups[1]["lr"] / steppers.param_groups[0]["lr"])
+        adamw.step()
+        rates.append(adamw.param_groups[1]["lr"] / adamw.param_groups[0]["lr"])
         norms.append(adapted.update.A.grad.norm() / adapted.update.B.grad.norm())
     return torch.tensor(rates, dtype=torch.float64), torch.stack(norms)
 
@@ -104,10 +104,10 @@ def lora_plus_adds_nothing(case: Case):
 
 def _costs(case: Case, recipe: Recipe) -> Tensor:
     model, _ = layer(case, recipe)
-    steppers = optimizer(model, lr=1e-3)
+    adamw = optimizer(model, lr=1e-3)
     flops = measured_flops(lambda: model(case.x()).sum().backward())
-    steppers.step()
-    moments = sum(held.numel() for state in steppers.state.values() for held in state.values() if held.ndim == 2)
+    adamw.step()
+    moments = sum(held.numel() for state in adamw.state.values() for held in state.values() if held.ndim == 2)
     return torch.tensor([sum(p.numel() for p in model.parameters()), flops, moments])
 
 

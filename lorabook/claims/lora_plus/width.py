@@ -14,7 +14,7 @@ from lorabook.core.adamw import adamw
 from lorabook.core.alpha_over_r import alpha_over_r
 from lorabook.core.kaiming import kaiming
 from lorabook.core.lora import LowRank
-from lorabook.core.recipe import Site
+from lorabook.core.recipe import LayerSpec
 
 NARROW, WIDE, STEPS, DRAWS, RATE = 128, 2048, 4, 16, 0.1
 WORLD = (Case(8, WIDE, 16),)
@@ -25,15 +25,15 @@ def parts(case: Case, n: int, r: int, optimiser: Optimiser, seed: int) -> Tensor
     """Return the sizes of BΔAx, ΔB·Ax and Ax in the last of four steps on L = ⟨g, y⟩ at width n."""
     stream = f"{n} {r} {seed}"
     base = zero_base(Case(case.d_out, n, r))
-    site = Site("layer", r, alpha_over_r(case.alpha, r), 0.0, case.generator("A" + stream))
-    update = LowRank(base, kaiming(base.matrix, site), site)
+    spec = LayerSpec("layer", r, alpha_over_r(case.alpha, r), 0.0, case.generator("A" + stream))
+    update = LowRank(base, kaiming(base.matrix, spec), spec)
     x, g = case.randn(n, stream="x" + stream), case.randn(case.d_out, stream="g" + stream)
-    steppers = optimiser(dict(update.named_parameters()))
+    optimizer = optimiser(dict(update.named_parameters()))
     for _ in range(STEPS):
         a, b = update.A.detach().clone(), update.B.detach().clone()
-        steppers.zero_grad()
+        optimizer.zero_grad()
         (update(base, x) @ g).backward()
-        steppers.step()
+        optimizer.step()
     moved_a, moved_b = update.A.detach() - a, update.B.detach() - b
     return torch.stack([size(b @ (moved_a @ x)), size(moved_b @ (a @ x)), size(update.A.detach() @ x)])
 

@@ -15,11 +15,11 @@ STEPS, TOKENS = 30, 16
 def fine_tuned(case: Case, optimiser: type[torch.optim.Optimizer], rate: float, decay: float) -> Tensor:
     """Return ΔW after steps on fresh tokens whose i-th feature has the size i^−decay."""
     w = nn.Parameter(case.w0())
-    steppers = optimiser([w], lr=rate)
+    optimizer = optimiser([w], lr=rate)
     size = 3 * torch.arange(1, case.d_in + 1, dtype=torch.float64) ** -decay
     for t in range(STEPS):
         w.grad = gradient(w.detach(), case.randn(TOKENS, case.d_in, stream=f"tokens {t}") * size)
-        steppers.step()
+        optimizer.step()
     return w.detach() - case.w0()
 
 

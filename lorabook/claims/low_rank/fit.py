@@ -24,7 +24,7 @@ def left_over(case: Case, r: int) -> Tensor:
     u, sigma, vt = torch.linalg.svd(wanted, full_matrices=False)
     factors = Factors(A=vt[:r].clone(), B=u[:, :r] * sigma[:r] / case.s)
     base: Frozen = case.linear()
-    delta = LowRank(base, factors, case.site()).weight(base.matrix).detach() - base.matrix
+    delta = LowRank(base, factors, case.spec()).weight(base.matrix).detach() - base.matrix
     return (wanted - delta).square().sum() / wanted.square().sum()
 
 

@@ -26,7 +26,7 @@ STEPS = 12
 def trained(case: Case) -> tuple[Frozen, BlockDiagonal]:
     """Return a frozen layer, and MELoRA with two minis of rank r that have moved."""
     base = case.linear()
-    update = MiniEnsemble(N)(base, case.factors(), case.site())
+    update = MiniEnsemble(N)(base, case.factors(), case.spec())
     update.B.data = case.randn(*update.B.shape, stream="B")
     return base, update
 
@@ -38,14 +38,14 @@ def delta(base: Frozen, update: Update) -> Tensor:
 
 def minis(case: Case, base: Frozen) -> list[LowRank]:
     """Return two small LoRAs of rank r on the whole layer, each at LoRA's start."""
-    site = case.site()
-    return [LowRank(base, kaiming(base.matrix, site), site) for _ in range(N)]
+    spec = case.spec()
+    return [LowRank(base, kaiming(base.matrix, spec), spec) for _ in range(N)]
 
 
 def joined(case: Case, base: Frozen, parts: Sequence[LowRank]) -> LowRank:
     """Return one LoRA with the rows of every A and the columns of every B, at the scale of the parts."""
     a, b = torch.cat([part.A for part in parts]), torch.cat([part.B for part in parts], dim=1)
-    return LowRank(base, Factors(a.detach().clone(), b.detach().clone()), case.site())
+    return LowRank(base, Factors(a.detach().clone(), b.detach().clone()), case.spec())
 
 
 def loss(case: Case, base: Frozen, parts: Sequence[Update]) -> Tensor:
@@ -122,9 +122,9 @@ def a_sum_of_minis_is_one_lora(case: Case):
 )
 def false_blocks_are_one_lora(case: Case):
     base = case.linear()
-    blocks = MiniEnsemble(N)(base, case.factors(), case.site())
+    blocks = MiniEnsemble(N)(base, case.factors(), case.spec())
     a, b = torch.block_diag(*blocks.A.detach()), torch.block_diag(*blocks.B.detach())
-    one = LowRank(base, Factors(a, b), case.site())
+    one = LowRank(base, Factors(a, b), case.spec())
     train(case, base, [blocks])
     train(case, base, [one])
     return delta(base, blocks), delta(base, one)

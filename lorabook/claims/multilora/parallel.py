@@ -21,7 +21,7 @@ N = 2
 def fresh(case: Case) -> tuple[Frozen, ParallelSum]:
     """Return a frozen layer, and MultiLoRA with two pairs of rank r at its start."""
     base = case.linear()
-    return base, Parallel(N)(base, case.factors(), case.site())
+    return base, Parallel(N)(base, case.factors(), case.spec())
 
 
 def trained(case: Case) -> tuple[Frozen, ParallelSum]:
@@ -46,7 +46,7 @@ def delta(base: Frozen, update: Update) -> Tensor:
 def multilora_is_one_lora_with_scales(case: Case):
     base, update = trained(case)
     scaled = [v[:, None] * b for v, b in zip(update.v.T, update.B.split(case.r, dim=1), strict=True)]
-    one = LowRank(base, Factors(update.A.detach(), torch.cat(scaled, dim=1).detach()), case.site())
+    one = LowRank(base, Factors(update.A.detach(), torch.cat(scaled, dim=1).detach()), case.spec())
     return update(base, case.x()), one(base, case.x())
 
 
@@ -58,7 +58,7 @@ def multilora_is_one_lora_with_scales(case: Case):
 def false_multilora_is_melora(case: Case):
     base, update = trained(case)
     update.v.data.fill_(1.0)
-    blocks = MiniEnsemble(N)(base, case.factors(), case.site())
+    blocks = MiniEnsemble(N)(base, case.factors(), case.spec())
     blocks.A.data = update.A.view(N, case.r, -1)[..., : case.d_in // N].detach()
     blocks.B.data = torch.stack(update.B.split(case.r, dim=1))[:, : case.d_out // N].detach()
     return update(base, case.x()), blocks(base, case.x())

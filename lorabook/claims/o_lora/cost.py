@@ -20,7 +20,7 @@ WEIGHT = 0.7
 
 def pulled(case: Case, measure) -> tuple[LowRank, Tensor, Tensor]:
     """Return the second task's update, the first task's A, and the library's penalty."""
-    update, first = LowRank(case.linear(), case.factors(), case.site()), earlier(case, 1, case.d_in)
+    update, first = LowRank(case.linear(), case.factors(), case.spec()), earlier(case, 1, case.d_in)
     return update, first, Pulled({"layer": (update, first)}, WEIGHT, measure).penalty()
 
 
@@ -160,7 +160,7 @@ LAYER = (Case(256, 256, 4),)
 
 def projection_flops(case: Case) -> int:
     """Return the FLOPs of one hard projection beside TASKS earlier tasks, counted in the products that run."""
-    update = LowRank(case.linear(), case.factors(), case.site())
+    update = LowRank(case.linear(), case.factors(), case.spec())
     rule = Projected({"layer": (update, torch.cat([earlier(case, i, case.d_in) for i in range(TASKS)]))})
     with FlopCounterMode(display=False) as counted:
         rule.after_step(0)
@@ -184,7 +184,7 @@ def projecting_costs_four_t_r_squared_d(case: Case):
 )
 def projecting_costs_less_than_one_percent(case: Case):
     base = case.linear()
-    update, x = LowRank(base, case.factors(), case.site()), case.x(512).requires_grad_()
+    update, x = LowRank(base, case.factors(), case.spec()), case.x(512).requires_grad_()
     with FlopCounterMode(display=False) as counted:
         update(base, x).sum().backward()
     return torch.tensor(100 * projection_flops(case)), torch.tensor(counted.get_total_flops())

@@ -24,7 +24,7 @@ def earlier(case: Case, task: int, rows: int) -> Tensor:
 def second_task(case: Case) -> tuple[Frozen, LowRank]:
     """Return a layer, and the adapter of a second task whose A the library has projected away from A₁."""
     base = case.linear()
-    update = LowRank(base, case.factors(), case.site())
+    update = LowRank(base, case.factors(), case.spec())
     Projected({"layer": (update, earlier(case, 1, case.d_in))}).begin(1)
     return base, update
 
@@ -64,7 +64,7 @@ def false_orthogonal_outputs_leave_inputs_alone(case: Case):
 
 def with_b_outside(case: Case, base: Frozen) -> LowRank:
     """Return an adapter whose B, and not whose A, is orthogonal to that of the first task."""
-    update = LowRank(base, case.factors(), case.site())
+    update = LowRank(base, case.factors(), case.spec())
     with torch.no_grad():
         update.B.copy_(outside(update.B.T, row_basis(earlier(case, 1, case.d_out))).T)
     return update
@@ -109,7 +109,7 @@ def false_o_lora_eliminates_forgetting(case: Case):
 
 def projected(case: Case, tasks: int) -> Tensor:
     """Return A as the library's hard rule leaves it, after this many earlier tasks."""
-    update = LowRank(case.linear(), case.factors(), case.site())
+    update = LowRank(case.linear(), case.factors(), case.spec())
     rows = torch.cat([earlier(case, i, case.d_in) for i in range(1, tasks + 1)])
     Projected({"layer": (update, rows)}).after_step(0)
     return update.A

@@ -40,11 +40,11 @@ def flat(tensors: list[Tensor]) -> Tensor:
 def plain_after_training(case: Case, on_moment=lambda moment: None) -> Tensor:
     """Return the factors after torch's own AdamW; `on_moment` is called on each moment after each step."""
     parameters = factors(case)
-    steppers = torch.optim.AdamW(parameters, lr=LR, weight_decay=DECAY, foreach=False)
+    optimizer = torch.optim.AdamW(parameters, lr=LR, weight_decay=DECAY, foreach=False)
     for t in range(STEPS):
         give_gradients(case, parameters, t)
-        steppers.step()
-        for state in steppers.state.values():
+        optimizer.step()
+        for state in optimizer.state.values():
             on_moment(state["exp_avg"])
             on_moment(state["exp_avg_sq"])
     return flat(parameters)
@@ -57,12 +57,12 @@ def plain_after_training(case: Case, on_moment=lambda moment: None) -> Tensor:
     tol=1e-13,
 )
 def paged_adamw_is_adamw(case: Case):
-    parameters, steppers = paged(case)
+    parameters, optimizer = paged(case)
     for t in range(STEPS):
         if t == STEPS // 2:
-            steppers.pages.resize(PAGE)
+            optimizer.pages.resize(PAGE)
         give_gradients(case, parameters, t)
-        steppers.step()
+        optimizer.step()
     return flat(parameters), plain_after_training(case)
 
 
@@ -76,10 +76,10 @@ def false_paging_keeps_moments_in_eight_bits(case: Case):
         step = moment.abs().max() / 127
         moment.div_(step).round_().mul_(step)
 
-    parameters, steppers = paged(case)
+    parameters, optimizer = paged(case)
     for t in range(STEPS):
         give_gradients(case, parameters, t)
-        steppers.step()
+        optimizer.step()
     return flat(parameters), plain_after_training(case, round_to_eight_bits)
 
 
@@ -90,11 +90,11 @@ def false_paging_keeps_moments_in_eight_bits(case: Case):
     tol=0.0,
 )
 def resident_state_stays_within_the_budget(case: Case):
-    parameters, steppers = paged(case)
+    parameters, optimizer = paged(case)
     give_gradients(case, parameters, 0)
-    steppers.step()
-    peak, budget = steppers.pages.traffic.peak, steppers.pages.budget
-    return torch.tensor([float(peak), float(steppers.pages.resident)]), torch.tensor([float(budget)] * 2)
+    optimizer.step()
+    peak, budget = optimizer.pages.traffic.peak, optimizer.pages.budget
+    return torch.tensor([float(peak), float(optimizer.pages.resident)]), torch.tensor([float(budget)] * 2)
 
 
 @misconception(
@@ -103,11 +103,11 @@ def resident_state_stays_within_the_budget(case: Case):
     source="it moves the state, two numbers for each trained one, and shrinks nothing",
 )
 def false_paging_makes_the_state_smaller(case: Case):
-    parameters, steppers = paged(case)
+    parameters, optimizer = paged(case)
     give_gradients(case, parameters, 0)
-    steppers.step()
-    held = sum(m.nbytes + v.nbytes for m, v in map(steppers.moments, parameters))
-    return torch.tensor([float(held)]), torch.tensor([float(steppers.pages.budget)])
+    optimizer.step()
+    held = sum(m.nbytes + v.nbytes for m, v in map(optimizer.moments, parameters))
+    return torch.tensor([float(held)]), torch.tensor([float(optimizer.pages.budget)])
 
 
 @claim(
@@ -116,14 +116,14 @@ def false_paging_makes_the_state_smaller(case: Case):
     source="least recently used, on a sequence that turns round",
 )
 def a_sweep_that_turns_round_misses_n_minus_k_pages(case: Case):
-    parameters, steppers = paged(case)
+    parameters, optimizer = paged(case)
     ins = []
     for t in range(4):
-        before = steppers.pages.traffic.ins
+        before = optimizer.pages.traffic.ins
         give_gradients(case, parameters, t)
-        steppers.step()
-        ins.append(steppers.pages.traffic.ins - before)
-    n, k = steppers.pages.count, steppers.pages.budget // PAGE
+        optimizer.step()
+        ins.append(optimizer.pages.traffic.ins - before)
+    n, k = optimizer.pages.count, optimizer.pages.budget // PAGE
     return torch.tensor(ins[1:]), torch.full((3,), n - k)
 
 
@@ -133,8 +133,8 @@ def a_sweep_that_turns_round_misses_n_minus_k_pages(case: Case):
     source="swept in one direction, least recently used throws out each page just before its turn: no hit at all",
 )
 def false_a_sweep_in_one_direction_misses_n_minus_k_pages(case: Case):
-    _, steppers = paged(case)
-    pages, ins = steppers.pages, []
+    _, optimizer = paged(case)
+    pages, ins = optimizer.pages, []
     for _ in range(4):
         before = pages.traffic.ins
         for _ in pages.sweep(range(pages.count)):

@@ -49,11 +49,11 @@ def false_qdora_takes_the_original_lengths(case: Case):
 )
 def qdora_trains_beside_its_bytes(case: Case):
     made = layer(case)
-    steppers = torch.optim.AdamW(made.update.parameters(), lr=0.05)
+    optimizer = torch.optim.AdamW(made.update.parameters(), lr=0.05)
     for _ in range(3):
-        steppers.zero_grad()
+        optimizer.zero_grad()
         made(case.x()).square().sum().backward()
-        steppers.step()
+        optimizer.step()
     once = NF4(case.w0()).packed
     lengths = made.update.weight(made.base.matrix).norm(dim=1)
     return torch.cat([made.base.store.packed.double(), lengths]), torch.cat([once.double(), made.update.m.abs()])

@@ -21,7 +21,7 @@ def layer(case: Case, storage=DoubleQuant) -> Adapted:
     base = case.linear()
     base.store = storage(case.w0())
     recipe = QLoRA(r=case.r, alpha=case.alpha).complete()
-    return Adapted(base, LowRank(base, case.factors(), case.site()), recipe, case.s, None)
+    return Adapted(base, LowRank(base, case.factors(), case.spec()), recipe, case.s, None)
 
 
 def products(adapted: Adapted, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from lorabook.core.inject import inject
 from lorabook.core.kaiming import kaiming, uniform_rows
 from lorabook.core.layer_types import freeze
 from lorabook.core.lora import LowRank
-from lorabook.core.recipe import Factors, Site
+from lorabook.core.recipe import Factors, LayerSpec
 
 RANKS, DRAWS = (4, 16, 64), 24
 WORLD = (Case(32, 256, 64),)
@@ -40,7 +40,7 @@ def variance(case: Case, scale: Callable) -> tuple[Tensor, Tensor]:
             stream = f"{r} {i}"
             a = uniform_rows(r, case.d_in, base.matrix, case.generator("A" + stream))
             factors = Factors(a, STD_B * case.randn(case.d_out, r, stream="B" + stream))
-            update = LowRank(base, factors, Site("layer", r, scale(case.alpha, r), 0.0, case.generator("site")))
+            update = LowRank(base, factors, LayerSpec("layer", r, scale(case.alpha, r), 0.0, case.generator("site")))
             x = STD_X * case.randn(32, case.d_in, stream="x" + stream)
             with torch.no_grad():
                 squares.append(update(base, x).square().mean())
@@ -90,8 +90,8 @@ def false_the_variance_without_its_inputs(case: Case):
 )
 def at_the_start_no_rank_shows(case: Case):
     base, x = case.linear(), case.x()
-    starts = [Site("layer", r, alpha_over_r(case.alpha, r), 0.0, case.generator(f"{r}")) for r in (1, 2, 4)]
-    outputs = [LowRank(base, kaiming(base.matrix, site), site)(base, x) for site in starts]
+    starts = [LayerSpec("layer", r, alpha_over_r(case.alpha, r), 0.0, case.generator(f"{r}")) for r in (1, 2, 4)]
+    outputs = [LowRank(base, kaiming(base.matrix, spec), spec)(base, x) for spec in starts]
     return torch.stack(outputs), base(x).expand(3, -1, -1)
 
 

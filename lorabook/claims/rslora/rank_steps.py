@@ -19,7 +19,7 @@ from lorabook.core.inject import inject
 from lorabook.core.kaiming import kaiming
 from lorabook.core.lora import LowRank
 from lorabook.core.optimizer import optimizer
-from lorabook.core.recipe import Recipe, Site
+from lorabook.core.recipe import LayerSpec, Recipe
 
 SMALL, LARGE, DRAWS = 16, 256, 40
 WORLD = (Case(16, 256, LARGE),)
@@ -37,14 +37,14 @@ def after(case: Case, r: int, scale: Callable, optimiser: Callable, seed: int, s
     """Return an update after a few steps on L = ⟨g, y⟩ for one input, from LoRA's start."""
     stream = f"{r} {seed}"
     base = zero_base(case)
-    site = Site("layer", r, scale(case.alpha, r), 0.0, case.generator("A" + stream))
-    update = LowRank(base, kaiming(base.matrix, site), site)
+    spec = LayerSpec("layer", r, scale(case.alpha, r), 0.0, case.generator("A" + stream))
+    update = LowRank(base, kaiming(base.matrix, spec), spec)
     x, g = inputs(case, stream)[0], case.randn(case.d_out, stream="g" + stream)
-    steppers = optimiser(update.parameters(), lr=lr)
+    adamw = optimiser(update.parameters(), lr=lr)
     for _ in range(steps):
-        steppers.zero_grad()
+        adamw.zero_grad()
         (update(base, x) @ g).sum().backward()
-        steppers.step()
+        adamw.step()
     return update
 
 
@@ -187,9 +187,9 @@ def first_step(case: Case, recipe: Recipe) -> Tensor:
     model = nn.Sequential(nn.Linear(case.d_in, case.d_out, dtype=torch.float64))
     model[0].weight.data, model[0].bias.data = case.w0(), case.randn(case.d_out, stream="bias")
     inject(model, Recipe(case.r, case.alpha) | recipe, "0", case.generator("A"))
-    steppers, before = optimizer(model, lr=1e-3), model(case.x())
+    adamw, before = optimizer(model, lr=1e-3), model(case.x())
     before.square().sum().backward()
-    steppers.step()
+    adamw.step()
     return (model(case.x()) - before).detach()
 
 

@@ -31,7 +31,7 @@ def served(case: Case, products: Products = gathered) -> tuple[nn.Module, dict[s
         a, b = case.randn(r, case.d_in, stream=f"A{name}"), case.randn(case.d_out, r, stream=f"B{name}")
         pairs[name] = Pair(a, b, case.alpha / r)
     base = case.linear()
-    model = nn.Sequential(base.thaw(base.matrix, base.bias))
+    model = nn.Sequential(base.to_layer(base.matrix, base.bias))
     layer = bank(model, {name: {"0": pair} for name, pair in pairs.items()}, products=products).layers["0"]
     return model, pairs, layer, case.randn(len(ROWS), 4, case.d_in, stream="x")
 
@@ -147,7 +147,7 @@ def false_the_base_in_full_precision_gives_the_same(case: Case) -> tuple[Tensor,
 
 def _plain(case: Case) -> nn.Sequential:
     base = case.linear()
-    return nn.Sequential(base.thaw(base.matrix, base.bias))
+    return nn.Sequential(base.to_layer(base.matrix, base.bias))
 
 
 def _added(case: Case, products: Products) -> Tensor:

@@ -31,7 +31,7 @@ def delta(pair: Pair) -> Tensor:
 def layer(case: Case) -> nn.Sequential:
     """Return a model of one layer that has the case's W₀."""
     base = case.linear()
-    return nn.Sequential(base.thaw(base.matrix, base.bias))
+    return nn.Sequential(base.to_layer(base.matrix, base.bias))
 
 
 @claim(
@@ -151,7 +151,7 @@ def false_the_last_adapter_counts(case: Case) -> tuple[Tensor, Tensor]:
 def drifted(case: Case) -> tuple[Drifting, Tensor]:
     """Return what a task leaves behind that Delta-LoRA trained, started to follow after K steps, and W₀."""
     base = case.linear()
-    update = Drifting(base, case.factors(), case.site(), rate=2.0)
+    update = Drifting(base, case.factors(), case.spec(), rate=2.0)
     update.start()
     with torch.no_grad():
         update.A += case.randn(case.r, case.d_in, stream="later A")

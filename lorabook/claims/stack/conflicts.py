@@ -35,13 +35,13 @@ def delta(held: Pair) -> Tensor:
 def one_layer(case: Case) -> nn.Sequential:
     """Return a model of one linear layer, W₀ and bias the case's."""
     base = case.linear()
-    return nn.Sequential(base.thaw(base.matrix, base.bias))
+    return nn.Sequential(base.to_layer(base.matrix, base.bias))
 
 
 def two_layers(case: Case) -> nn.Sequential:
     """Return a model of two linear layers, the second from d_out back to d_in."""
     turned = Case(case.d_in, case.d_out, case.r, case.alpha).linear()
-    return nn.Sequential(*one_layer(case), turned.thaw(turned.matrix, turned.bias))
+    return nn.Sequential(*one_layer(case), turned.to_layer(turned.matrix, turned.bias))
 
 
 def changes(case: Case, model: nn.Module, adapters: dict) -> Tensor:

@@ -37,7 +37,9 @@ def same(base: Frozen) -> str | None:
 
 def same_unless_bypassed(base: FrozenLinear) -> str | None:
     """nn.MultiheadAttention reads its out_proj's weight and never calls the layer, so PEFT's branch is never run."""
-    return None if base.kind is nn.Linear else "PEFT's adapter on nn.MultiheadAttention.out_proj is silently ignored"
+    if base.layer_type is nn.Linear:
+        return None
+    return "PEFT's adapter on nn.MultiheadAttention.out_proj is silently ignored"
 
 
 def same_if_zero_padded(base: FrozenConv2d) -> str | None:
