@@ -8,15 +8,16 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 
 from lorabook.book.explore.codebook import codebook
+from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.recorded import Recording
-from lorabook.book.explore.scale import Table, on_table, tabulate
+from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import spectrum
 from lorabook.book.explore.studio import Room, Studio
 from lorabook.book.explore.training import MODELS, on_workbenches
-from lorabook.book.explore.wire import Explorer
 from lorabook.book.explore.workbench import Run, Workbench
 from lorabook.models.decoder import Decoder, DecoderConfig
+from lorabook.models.load import load
 from lorabook.models.loaded import Loaded
 from lorabook.models.vocabulary import Vocabulary
 from lorabook.tasks.text import Corpus
@@ -76,14 +77,24 @@ def room(recording: Recording | None = None) -> Room:
 
 
 @cache
-def scale_table() -> Table:
+def sizes() -> Sizes:
     """The measurement behind the scale explorer, once for all tests."""
-    return tabulate(seeded(), seeds=2)
+    return measure(seeded(), seeds=2)
+
+
+def of_chapter_size(name: str) -> Explorer:
+    """An explorer as large as in its chapter; the spectra are of random matrices with the shipped base's shapes."""
+    if name != "spectrum":
+        return BUILD[name]()
+    shapes = {name: layer.weight.shape for name, layer in load("tiny").model.named_modules() if name.endswith("_proj")}
+    draw, jobs = seeded(), ("CAPITALS", "Bible")
+    changes = {f"{job}: {name}": torch.randn(shape, generator=draw) for job in jobs for name, shape in shapes.items()}
+    return spectrum(changes, draw)
 
 
 BUILD: dict[str, Callable[[], Explorer]] = {
     "spectrum": lambda: spectrum(deltas(), seeded()),
-    "scale": lambda: on_table(scale_table()),
+    "scale": lambda: explore_sizes(sizes()),
     "codebook": lambda: codebook(seeded()),
     "memory": memory_calculator,
     "training": training,

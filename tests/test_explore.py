@@ -1,53 +1,60 @@
 """The explorers without a browser: every control through its whole range, and what goes wrong is said at once."""
 
 import dataclasses
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from explorers import BUILD, deltas, scale_table, seeded
+from explorers import BUILD, deltas, of_chapter_size, seeded, sizes
 
 from lorabook.axes.base.blocks import dequantise, quantise
 from lorabook.axes.base.code_books import int4_codes, nearest_in, seventeenths
 from lorabook.book.explore import codebook, memory, scale, spectrum
+from lorabook.book.explore.answers import MOST, answers
 from lorabook.book.explore.bundle import HERE, bundle
+from lorabook.book.explore.explorer import explorer, tabled_explorer
+from lorabook.book.explore.pack import pack
 from lorabook.book.explore.state import Choice, Slider, Steps, Toggle, control, controls, moved
 from lorabook.book.explore.sweep import require_finite, sweep
-from lorabook.book.explore.wire import Still, explorer, pack
 
 
 @pytest.mark.parametrize("name", BUILD)
 def test_every_control_over_its_whole_range(name: str) -> None:
-    made = BUILD[name]()
-    seen = [(state, {k: np.shape(v) for k, v in vars(result).items()}) for state, result in sweep(made)]
-    assert len(seen) == sum(len(by.points()) for by in made.by.values())
-    for field, by in made.by.items():
-        assert {getattr(state, field) for state, _ in seen} == set(by.points())
-    assert made.state == made.start, "the sweep puts the controls back"
+    view = BUILD[name]()
+    seen = [(state, result.sentence) for state, result in sweep(view)]
+    points = {field: by.points() for field, by in view.controls.items()}
+    assert len(seen) == sum(map(len, points.values()))
+    for field, values in points.items():
+        assert {getattr(state, field) for state, _ in seen} == set(values)
+    for state, sentence in seen:
+        assert sentence.endswith("."), state
+        assert len(sentence) < 250, state
+    assert view.state == view.start, "the sweep puts the controls back"
 
 
 @pytest.mark.parametrize("name", BUILD)
-def test_a_viewer_without_a_kernel_sees_a_sentence_and_a_picture(name: str) -> None:
-    made = BUILD[name]()
-    data, _ = made._repr_mimebundle_()
-    assert data["text/plain"].endswith(".")
-    assert len(data["text/plain"]) < 250
+def test_a_viewer_without_a_kernel_sees_the_sentence_and_a_picture(name: str) -> None:
+    view = BUILD[name]()
+    data, _ = view._repr_mimebundle_()
+    assert data["text/plain"] == view.result.sentence
     assert data["image/png"].startswith(b"\x89PNG")
     assert "application/vnd.jupyter.widget-view+json" in data
 
 
 @pytest.mark.parametrize("name", BUILD)
 def test_a_value_that_no_control_has_is_said_on_the_status_line_and_changes_nothing(name: str) -> None:
-    made = BUILD[name]()
-    field, before = next(iter(made.by)), made.answer
-    made.values = {**made.values, field: "nonsense"}
-    assert "'nonsense' is none of its values" in made.status
-    assert made.answer is before
-    made.values = {**made.values, field: made.by[field].points()[-1]}
-    assert made.status == ""
+    view = BUILD[name]()
+    field, before = next(iter(view.controls)), view.answer
+    view.values = {**view.values, field: "nonsense"}
+    assert "'nonsense' is none of its values" in view.status
+    assert view.answer is before
+    view.values = {**view.values, field: view.controls[field].points()[-1]}
+    assert view.status == ""
 
 
 @pytest.mark.parametrize("name", BUILD)
@@ -81,7 +88,7 @@ class Knob:
     x: int = control(1, Slider("x", 0, 3))
 
 
-def nothing(state: Knob, result: object) -> Still:
+def nothing(state: Knob, result: object) -> None:
     raise AssertionError("no picture is asked for here")
 
 
@@ -94,14 +101,14 @@ def test_an_error_in_compute_is_raised_at_construction() -> None:
 
 
 def test_an_error_in_compute_later_stands_on_the_status_line_and_the_last_answer_stays() -> None:
-    made = explorer("memory", Knob(), lambda state: {"y": 6 / state.x}, nothing)
-    made.values = {"x": 0}
-    assert made.status == "division by zero"
-    assert made.answer == {"y": 6.0}
-    made.values = {"x": 3}
-    assert (made.status, made.answer) == ("", {"y": 2.0})
+    view = explorer("memory", Knob(), lambda state: {"y": 6 / state.x}, nothing)
+    view.values = {"x": 0}
+    assert view.status == "division by zero"
+    assert view.answer == {"y": 6.0}
+    view.values = {"x": 3}
+    assert (view.status, view.answer) == ("", {"y": 2.0})
     with pytest.raises(AssertionError, match="x=0: division by zero"):
-        list(sweep(made))
+        list(sweep(view))
 
 
 def test_a_state_that_cannot_be_drawn_is_refused() -> None:
@@ -132,15 +139,109 @@ def test_a_view_gets_plain_numbers_or_an_error() -> None:
         require_finite(dataclasses.make_dataclass("Z", ["y"])([1.0, float("inf")]), "here")
 
 
+# Answers that are sent in advance
+
+
+@dataclass(frozen=True)
+class Pair:
+    one: str = control("a", Choice("one", ("a", "b", "c")))
+    two: float = control(0, Slider("two", 0, 1, 0.5))
+
+
+@dataclass(frozen=True)
+class Said:
+    sentence: str
+    curve: np.ndarray
+    several: tuple[int, ...]
+    share: float
+
+
+def say(state: Pair) -> Said:
+    """Answers of one, two and three words, tuples of none to two items, and a curve that two states of three share."""
+    sentence = " ".join([state.one] * (1 + "abc".index(state.one)))
+    return Said(sentence, np.arange(3) + (state.two > 0.5), tuple(range(round(2 * state.two))), state.two / 3)
+
+
+def every_answer(packed: dict) -> Iterator[tuple[tuple, Said]]:
+    """Read packed answers as `answerAt` in answers.js does."""
+    states = itertools.product(*(control["values"] for control in packed["controls"]))
+    for at, state in enumerate(states):
+        values = {}
+        for name, column in packed["columns"].items():
+            parts = column["parts"]
+            if isinstance(parts, dict):
+                parts = np.frombuffer(parts["float32"], "<f4")
+            which = np.frombuffer(column["which"]["uint16"], "<u2").reshape(column["which"]["shape"])[at]
+            chosen = [parts[number - 1] for number in which if number]
+            values[name] = {"text": " ".join(map(str, chosen)), "list": tuple(chosen), "one": (*chosen, None)[0]}[
+                column["form"]
+            ]
+        values["curve"] = np.frombuffer(values["curve"]["float32"], "<f4")
+        yield state, Said(**values)
+
+
+def test_what_is_sent_is_what_compute_says_for_every_state_and_equal_parts_are_sent_once() -> None:
+    table = answers(Pair(), controls(Pair(), {}), say)
+    packed = table.packed()
+    sent = list(every_answer(packed))
+    assert [state for state, _ in sent] == list(itertools.product("abc", (0, 0.5, 1)))
+    for state, answer in sent:
+        expected = say(Pair(*state))
+        assert (answer.sentence, answer.several) == (expected.sentence, expected.several)
+        assert answer.share == pytest.approx(expected.share)
+        np.testing.assert_array_equal(answer.curve, expected.curve)
+        assert table(Pair(*state)).sentence == expected.sentence
+    counts = {name: len(column["parts"]) for name, column in packed["columns"].items() if name != "share"}
+    assert counts == {"sentence": 3, "curve": 2, "several": 2}
+
+
+def test_an_error_for_any_state_is_raised_at_construction() -> None:
+    with pytest.raises(ZeroDivisionError):
+        tabled_explorer("memory", Knob(1), lambda state: Said("", np.ones(1), (), 1 / (state.x - 3)), nothing)
+
+
+def test_more_answers_than_can_be_numbered_are_refused() -> None:
+    by = {"x": Slider("x", 0, MOST + 1)}
+    table = answers(Knob(), by, lambda state: Said(str(state.x), np.ones(1), (), 0.0))
+    with pytest.raises(ValueError, match=f"sentence has more than {MOST} different values over {MOST + 2} states"):
+        table.packed()
+
+
+@pytest.mark.parametrize("name", ["codebook", "scale", "spectrum"])
+def test_all_answers_together_are_small_enough_to_send(name: str) -> None:
+    size = weigh(of_chapter_size(name).answer)
+    assert size < 400_000, f"{size} bytes"
+
+
+def weigh(value: object) -> int:
+    """Bytes of a message."""
+    if isinstance(value, dict):
+        return sum(len(key) + weigh(item) for key, item in value.items())
+    if isinstance(value, list):
+        return sum(weigh(item) for item in value)
+    return len(value) if isinstance(value, bytes) else len(str(value).encode())
+
+
 # What each explorer says is what the library says
 
 
 def test_the_spectrum_of_a_known_matrix() -> None:
     known = torch.diag(torch.tensor([4.0, 2.0, 2.0, 1.0]))
-    table = spectrum.tabulate({"one": known}, seeded())
-    result = spectrum.compute(spectrum.State("one", 2), table)
-    assert result.kept == pytest.approx(20 / 25)
-    assert result.error == pytest.approx((5 / 25) ** 0.5)
+    result = spectrum.compute(spectrum.State("one", 2), spectrum.decompose({"one": known}, seeded()))
+    assert result.energy == pytest.approx([16 / 25, 20 / 25, 24 / 25, 1])
+    assert result.rank == 2
+    assert result.missed == pytest.approx((5 / 25) ** 0.5)
+    assert result.sentence.startswith("Rank 2 keeps 80% of the energy of ΔW in one (4 × 4); of a random matrix")
+
+
+def test_a_rank_above_a_layers_own_keeps_all_of_it() -> None:
+    small = spectrum.compute(spectrum.State("lm_head", 24), spectrum.decompose(deltas(), seeded()))
+    assert (small.rank, len(small.energy)) == (7, 7)
+    assert small.missed == pytest.approx(0, abs=1e-3)
+    assert small.sentence.startswith("Rank 24 keeps 100%")
+
+
+def test_a_spectrum_needs_matrices_that_are_finite_and_not_zero() -> None:
     for bad in ({}, {"zero": torch.zeros(3, 3)}, {"nan": torch.full((2, 2), torch.nan)}, {"vector": torch.ones(3)}):
         with pytest.raises(ValueError, match="spectrum: "):
             spectrum.spectrum(bad, seeded())
@@ -156,38 +257,73 @@ def test_the_spectrum_of_a_wide_layer_fits_a_slider() -> None:
 
 def test_the_scale_law_in_each_regime() -> None:
     """Slopes of log size over log r: 0 or −½ for a random B, near −1 and 0 after SGD, near 0 and +½ after Adam."""
-    table = scale_table()
+    measured = sizes()
     expected = (
         ("random B", 1, -0.5, 0.0, 0.06),
         ("one SGD step", 0, -1.0, 0.0, 0.3),
         ("10 Adam steps", 0, 0.0, 0.5, 0.3),
     )
     for regime, inputs, standard, stable, tolerance in expected:
-        slope = table.slope[scale.REGIMES.index(regime), inputs]
+        slope = measured.slope[scale.REGIMES.index(regime), inputs]
         assert slope == pytest.approx([standard, stable], abs=tolerance), regime
+
+
+def test_the_scale_sentence_names_the_flatter_scale_and_how_the_other_goes() -> None:
+    start = scale.compute(scale.State("random B"), sizes())
+    pattern = r"With a random B, on new inputs, α/√r comes .* \(∝ (r\^\S+)\); with α/r it shrinks as (r\^−\S+)\."
+    assert re.fullmatch(pattern, start.sentence).groups() == start.laws[::-1]
+    adam = scale.compute(scale.State("10 Adam steps", "the training inputs"), sizes())
+    assert adam.sentence.startswith("After 10 Adam steps, on the training inputs, α/r comes closest")
+    assert f"with α/√r it grows as {adam.laws[1]}." in adam.sentence
+    assert [scale._power(x) for x in (-0.5, 0.004, -0.004, 0.25)] == ["r^−0.50", "r^0.00", "r^0.00", "r^+0.25"]
+
+
+def test_the_span_of_a_regime_holds_every_size_on_any_inputs() -> None:
+    for regime, inputs in itertools.product(scale.REGIMES, scale.INPUTS):
+        result = scale.compute(scale.State(regime, inputs), sizes())
+        assert result.span[0] <= result.low.min()
+        assert result.span[1] >= result.high.max()
 
 
 def test_blocks_by_definition_are_the_librarys() -> None:
     weights = torch.randn(256, generator=seeded())
     for values, codes in zip(codebook.books()[1:], (seventeenths(), int4_codes()), strict=True):
-        found, absmax = codebook.round_blocks(weights, values, 64)
-        torch.testing.assert_close(values[found] * absmax, nearest_in(weights, codes).float())
+        places, absmax = codebook.round_blocks(weights, values, 64)
+        torch.testing.assert_close(values[places] * absmax, nearest_in(weights, codes).float())
     packed, constants = quantise(weights)
-    found, absmax = codebook.round_blocks(weights, codebook.books()[0], 64)
+    places, absmax = codebook.round_blocks(weights, codebook.books()[0], 64)
     torch.testing.assert_close(
-        codebook.books()[0][found] * absmax, dequantise(packed, constants, weights.shape, torch.float32)
+        codebook.books()[0][places] * absmax, dequantise(packed, constants, weights.shape, torch.float32)
     )
 
 
 def test_an_outlier_costs_its_block_codes_and_its_neighbours_accuracy() -> None:
-    table = codebook.tabulate(torch.randn(256, generator=seeded()))
-    calm, wild = (codebook.compute(codebook.State(outlier=o), table) for o in (0, 8))
-    small = codebook.compute(codebook.State(outlier=8, block=16), table)
-    assert wild.used < calm.used
+    weights = torch.randn(256, generator=seeded())
+    calm, wild = (codebook.compute(codebook.State(outlier=o), weights) for o in (0, 8))
+    small = codebook.compute(codebook.State(outlier=8, block=16), weights)
+    assert len(wild.used) < len(calm.used)
+    assert calm.worse == 1
     assert wild.worse > 1.5
     assert (small.bits, wild.bits) == (6.0, 4.5)
-    outside = slice(64, None)
-    assert np.array_equal(calm.restored[outside], wild.restored[outside])
+    assert (len(small.restored), len(wild.restored)) == (16, 4)
+    np.testing.assert_array_equal(np.stack(calm.restored)[1:], np.stack(wild.restored)[1:])
+    assert wild.absmax == 8
+    assert wild.scaled[codebook.AT] == 1
+    neighbours = np.delete(np.concatenate(wild.restored) - wild.weights, codebook.AT)[:63]
+    assert wild.error == pytest.approx(np.sqrt((neighbours**2).mean()))
+
+
+def test_the_codebook_sentence_says_what_the_outlier_costs() -> None:
+    weights = torch.randn(256, generator=seeded())
+    calm, wild = (codebook.compute(codebook.State(outlier=o), weights) for o in (0, 6.5))
+    assert calm.sentence == (
+        f"Without an outlier a block of 64 uses {len(calm.used)} of 16 codes; its weights come back with an RMS error "
+        f"of {calm.error:.3f}σ."
+    )
+    assert wild.sentence == (
+        f"One weight of 6.5σ leaves its block of 64 only {len(wild.used)} of 16 codes: its neighbours come back "
+        f"{wild.worse:.1f} times as wrong as without it (RMS error {wild.error:.3f}σ)."
+    )
 
 
 def test_the_memory_explorer_greys_out_what_changes_nothing() -> None:
@@ -213,5 +349,5 @@ def test_points_of_a_slider() -> None:
 
 
 def test_deltas_of_the_tests_are_low_rank_as_a_chapters_are() -> None:
-    table = spectrum.tabulate(deltas(), seeded())
-    assert all(kept[3] > 0.5 for kept in table.kept)
+    spectra = spectrum.decompose(deltas(), seeded())
+    assert all(spectrum.compute(spectrum.State(layer, 4), spectra).energy[3] > 0.5 for layer in spectra)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from explorers import NO_WORDS, SHAPE, bench, on_bench, room, run, training
 
+from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.training import NO_CUDA, TARGETS, VARIANTS, State, compute
-from lorabook.book.explore.wire import Explorer
 from lorabook.book.explore.workbench import FULL, Workbench, train
 from lorabook.core.fit import Diverged
 from lorabook.core.inject import inject

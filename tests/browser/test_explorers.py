@@ -1,12 +1,21 @@
 """The book's explorers in a real JupyterLab: they draw, answer keys in time, and training starts and stops."""
 
+import base64
+import dataclasses
+import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
+from explorers import BUILD
 from lab_page import Lab, Opened, percentile
+from playwright.sync_api import Browser
 
 from lorabook.book.build import METADATA
+from lorabook.book.explore.bundle import bundle
+from lorabook.book.explore.explorer import Explorer
 
 pytestmark = pytest.mark.browser
 
@@ -62,6 +71,89 @@ def test_a_key_moves_the_picture_in_time(page: Opened, name: str) -> None:
     print(f"{name}: key press to paint, median {percentile(times, 0.5):.0f} ms, p95 {percentile(times, 0.95):.0f} ms")
     # The goal is 100 ms; the bound leaves room for a loaded machine that renders in software.
     assert percentile(times, 0.5) < 200, times
+
+
+def built(name: str) -> Explorer:
+    """The same explorer as the notebook's, in this process."""
+    *lines, last = CELLS[name].strip().splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join(lines), names)
+    return eval(last, names)
+
+
+TABLED = ("spectrum", "scale", "codebook")
+
+
+@pytest.mark.parametrize("name", TABLED)
+def test_the_sentence_in_the_browser_is_pythons(page: Opened, name: str) -> None:
+    view, control = built(name), SLIDERS[name]
+    points = view.controls[control].points()
+    slider = f"{frame(name)} input[name='{control}']"
+    for key, times, place in (("Home", 1, 0), ("ArrowRight", 1, 1), ("ArrowRight", 2, 3), ("End", 1, len(points) - 1)):
+        page.press(slider, key, times)
+        view.values = {**view.values, control: points[place]}
+        page.locator(f"{frame(name)} .lb-title").filter(has_text=view.result.sentence).wait_for(timeout=5000)
+        label = page.locator(f"{frame(name)} .lb-stage").get_attribute("aria-label")
+        assert label == view.result.sentence
+
+
+# What the browser reads out of the bytes that are sent: for every state the sentence, for some of them everything.
+ANSWERS = """async ({ lookUp, numbers, sent, states }) => {
+  const from = (text) => import(`data:text/javascript;base64,${text}`);
+  const [{ answerAt }, { unpack }] = await Promise.all([from(lookUp), from(numbers)]);
+  const view = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  const revive = (value) => {
+    if (value === null || typeof value !== 'object') return value;
+    if (Array.isArray(value)) return value.map(revive);
+    return '$bytes' in value ? view(value.$bytes)
+      : Object.fromEntries(Object.entries(value).map(([key, item]) => [key, revive(item)]));
+  };
+  const plain = (value) => (Array.isArray(value) ? value.map(plain) : ArrayBuffer.isView(value) ? [...value] : value);
+  const answers = unpack(revive(sent));
+  return states.map((state) => Object.fromEntries(
+    Object.entries(answerAt(answers, state)).map(([name, value]) => [name, plain(value)])));
+}"""
+
+
+def as_text(value: Any) -> Any:
+    """A message with its bytes written in base64."""
+    if isinstance(value, bytes):
+        return {"$bytes": base64.b64encode(value).decode()}
+    if isinstance(value, dict):
+        return {key: as_text(item) for key, item in value.items()}
+    return [as_text(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("name", TABLED)
+def test_the_browser_looks_up_what_python_computed_for_every_state(chromium: Browser, name: str) -> None:
+    view = BUILD[name]()
+    points = itertools.product(*(control.points() for control in view.controls.values()))
+    states = [dict(zip(view.controls, values, strict=True)) for values in points]
+    modules = {key: base64.b64encode(bundle(file).encode()).decode() for key, file in MODULES.items()}
+    page = chromium.new_page()
+    shown = page.evaluate(ANSWERS, {**modules, "sent": as_text(view.answer), "states": states})
+    page.close()
+    assert len(shown) == len(states) > 50
+    for state, answer in zip(states, shown, strict=True):
+        result = view.compute(dataclasses.replace(view.start, **state))
+        assert answer.pop("sentence") == result.sentence
+        for field, value in answer.items():
+            compare(value, getattr(result, field), f"{state}: {field}")
+
+
+MODULES = {"lookUp": "answers", "numbers": "numbers"}
+
+
+def compare(shown: Any, computed: Any, where: str) -> None:
+    """Numbers to the digits of float32, everything else exactly."""
+    if isinstance(computed, tuple):
+        assert len(shown) == len(computed), where
+        for one, other in zip(shown, computed, strict=True):
+            compare(one, other, where)
+    elif isinstance(computed, np.ndarray | float):
+        np.testing.assert_allclose(shown, np.ravel(computed) if np.ndim(computed) else computed, 1e-6, err_msg=where)
+    else:
+        assert shown == computed, where
 
 
 def test_training_starts_streams_and_stops(page: Opened) -> None:

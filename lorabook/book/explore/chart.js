@@ -8,14 +8,14 @@ function ask(model) {
   return new Promise((resolve) => {
     // A busy kernel answers late and a stopped one never: this chart keeps listening, and the next one may ask again.
     const stop = setTimeout(() => { globalThis.lorabookPlotly = undefined; }, WAIT);
-    function hear(message, buffers) {
+    function receive(message, buffers) {
       if (message?.type !== "plotly") return;
       clearTimeout(stop);
-      model.off("msg:custom", hear);
+      model.off("msg:custom", receive);
       if (!globalThis.Plotly) run(new TextDecoder().decode(buffers[0]));
       resolve(globalThis.Plotly);
     }
-    model.on("msg:custom", hear);
+    model.on("msg:custom", receive);
     model.send({ type: "need-plotly" });
   });
 }

@@ -1,7 +1,6 @@
 // Above: the codes on the number line, with the weights of the outlier's block under them. Below: all weights, what they
 // come back as, and an outlier to drag.
 import { explorer } from "./explorer.js";
-import { row } from "./numbers.js";
 import { marker, svg } from "./svg.js";
 
 const [WIDTH, LEFT, RIGHT] = [900, 176, 884];
@@ -21,17 +20,17 @@ function rule(x1, y1, x2, y2, colour, more = {}) {
   return svg("line", { x1, y1, x2, y2, stroke: colour, ...more });
 }
 
-function numberLines(table, chosen, used, style) {
+function numberLines({ books, codes, used }, chosen, style) {
   const looks = [
     { colour: style.role("quantised").colour, symbol: "circle" },
     { colour: style.role("false").colour, symbol: "diamond", dash: "5 4" },
     { colour: style.variant("rsLoRA").colour, symbol: "square" },
   ];
-  return table.books.flatMap((name, i) => {
-    const [y, on, { colour, symbol, dash }] = [LINES + i * GAP, i === chosen, looks[i]];
-    const dots = [...table.values[i]].map((code, place) => {
+  return books.flatMap((name, i) => {
+    const [y, on, { colour, symbol, dash }] = [LINES + i * GAP, name === chosen, looks[i]];
+    const dots = [...codes[i]].map((code, place) => {
       const dot = marker(symbol, onLine(code), y, on ? 6 : 4, colour);
-      if (on && !used.has(place)) for (const [key, value] of Object.entries({ "fill-opacity": 0, stroke: colour, "stroke-width": 1.5 })) dot.setAttribute(key, value);
+      if (on && !used.includes(place)) for (const [key, value] of Object.entries({ "fill-opacity": 0, stroke: colour, "stroke-width": 1.5 })) dot.setAttribute(key, value);
       return dot;
     });
     return [words(name, LEFT - 16, y + 4, { "text-anchor": "end", "font-weight": on ? 600 : 400, class: on ? "" : "lb-soft" }),
@@ -39,15 +38,16 @@ function numberLines(table, chosen, used, style) {
   });
 }
 
-function rug(mine, style) {
+function rug(scaled, style) {
   const y = LINES + 3 * GAP;
-  const ticks = mine.map((w) => `M${onLine(w).toFixed(1)},${y - 8}v16`).join("");
+  const ticks = [...scaled].map((w) => `M${onLine(w).toFixed(1)},${y - 8}v16`).join("");
   const scale = [-1, -0.5, 0, 0.5, 1].map((v) => words(signed(v), onLine(v), y + 28, { "text-anchor": "middle", class: "lb-soft" }));
   return [words("the block's w / absmax", LEFT - 16, y + 4, { "text-anchor": "end" }),
     svg("path", { d: ticks, stroke: style.text, "stroke-width": 1.5, opacity: 0.7 }), ...scale];
 }
 
-function plane(style, block, at, n) {
+function plane({ at, weights }, block, style) {
+  const n = weights.length;
   const first = Math.floor(at / block) * block;
   const wide = (RIGHT - 56) / n;
   const grid = [-2, 0, 2, 4, 6, 8].flatMap((v) => [rule(56, up(v), RIGHT, up(v), style.grid),
@@ -60,11 +60,12 @@ function plane(style, block, at, n) {
 }
 
 // One path for all weights, one for all ŵ, one for all errors: three nodes redraw faster than eight hundred.
-function cloud(weights, restored, at, style) {
+function cloud({ weights, restored, at }, style) {
   const colour = style.variant("QLoRA").colour;
+  const block = restored[0].length;
   const paths = ["", "", ""];
   weights.forEach((w, i) => {
-    const [x, y, back] = [across(i, weights.length), up(w), up(restored[i])].map((v) => +v.toFixed(1));
+    const [x, y, back] = [across(i, weights.length), up(w), up(restored[Math.floor(i / block)][i % block])].map((v) => +v.toFixed(1));
     paths[0] += `M${x},${y}V${back}`;
     paths[1] += `M${x - 2},${back - 1.5}h4v3h-4z`;
     if (i !== at) paths[2] += `M${x - 1.7},${y}a1.7,1.7 0 1,0 3.4,0a1.7,1.7 0 1,0 -3.4,0`;
@@ -97,34 +98,22 @@ function draggable(node, canvas, outliers, move) {
   });
 }
 
-function sentence({ block, outlier }, used, all, error, worse) {
-  if (outlier === 0) return `Without an outlier a block of ${block} uses ${used} of ${all} codes; its weights come back with an RMS error of ${error.toFixed(3)}σ.`;
-  return `One weight of ${outlier}σ leaves its block of ${block} only ${used} of ${all} codes: its neighbours come back ${worse.toFixed(1)} `
-    + `times as wrong as without it (RMS error ${error.toFixed(3)}σ).`;
-}
-
-export default explorer((stage, { move }) => {
+export default explorer((stage, { model, move }) => {
   const canvas = svg("svg", { viewBox: `0 0 ${WIDTH} ${FLOOR + 30}` });
   const [picture, grips] = [svg("g"), svg("g")]; // the grip stays while the picture is drawn anew, or a drag would end
   canvas.append(picture, grips);
   stage.append(canvas);
   let grip;
-  return ({ state, answer: table, style }) => {
-    const [i, j, k] = [table.books.indexOf(state.book), table.blocks.indexOf(state.block), table.outliers.indexOf(state.outlier)];
-    const [n, at, values] = [table.weights.length, table.at, table.values[i]];
-    const [codes, absmax] = [row(table.codes, i, j, k), row(table.absmax, j, k)];
-    const weights = Float32Array.from(table.weights, (w, place) => (place === at ? state.outlier : w));
-    const restored = Float32Array.from(codes, (code, place) => values[code] * absmax[place]);
-    const mine = [...weights.keys()].filter((place) => Math.floor(place / state.block) === Math.floor(at / state.block));
-    const [used, error, before] = [new Set(mine.map((place) => codes[place])), row(table.error, i, j)[k], row(table.error, i, j)[0]];
-    picture.replaceChildren(...numberLines(table, i, used, style), ...rug(mine.map((place) => weights[place] / absmax[place]), style),
-      ...plane(style, state.block, at, n), ...cloud(weights, restored, at, style), ...key(style),
-      words(`absmax ${absmax[at].toFixed(2)}σ · ${(4 + 32 / state.block).toFixed(2)} bits a weight`, 56, CEILING - 12, { "font-weight": 600 }),
-      words("drag me", across(at, n) + 16, up(state.outlier) + 4, { class: "lb-soft" }));
-    if (!grip) { grip = handle(style); draggable(grip, canvas, table.outliers, move); grips.append(grip); }
-    grip.setAttribute("transform", `translate(${across(at, n)},${up(state.outlier)})`);
+  return ({ state, answer, style }) => {
+    const { at, weights, absmax, bits } = answer;
+    const x = across(at, weights.length);
+    picture.replaceChildren(...numberLines(answer, state.book, style), ...rug(answer.scaled, style),
+      ...plane(answer, state.block, style), ...cloud(answer, style), ...key(style),
+      words(`absmax ${absmax.toFixed(2)}σ · ${bits.toFixed(2)} bits a weight`, 56, CEILING - 12, { "font-weight": 600 }),
+      words("drag me", x + 16, up(state.outlier) + 4, { class: "lb-soft" }));
+    if (!grip) { grip = handle(style); draggable(grip, canvas, model.get("specs").outlier.values, move); grips.append(grip); }
+    grip.setAttribute("transform", `translate(${x},${up(state.outlier)})`);
     for (const ring of grip.querySelectorAll("[stroke]")) ring.setAttribute("stroke", style.text);
     grip.lastChild.setAttribute("fill", style.text);
-    return { title: sentence(state, used.size, values.length, error, error / before) };
   };
 });

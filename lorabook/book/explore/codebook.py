@@ -7,6 +7,7 @@ damage and cost 32/b bits a weight for their c.
 
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,8 +16,11 @@ from torch import Tensor
 
 from lorabook.axes.base.code_books import int4_codes, nf4_codes, seventeenths
 from lorabook.book import style
+from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Choice, Slider, Steps, control
-from lorabook.book.explore.wire import Explorer, Still, explorer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BOOKS = ("NF4, as published", "Φ⁻¹(i/17), often said", "even steps (int4)")
 BLOCKS = (16, 32, 64, 128, 256)
@@ -34,42 +38,32 @@ class State:
 
 
 @dataclass(frozen=True)
-class Table:
-    """The weights; the codes of each book; and for each (book, block size, outlier) what quantising gives.
+class Result:
+    """The weights with the outlier in place, what they come back as, block by block, and what the outlier costs.
 
-    `absmax` holds a scale for each weight (its block's). `error` is the RMS of ŵ − w over the outlier's neighbours in
-    its block; `used` counts the codes that block uses.
+    `scaled` are the weights of the outlier's block over its `absmax`, `used` the places of the codes that they become.
+    `error` is the RMS of ŵ − w over the outlier's neighbours in its block, and `worse` how many times what it is
+    without an outlier; `bits` are the bits a weight with its share of the scale.
     """
 
-    books: list[str]
-    blocks: list[int]
-    outliers: list[float]
+    books: tuple[str, ...]
+    codes: tuple[np.ndarray, ...]
+    weights: np.ndarray
+    restored: tuple[np.ndarray, ...]
     at: int
-    weights: np.ndarray
-    values: list[np.ndarray]
-    codes: np.ndarray
-    absmax: np.ndarray
+    scaled: np.ndarray
     used: np.ndarray
-    error: np.ndarray
-
-
-@dataclass(frozen=True)
-class Result:
-    """The weights with the outlier in place, what they come back as, and what it cost."""
-
-    weights: np.ndarray
-    restored: np.ndarray
     absmax: float
-    used: int
     error: float
     worse: float
     bits: float
+    sentence: str
 
 
 def codebook(generator: torch.Generator) -> Explorer:
     """Return the explorer of the NF4 codes and blocks, on 256 random normal weights."""
-    table = tabulate(torch.randn(WEIGHTS, generator=generator))
-    return explorer("codebook", State(), partial(compute, table=table), still, table=table)
+    weights = torch.randn(WEIGHTS, generator=generator)
+    return tabled_explorer("codebook", State(), partial(compute, weights=weights), still)
 
 
 def books() -> list[Float[Tensor, " codes"]]:
@@ -90,52 +84,54 @@ def round_blocks(
     return nearest.reshape(-1), absmax.reshape(-1)
 
 
-def tabulate(weights: Float[Tensor, " n"]) -> Table:
-    """Quantise the weights with every book, every block size and every value of the outlier."""
-    outliers, values = OUTLIER.points(), books()
-    shape = (len(values), len(BLOCKS), len(outliers))
-    codes = np.zeros((*shape, len(weights)), np.uint8)
-    absmax = np.zeros((len(BLOCKS), len(outliers), len(weights)), np.float32)
-    used, error = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for j, block in enumerate(BLOCKS):
-        mine = torch.arange(len(weights)) // block == AT // block
-        neighbours = mine & (torch.arange(len(weights)) != AT)
-        for k, outlier in enumerate(outliers):
-            moved = weights.clone()
-            moved[AT] = outlier
-            for i, book in enumerate(values):
-                found, scale = round_blocks(moved, book, block)
-                codes[i, j, k], absmax[j, k] = found.numpy(), scale.numpy()
-                used[i, j, k] = found[mine].unique().numel()
-                error[i, j, k] = (book[found] * scale - moved)[neighbours].square().mean().sqrt()
-    numbers = [book.numpy() for book in values]
-    return Table(
-        list(BOOKS), list(BLOCKS), outliers, AT, weights.numpy(), numbers, codes, absmax, used, error
-    )  # fmt: skip
-
-
-def compute(state: State, table: Table) -> Result:
-    """Look the state up in the table."""
-    i, j, k = BOOKS.index(state.book), BLOCKS.index(state.block), table.outliers.index(state.outlier)
-    weights = table.weights.copy()
-    weights[AT] = state.outlier
-    absmax = table.absmax[j, k]
-    error = float(table.error[i, j, k])
+def compute(state: State, weights: Float[Tensor, " n"]) -> Result:
+    """Put the outlier among the weights, quantise them, and compare with the same without an outlier."""
+    codes = books()
+    values, block = codes[BOOKS.index(state.book)], state.block
+    moved = _with_outlier(weights, state.outlier)
+    places, absmax = round_blocks(moved, values, block)
+    restored = values[places] * absmax
+    mine = slice(AT // block * block, AT // block * block + block)
+    used, error = places[mine].unique(), _error(moved, values, block)
+    worse = error / _error(_with_outlier(weights, 0.0), values, block)
     return Result(
-        weights, table.values[i][table.codes[i, j, k]] * absmax, float(absmax[AT]), int(table.used[i, j, k]),
-        error, error / float(table.error[i, j, 0]), 4 + 32 / state.block,
+        BOOKS, tuple(book.numpy() for book in codes), moved.numpy(), tuple(restored.view(-1, block).numpy()), AT,
+        (moved / absmax)[mine].numpy(), used.numpy().astype(np.uint8), absmax[AT].item(), error, worse, 4 + 32 / block,
+        _sentence(state, len(used), len(values), error, worse),
     )  # fmt: skip
 
 
-def still(state: State, result: Result) -> Still:
-    """Say and draw the state without a browser."""
-    sentence = (
-        f"{state.book}, blocks of {state.block}: a weight of {state.outlier:g}σ leaves its block {result.used} codes; "
-        f"its neighbours come back with an RMS error of {result.error:.3f}σ, {result.worse:.1f} times that without it."
-    )
+def still(state: State, result: Result) -> "Figure":
+    """Draw weights and what they come back as without a browser."""
     figure = style.figure()
-    axes = style.axes(figure, sentence, "weight", "value (σ)")
+    axes = style.axes(figure, result.sentence, "weight", "value (σ)")
     axes.plot(result.weights, "o", markersize=3, color=style.FROZEN.light, label="w")
-    axes.plot(result.restored, "s", markersize=2, color=style.TRAINABLE.light, label="ŵ")
+    axes.plot(np.concatenate(result.restored), "s", markersize=2, color=style.TRAINABLE.light, label="ŵ")
     axes.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
-    return Still(sentence, figure)
+    return figure
+
+
+def _with_outlier(weights: Float[Tensor, " n"], outlier: float) -> Float[Tensor, " n"]:
+    moved = weights.clone()
+    moved[AT] = outlier
+    return moved
+
+
+def _error(weights: Float[Tensor, " n"], values: Float[Tensor, " codes"], block: int) -> float:
+    """Return the RMS of ŵ − w over the outlier's neighbours in its block."""
+    places, absmax = round_blocks(weights, values, block)
+    order = torch.arange(len(weights))
+    neighbours = (order // block == AT // block) & (order != AT)
+    return (values[places] * absmax - weights)[neighbours].square().mean().sqrt().item()
+
+
+def _sentence(state: State, used: int, codes: int, error: float, worse: float) -> str:
+    if state.outlier == 0:
+        return (
+            f"Without an outlier a block of {state.block} uses {used} of {codes} codes; its weights come back with an "
+            f"RMS error of {error:.3f}σ."
+        )
+    return (
+        f"One weight of {state.outlier:g}σ leaves its block of {state.block} only {used} of {codes} codes: its "
+        f"neighbours come back {worse:.1f} times as wrong as without it (RMS error {error:.3f}σ)."
+    )

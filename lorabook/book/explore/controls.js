@@ -37,7 +37,7 @@ function toggle(spec, id, changed) {
 
 const KINDS = { steps: slider, choice, toggle };
 
-// Fill `form`; `changed(name, value)` hears every movement. Returns how to set values and to switch fields off.
+// Fill `form`; every movement calls `changed(name, value)`. Returns how to set values and to switch fields off.
 export function build(form, specs, changed) {
   const cells = {};
   for (const [name, spec] of Object.entries(specs)) {

@@ -1,6 +1,7 @@
-// The frame of every explorer: title, controls, stage, status line. A view is `make(stage, tools)`, called once; it
-// returns `draw({state, answer, style})`, called on every change, which returns {title, alt?, off?, idle?}:
-// what to say, the controls that change nothing now, the buttons that cannot be pressed now.
+// The frame of every explorer: the answer's sentence, controls, stage, status line. A view is `make(stage, tools)`,
+// called once; it returns `draw({state, answer, style})`, called on every change, which may return {off?, idle?}: the
+// controls that change nothing now, the buttons that cannot be pressed now.
+import { answerAt } from "./answers.js";
 import { build, element } from "./controls.js";
 import { unpack } from "./numbers.js";
 import { paint, watch } from "./theme.js";
@@ -47,21 +48,23 @@ export function explorer(make) {
   function render({ model, el }) {
     const parts = frame(el);
     parts.root.dataset.view = model.get("view");
-    let [style, answer, waiting] = [paint(parts.root), unpack(model.get("answer")), false];
+    let [style, sent, waiting] = [paint(parts.root), unpack(model.get("answer")), false];
     const state = () => model.get("values");
-    const tell = (text) => { parts.status.textContent = text; };
+    const answer = () => (model.get("tabled") ? answerAt(sent, state()) : sent);
+    const setStatus = (text) => { parts.status.textContent = text; };
 
     function now() {
       waiting = false;
       try {
-        const { title, alt = title, off = [], idle = [] } = draw({ state: state(), answer, style });
-        if (parts.title.textContent !== title) parts.title.textContent = title;
-        parts.stage.setAttribute("aria-label", alt);
+        const current = answer();
+        const { off = [], idle = [] } = draw({ state: state(), answer: current, style }) ?? {};
+        if (parts.title.textContent !== current.sentence) parts.title.textContent = current.sentence;
+        parts.stage.setAttribute("aria-label", current.sentence);
         controls.off(off);
         for (const button of parts.buttons.children) button.disabled = idle.includes(button.dataset.do);
-        tell(model.get("status"));
+        setStatus(model.get("status"));
       } catch (error) {
-        tell(`The picture could not be drawn: ${error.message}`);
+        setStatus(`The picture could not be drawn: ${error.message}`);
         console.error(error);
       }
     }
@@ -74,18 +77,18 @@ export function explorer(make) {
     controls.set(state());
     fillButtons(parts, model);
 
-    const hear = {
+    const handlers = {
       "change:values": () => { controls.set(state()); redraw(); },
-      "change:answer": () => { answer = unpack(model.get("answer")); redraw(); },
-      "change:status": () => tell(model.get("status")),
+      "change:answer": () => { sent = unpack(model.get("answer")); redraw(); },
+      "change:status": () => setStatus(model.get("status")),
       "change:buttons": () => fillButtons(parts, model),
     };
-    for (const [event, act] of Object.entries(hear)) model.on(event, act);
+    for (const [event, act] of Object.entries(handlers)) model.on(event, act);
     const unwatch = watch(() => { style = paint(parts.root); redraw(); });
     requestAnimationFrame(() => { style = paint(parts.root); now(); }); // only now `el` stands in the page
     return () => {
       unwatch();
-      for (const [event, act] of Object.entries(hear)) model.off(event, act);
+      for (const [event, act] of Object.entries(handlers)) model.off(event, act);
     };
   }
   return { render };

@@ -109,6 +109,6 @@ export default explorer((stage) => {
       ...excess(answer.device, state.gpu, x, style), ...gpuLine(state.gpu, x, bottom, style), ...hosted(answer, x, style),
       words("GiB", X1 + 14, bottom + 16, "start", true), words(`${count(answer.trained)} parameters train`, X0, bottom + 38, "start", true), ...key(style, quantised, bottom + 38),
     );
-    return { title: answer.sentence, off: answer.off };
+    return { off: answer.off };
   };
 });

@@ -5,12 +5,16 @@ Every number comes from `lorabook.cost.memory`; its docstrings have the formulas
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from lorabook.book import style
+from lorabook.book.explore.explorer import Explorer, explorer
 from lorabook.book.explore.state import Choice, Steps, Toggle, control
-from lorabook.book.explore.wire import Explorer, Still, explorer
 from lorabook.cost import memory
 from lorabook.cost.count import LLAMA, lora_parameters
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PRECISIONS = {"bf16 mixed": memory.MIXED, "fp32": memory.SINGLE}
 OPTIMISERS = {"AdamW": memory.ADAMW, "AdamW, 8-bit": memory.ADAMW_8BIT, "SGD": memory.SGD}
@@ -71,8 +75,8 @@ def compute(state: State) -> Result:
     if state.use == "serve":
         budget = memory.serving(shape, method, precision, batch, adapters=state.adapters)
     else:
-        kind = memory.Optimiser(OPTIMISERS[state.optimiser].state, state.paged)
-        budget = memory.training(shape, method, precision, kind, batch, checkpointing=state.checkpointing)
+        optimiser = memory.Optimiser(OPTIMISERS[state.optimiser].state, state.paged)
+        budget = memory.training(shape, method, precision, optimiser, batch, checkpointing=state.checkpointing)
     gib = {name: value / memory.GIB for name, value in asdict(budget).items()}
     host, device = gib.pop("host"), budget.device / memory.GIB
     full = state.method == FULL
@@ -81,8 +85,8 @@ def compute(state: State) -> Result:
     return Result(gib, device, host, trained, quantised, full, _off(state), _sentence(state, device, host))
 
 
-def still(state: State, result: Result) -> Still:
-    """Say and draw the budget without a browser."""
+def still(state: State, result: Result) -> "Figure":
+    """Draw the budget without a browser."""
     figure = style.figure(height=2.6)
     axes = style.axes(figure, result.sentence, "GiB", "")
     names, left = list(result.parts), 0.0
@@ -91,7 +95,7 @@ def still(state: State, result: Result) -> Still:
         left += result.parts[name]
     axes.set_yticks(range(len(names), 0, -1), names)
     axes.axvline(state.gpu, color=style.FALSE.light, linestyle="--")
-    return Still(result.sentence, figure)
+    return figure
 
 
 def _method(state: State) -> memory.Method:
@@ -108,8 +112,8 @@ def _off(state: State) -> list[str]:
 
 def _sentence(state: State, device: float, host: float) -> str:
     tuning = state.use == "fine-tune"
-    doing = f"{state.method} of {state.model}" if tuning else f"Serving {state.model} ({state.method})"
+    task = f"{state.method} of {state.model}" if tuning else f"Serving {state.model} ({state.method})"
     spare = state.gpu - device
     verdict = f"{spare:.1f} GiB are left" if spare >= 0 else f"that is {-spare:.1f} GiB too much"
     aside = f", with {host:.1f} GiB of optimiser state in host memory" if host else ""
-    return f"{doing[0].upper()}{doing[1:]} needs {device:.1f} GiB{aside}: on a {state.gpu} GiB GPU {verdict}."
+    return f"{task[0].upper()}{task[1:]} needs {device:.1f} GiB{aside}: on a {state.gpu} GiB GPU {verdict}."

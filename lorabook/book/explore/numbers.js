@@ -22,14 +22,17 @@ export function bytes(value) {
   return `${(value / 2 ** (10 * i)).toPrecision(3)} ${units[i]}`;
 }
 
-// {shape, float32} and {shape, uint8} become typed arrays with a `shape`; everything else keeps its form.
+const ARRAYS = { float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array };
+
+// {shape, float32} and its like become typed arrays with a `shape`; everything else keeps its form.
 export function unpack(value) {
   if (value === null || typeof value !== "object") return value;
   if (Array.isArray(value)) return value.map(unpack);
-  const view = value.float32 ?? value.uint8;
-  if (view === undefined) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unpack(item)]));
-  const copy = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength); // its offset may be odd
-  return Object.assign(value.float32 ? new Float32Array(copy) : new Uint8Array(copy), { shape: value.shape });
+  const type = Object.keys(ARRAYS).find((name) => name in value);
+  if (type === undefined) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unpack(item)]));
+  const bytes = value[type];
+  const copy = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength); // its offset may be odd
+  return Object.assign(new ARRAYS[type](copy), { shape: value.shape });
 }
 
 // Row i (or row i, j, …) of an array that Python sent.

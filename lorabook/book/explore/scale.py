@@ -7,6 +7,7 @@ some Adam steps, it depends on A and on s, and which scale is the flat one has t
 
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,15 +15,19 @@ from torch import Tensor, nn
 
 from lorabook.axes.scale.rslora import rsLoRA
 from lorabook.book import style
+from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Choice, Steps, control
-from lorabook.book.explore.wire import Explorer, Still, explorer
 from lorabook.core.adapted_layer import Adapted
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.core.recipe import Recipe
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 RANKS = tuple(2**i for i in range(9))
 REGIMES = ("random B", "one SGD step", "10 Adam steps")
+WHEN = dict(zip(REGIMES, ("With a random B", "After one SGD step", "After 10 Adam steps"), strict=True))
 INPUTS = ("the training inputs", "new inputs")
 SCALES = {"α/r": LoRA(alpha=16.0), "α/√r": rsLoRA(alpha=16.0)}
 WIDTH, ROWS, NEW_ROWS = 256, 4, 64
@@ -38,13 +43,12 @@ class State:
 
 
 @dataclass(frozen=True)
-class Table:
-    """RMS of s·BAx over its value at r = 1, by regime, inputs, scale, rank; `low` and `high` span the seeds."""
+class Sizes:
+    """RMS of s·BAx over its value at r = 1, by regime, inputs, scale and rank; `low` and `high` span the seeds.
 
-    ranks: list[int]
-    regimes: list[str]
-    inputs: list[str]
-    scales: list[str]
+    `slope` is that of log size over log r, by regime, inputs and scale.
+    """
+
     size: np.ndarray
     low: np.ndarray
     high: np.ndarray
@@ -53,24 +57,32 @@ class Table:
 
 @dataclass(frozen=True)
 class Result:
-    """For each scale: the sizes over rank, the size at r, and the slope of log size over log r."""
+    """The curves of one regime on one kind of inputs: a row for each scale, a column for each rank.
 
+    `laws` says how each size grows with r; `span` holds the smallest and largest size of the regime, on any inputs.
+    """
+
+    ranks: tuple[int, ...]
+    scales: tuple[str, ...]
     size: np.ndarray
-    at_r: np.ndarray
-    slope: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    laws: tuple[str, ...]
+    span: np.ndarray
+    sentence: str
 
 
 def scale_law(generator: torch.Generator, seeds: int = 6) -> Explorer:
     """Return the scale explorer; it measures on construction (about two seconds)."""
-    return on_table(tabulate(generator, seeds))
+    return explore_sizes(measure(generator, seeds))
 
 
-def on_table(table: Table) -> Explorer:
+def explore_sizes(sizes: Sizes) -> Explorer:
     """Return the scale explorer of a measurement that is there already."""
-    return explorer("scale", State(), partial(compute, table=table), still, table=table)
+    return tabled_explorer("scale", State(), partial(compute, sizes=sizes), still)
 
 
-def tabulate(generator: torch.Generator, seeds: int) -> Table:
+def measure(generator: torch.Generator, seeds: int) -> Sizes:
     """Measure the output's size in every regime, on both kinds of input, for both scales and every rank."""
     raw = np.zeros((seeds, len(REGIMES), len(INPUTS), len(SCALES), len(RANKS)))
     for seed in range(seeds):
@@ -83,34 +95,41 @@ def tabulate(generator: torch.Generator, seeds: int) -> Table:
                     raw[seed, i, :, k, m] = _size(layer, problem.x), _size(layer, problem.new)
     size = np.sqrt((raw**2).mean(0))
     start = size[..., :1]
-    rank = np.log2(RANKS)
-    slope = np.polynomial.polynomial.polyfit(rank, np.log2(size / start).reshape(-1, len(RANKS)).T, 1)[1]
-    return Table(
-        list(RANKS), list(REGIMES), list(INPUTS), list(SCALES),
-        size / start, raw.min(0) / start, raw.max(0) / start, slope.reshape(size.shape[:-1]),
-    )  # fmt: skip
+    slope = np.polynomial.polynomial.polyfit(np.log2(RANKS), np.log2(size / start).reshape(-1, len(RANKS)).T, 1)[1]
+    return Sizes(size / start, raw.min(0) / start, raw.max(0) / start, slope.reshape(size.shape[:-1]))
 
 
-def compute(state: State, table: Table) -> Result:
-    """Look the state up in the table."""
-    i, j, m = REGIMES.index(state.regime), INPUTS.index(state.inputs), RANKS.index(state.r)
-    return Result(table.size[i, j], table.size[i, j, :, m], table.slope[i, j])
-
-
-def still(state: State, result: Result) -> Still:
-    """Say and draw the state without a browser."""
-    flat = list(SCALES)[int(np.abs(result.slope).argmin())]
+def compute(state: State, sizes: Sizes) -> Result:
+    """Gather the curves of the state's regime and inputs, and say which scale is the flat one."""
+    i, j = REGIMES.index(state.regime), INPUTS.index(state.inputs)
+    slope, scales = sizes.slope[i, j], tuple(SCALES)
+    laws = tuple(_power(exponent) for exponent in slope)
+    flat = int(np.abs(slope).argmin())
+    other = 1 - flat
     sentence = (
-        f"With B from {state.regime}, on {state.inputs}, {flat} keeps the output's size closest to constant: "
-        + ", ".join(f"{name} goes as r^{slope:+.2f}" for name, slope in zip(SCALES, result.slope, strict=True)) + "."
-    )  # fmt: skip
+        f"{WHEN[state.regime]}, on {state.inputs}, {scales[flat]} comes closest to keeping the output's size "
+        f"(∝ {laws[flat]}); with {scales[other]} it {'shrinks' if slope[other] < 0 else 'grows'} as {laws[other]}."
+    )
+    span = np.array([sizes.low[i].min(), sizes.high[i].max()])
+    return Result(RANKS, scales, sizes.size[i, j], sizes.low[i, j], sizes.high[i, j], laws, span, sentence)
+
+
+def still(state: State, result: Result) -> "Figure":
+    """Draw the curves without a browser."""
     figure = style.figure()
-    axes = style.axes(figure, sentence, "rank r (log scale)", "RMS of s·BAx over that at r = 1 (log scale)")
+    axes = style.axes(figure, result.sentence, "rank r (log scale)", "RMS of s·BAx over that at r = 1 (log scale)")
     for name, size, variant in zip(SCALES, result.size, ("LoRA", "rsLoRA"), strict=True):
         drawn = style.variant(variant)
         axes.loglog(RANKS, size, color=drawn.light, marker=style.MATPLOTLIB_MARKER[drawn.marker], label=name)
     axes.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
-    return Still(sentence, figure)
+    return figure
+
+
+def _power(exponent: float) -> str:
+    """Write r to a power, with a sign and two digits."""
+    digits = f"{abs(exponent):.2f}"
+    sign = "" if digits == "0.00" else "−" if exponent < 0 else "+"
+    return f"r^{sign}{digits}"
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,19 @@ entries, the same shape and the same norm.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lorabook.book import style
+from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Steps, control
-from lorabook.book.explore.wire import Explorer, Still, explorer
 from lorabook.cost.spectrum import singular_values
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -28,26 +32,28 @@ class State:
 
 
 @dataclass(frozen=True)
-class Table:
-    """For each layer: σ over ‖ΔW‖, and the share of energy kept by ranks 1, 2, …; the same for the random matrix."""
+class Spectrum:
+    """One layer: the shape of ΔW, its singular values over ‖ΔW‖, and those of a random matrix of its shape."""
 
-    layers: list[str]
-    shapes: list[list[int]]
-    sigma: list[np.ndarray]
-    kept: list[np.ndarray]
-    random_sigma: list[np.ndarray]
-    random_kept: list[np.ndarray]
+    shape: tuple[int, int]
+    sigma: np.ndarray
+    random_sigma: np.ndarray
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the picture shows where the controls stand; `error` is ‖ΔW − ΔW_r‖ / ‖ΔW‖."""
+    """The curves of the chosen layer, σ and the share of energy that ranks 1, 2, … keep, and what one rank misses.
+
+    `rank` is the chosen one, or the layer's largest; `missed` is ‖ΔW − ΔW_r‖ / ‖ΔW‖.
+    """
 
     sigma: np.ndarray
     random_sigma: np.ndarray
-    kept: float
-    random_kept: float
-    error: float
+    energy: np.ndarray
+    random_energy: np.ndarray
+    rank: int
+    missed: float
+    sentence: str
 
 
 def spectrum(deltas: Mapping[str, Tensor], generator: torch.Generator) -> Explorer:
@@ -56,18 +62,18 @@ def spectrum(deltas: Mapping[str, Tensor], generator: torch.Generator) -> Explor
     Raises:
         ValueError: no ΔW, one that is not a matrix, is zero or holds a number that is not finite.
     """
-    table = tabulate(deltas, generator)
-    limit = max(min(shape) for shape in table.shapes)
-    state = State(table.layers[0], min(8, limit))
-    given = {"layer": Steps("layer", tuple(table.layers)), "r": Steps("rank r", tuple(_ranks(limit)))}
-    return explorer("spectrum", state, partial(compute, table=table), still, given=given, table=table)
+    spectra = decompose(deltas, generator)
+    first, limit = next(iter(spectra)), max(len(layer.sigma) for layer in spectra.values())
+    given = {"layer": Steps("layer", tuple(spectra)), "r": Steps("rank r", tuple(_ranks(limit)))}
+    compute_layer = partial(compute, spectra=spectra)
+    return tabled_explorer("spectrum", State(first, min(8, limit)), compute_layer, still, given=given)
 
 
-def tabulate(deltas: Mapping[str, Tensor], generator: torch.Generator) -> Table:
+def decompose(deltas: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Spectrum]:
     """Return the singular values of every ΔW and of its random counterpart."""
     if not deltas:
         raise ValueError("spectrum: no ΔW given; pass a dict from layer names to matrices.")
-    sigma, random_sigma = [], []
+    spectra = {}
     for name, delta in deltas.items():
         if delta.ndim != 2 or not torch.isfinite(delta).all() or not delta.any():
             raise ValueError(
@@ -75,36 +81,35 @@ def tabulate(deltas: Mapping[str, Tensor], generator: torch.Generator) -> Table:
                 "(is the layer trained yet?)."
             )
         noise = torch.randn(delta.shape, generator=generator)
-        sigma.append(_shares(delta.detach().cpu()))
-        random_sigma.append(_shares(noise))
-    return Table(
-        list(deltas), [list(delta.shape) for delta in deltas.values()],
-        sigma, [np.cumsum(s**2) for s in sigma], random_sigma, [np.cumsum(s**2) for s in random_sigma],
-    )  # fmt: skip
+        spectra[name] = Spectrum(tuple(delta.shape), _shares(delta.detach().cpu()), _shares(noise))
+    return spectra
 
 
-def compute(state: State, table: Table) -> Result:
-    """Look the state up in the table."""
-    i = table.layers.index(state.layer)
-    at = min(state.r, len(table.sigma[i])) - 1
-    kept, random_kept = float(table.kept[i][at]), float(table.random_kept[i][at])
-    return Result(table.sigma[i], table.random_sigma[i], kept, random_kept, max(0.0, 1 - kept) ** 0.5)
-
-
-def still(state: State, result: Result) -> Still:
-    """Say and draw the state without a browser."""
+def compute(state: State, spectra: Mapping[str, Spectrum]) -> Result:
+    """Add up the energy of the chosen layer."""
+    layer = spectra[state.layer]
+    energy, random_energy = np.cumsum(layer.sigma**2), np.cumsum(layer.random_sigma**2)
+    rank = min(state.r, len(energy))
+    kept, random_kept = float(energy[rank - 1]), float(random_energy[rank - 1])
+    d_out, d_in = layer.shape
     sentence = (
-        f"Rank {state.r} keeps {result.kept:.0%} of the energy of ΔW in {state.layer}; "
-        f"of a random matrix of its shape and norm it would keep {result.random_kept:.0%}."
+        f"Rank {state.r} keeps {kept:.0%} of the energy of ΔW in {state.layer} ({d_out} × {d_in}); "
+        f"of a random matrix of its shape and norm it would keep {random_kept:.0%}."
     )
+    missed = max(0.0, 1 - kept) ** 0.5
+    return Result(layer.sigma, layer.random_sigma, energy, random_energy, rank, missed, sentence)
+
+
+def still(state: State, result: Result) -> "Figure":
+    """Draw the spectra without a browser."""
     figure = style.figure()
-    axes = style.axes(figure, sentence, "direction i", "σᵢ / ‖ΔW‖")
+    axes = style.axes(figure, result.sentence, "direction i", "σᵢ / ‖ΔW‖")
     for values, role, label in ((result.sigma, style.TRAINABLE, "ΔW"), (result.random_sigma, style.FROZEN, "random")):
         axes.plot(np.arange(1, len(values) + 1), values, color=role.light, label=label)
     axes.axvline(state.r + 0.5, color=style.NEUTRAL.text, linewidth=0.8)
     axes.set_xscale("log")
     axes.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
-    return Still(sentence, figure)
+    return figure
 
 
 def _shares(matrix: Tensor) -> np.ndarray:

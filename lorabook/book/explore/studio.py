@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.recorded import Recording
-from lorabook.book.explore.wire import Explorer
 from lorabook.book.explore.workbench import Run, Workbench, train
 from lorabook.core.recipe import Recipe
 from lorabook.cost.count import SMOLLM2

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lorabook.book.explore.wire import Explorer
+from lorabook.book.explore.explorer import Explorer
 
 
 def sweep(explorer: Explorer) -> Iterator[tuple[Any, Any]]:
@@ -16,7 +16,7 @@ def sweep(explorer: Explorer) -> Iterator[tuple[Any, Any]]:
         AssertionError: the explorer complained on its status line, or a number of a result is not finite.
     """
     start = dict(explorer.values)
-    for name, control in explorer.by.items():
+    for name, control in explorer.controls.items():
         for value in control.points():
             explorer.values = {**start, name: value}
             if explorer.status:

@@ -103,6 +103,6 @@ export default explorer((stage, tools) => {
     plan.textContent = `trains ${count(answer.trained)} of ${count(answer.total)} parameters (${percent(answer.trained / answer.total, 1)})`;
     note.textContent = answer.note;
     list.replaceChildren(...table(answer, style));
-    return { title: answer.sentence, off: answer.off, idle: answer.running ? ["start", "clear"] : answer.lines.length ? ["stop"] : ["stop", "clear"] };
+    return { off: answer.off, idle: answer.running ? ["start", "clear"] : answer.lines.length ? ["stop"] : ["stop", "clear"] };
   };
 });

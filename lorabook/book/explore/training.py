@@ -7,6 +7,7 @@ black dotted line is full fine-tuning. Runs with one seed see the same batches i
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,15 +19,18 @@ from lorabook.axes.optim.lora_plus import LoRAPlus
 from lorabook.axes.rule.adalora import AdaLoRA
 from lorabook.axes.scale.rslora import rsLoRA
 from lorabook.book import style
+from lorabook.book.explore.explorer import Action, Explorer, explorer
 from lorabook.book.explore.recorded import Recording, read_recording
 from lorabook.book.explore.state import Choice, Steps, control
 from lorabook.book.explore.studio import Room, Studio
-from lorabook.book.explore.wire import Action, Explorer, Still, explorer
 from lorabook.book.explore.workbench import FULL, STEPS, Run, Workbench, warm_up, workbench
 from lorabook.core.lora import LoRA
 from lorabook.core.recipe import Recipe
 from lorabook.cost.count import decoder_parameters, matched
 from lorabook.models.decoder import DecoderConfig
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 VARIANTS: dict[str, Callable[[int], Recipe | None]] = {
     "LoRA": lambda steps: LoRA(),
@@ -214,8 +218,8 @@ def _sentence(state: State, lines: list[Line], room: Room, share: float) -> str:
     return f"{name} ends at {run.final:.2f} nats per token on unseen text{way}."
 
 
-def still(state: State, result: Result) -> Still:
-    """Say and draw the runs without a browser."""
+def still(state: State, result: Result) -> "Figure":
+    """Draw the runs without a browser."""
     figure = style.figure()
     axes = style.axes(figure, result.sentence, "step", "training loss (nats per token)")
     runs = [line.run for line in result.lines] + ([result.reference] if result.reference else [])
@@ -225,4 +229,4 @@ def still(state: State, result: Result) -> Still:
         axes.plot(run.losses, color=colour, linestyle=style.MATPLOTLIB_DASH[drawn.dash], linewidth=1.2, label=run.label)
     if runs:
         axes.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
-    return Still(result.sentence, figure)
+    return figure
