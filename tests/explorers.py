@@ -13,14 +13,16 @@ from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.recorded import Recording
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import spectrum
-from lorabook.book.explore.studio import Room, Studio
-from lorabook.book.explore.training import MODELS, on_workbenches
-from lorabook.book.explore.workbench import Run, Workbench
+from lorabook.book.explore.training import on_settings
+from lorabook.book.explore.training_runs import Runs
+from lorabook.book.explore.training_state import MODELS, Line, State
+from lorabook.core.fit import constant
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.load import load
 from lorabook.models.loaded import Loaded
 from lorabook.models.vocabulary import Vocabulary
 from lorabook.tasks.text import Corpus
+from lorabook.tasks.train import Setting
 
 SHAPE = DecoderConfig(vocab=20, hidden=64, layers=2, heads=2, kv_heads=2, d_head=32, ffn=96, context=16)
 
@@ -46,34 +48,35 @@ def deltas() -> dict[str, Tensor]:
     return {name: one(*shape) for name, shape in shapes.items()}
 
 
-def bench() -> Workbench:
+def setting(steps: int = 6) -> Setting:
     """A random decoder and a text in which every token is followed by the next number."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Decoder(SHAPE).eval()
     text = torch.arange(600) % SHAPE.vocab
     corpus = Corpus("counting", text[:500], text[500:], 100)
-    return Workbench(Loaded(model, NO_WORDS, "small", torch.device("cpu"), SHAPE.context), corpus, 4, 16)
+    base = Loaded(model, NO_WORDS, "small", torch.device("cpu"), SHAPE.context)
+    return Setting(base, corpus, 4, 16, steps, schedule=constant, pieces=32)
 
 
 def training(steps: int = 6) -> Explorer:
     """The training explorer on that decoder, without a GPU."""
-    return on_bench(bench(), steps)
+    return on_setting(setting(steps))
 
 
-def on_bench(used: Workbench, steps: int = 6) -> Explorer:
+def on_setting(tiny: Setting) -> Explorer:
     """The training explorer on any base, without a GPU and without the book's recorded runs."""
-    return on_workbenches(used, None, steps, 0, dict.fromkeys(MODELS))
+    return on_settings(tiny, None, 0, dict.fromkeys(MODELS))
 
 
-def run(variant: str = "LoRA", lr: float = 0.01) -> Run:
+def line(variant: str = "LoRA") -> Line:
     """A run of six steps that has not begun."""
-    return Run(1, "tiny", variant, 4, 8, lr, "q, v", 6, 0)
+    return Line(1, State(variant, r=4, alpha=8, lr=0.01), 6, 0)
 
 
-def room(recording: Recording | None = None) -> Room:
+def runs(recording: Recording | None = None) -> Runs:
     """What a training explorer without a GPU works with."""
-    return Room(bench(), None, 6, 0, {"tiny": recording, "gpu": recording}, Studio())
+    return Runs(setting(), None, 0, {"tiny": recording, "gpu": recording})
 
 
 @cache

@@ -1,5 +1,7 @@
 """What chapter 02 measures with: the comparison, the drift, the peak of memory, checkpointing, the parts of a score."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -13,8 +15,9 @@ from lorabook.models.paths import data_file
 from lorabook.models.recompute import recomputed
 from lorabook.models.vocabulary import read_vocabulary
 from lorabook.tasks.drift import branch_output, kl_from_base
-from lorabook.tasks.study import Contender, Outcome, Setting, recovered, study, tune
+from lorabook.tasks.study import Outcome, recovered, study, tune
 from lorabook.tasks.text import Corpus
+from lorabook.tasks.train import Contender, Run, Setting, train
 
 CONFIG = DecoderConfig(vocab=17, hidden=16, layers=3, heads=4, kv_heads=2, d_head=4, ffn=24, context=32)
 
@@ -60,6 +63,39 @@ def test_a_study_gives_every_contender_the_same_batches_and_leaves_the_base_alon
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
 
 
+def test_one_training_says_what_it_costs_and_can_be_watched_and_stopped(model: Decoder) -> None:
+    lora, steps = Contender("LoRA", lb.LoRA(2, 4.0), 1e-2), []
+    _, whole = train(setting(model), lora, seed=0)
+    assert (whole.state, len(whole.losses)) == ("finished", 4)
+    assert whole.backward_bytes > 0
+    assert whole.trained == sum(2 * sum(layer.weight.shape) for layer in projections(model))
+
+    def stop_after_two(run: Run) -> bool:
+        steps.append(list(run.losses))
+        return len(steps) == 2
+
+    _, part = train(setting(model), lora, seed=0, on_step=stop_after_two)
+    assert (part.state, part.final) == ("stopped", None)
+    assert part.losses == whole.losses[:2] == steps[-1]
+
+
+def projections(model: Decoder) -> list[nn.Linear]:
+    return [layer for name, layer in model.named_modules() if name.endswith("_proj")]
+
+
+def test_a_training_that_cannot_begin_says_so_in_its_record(model: Decoder) -> None:
+    run = Run()
+    with pytest.raises(ValueError, match="nothing_here"):
+        train(setting(model), Contender("LoRA", lb.LoRA(2, 4.0), 1e-2, "nothing_here"), seed=0, run=run)
+    assert run.state == "failed"
+
+
+def test_a_setting_has_a_schedule(model: Decoder) -> None:
+    still = replace(setting(model), schedule=lambda step, steps: 0.0)
+    _, run = train(still, Contender("LoRA", lb.LoRA(2, 4.0), 1e-2), seed=0)
+    assert run.final == pytest.approx(still.start)
+
+
 def test_tuning_says_infinity_where_training_diverges(model: Decoder) -> None:
     found = tune(setting(model), Contender("full fine-tuning", None, 1.0), (1e-3, 1e30), seed=0)
     assert found[1e-3] < 10
@@ -68,7 +104,7 @@ def test_tuning_says_infinity_where_training_diverges(model: Decoder) -> None:
 
 def test_the_share_of_the_gain_is_paired_by_seed() -> None:
     def outcome(*finals: float) -> Outcome:
-        return Outcome(Contender("", None, 1.0), 0, finals, ())
+        return Outcome(Contender("", None, 1.0), tuple(Run(final=final) for final in finals))
 
     assert recovered(outcome(3.0, 3.5), outcome(2.0, 3.0), start=4.0) == (0.5, 0.0)
     assert outcome(1.0, 3.0).mean == 2.0

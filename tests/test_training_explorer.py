@@ -1,22 +1,22 @@
 """The training explorer without a browser: its runs, its messages, and that it leaves everything else alone."""
 
 import dataclasses
-import threading
 import time
 
 import pytest
 import torch
-from explorers import NO_WORDS, SHAPE, bench, on_bench, room, run, training
+from explorers import NO_WORDS, SHAPE, line, on_setting, runs, setting, training
 
 from lorabook.book.explore.explorer import Explorer
-from lorabook.book.explore.training import NO_CUDA, TARGETS, VARIANTS, State, compute
-from lorabook.book.explore.workbench import FULL, Workbench, train
+from lorabook.book.explore.training import NO_CUDA, compute
+from lorabook.book.explore.training_state import FULL, TARGETS, VARIANTS, State, contender
 from lorabook.core.fit import Diverged
 from lorabook.core.inject import inject
 from lorabook.core.recipe import Recipe
 from lorabook.cost.count import trainable
 from lorabook.models.decoder import Decoder
 from lorabook.models.loaded import Loaded
+from lorabook.tasks.train import Contender, Run, Setting, train
 
 
 def press(explorer: Explorer, button: str) -> None:
@@ -35,7 +35,7 @@ def wait(explorer: Explorer, seconds: float = 60.0) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("targets", TARGETS)
 def test_the_stated_count_is_what_really_trains(variant: str, targets: str) -> None:
-    stated = compute(State(variant=variant, r=4, targets=targets), room()).trained
+    stated = compute(State(variant=variant, r=4, targets=targets), runs()).trained
     model, recipe = Decoder(SHAPE), VARIANTS[variant](20)
     if recipe is not None:
         inject(model, recipe | Recipe(r=4), TARGETS[targets])
@@ -54,7 +54,7 @@ def test_every_variant_trains_streams_and_is_scored(variant: str) -> None:
     assert len(line.run.losses) == 20
     assert line.run.losses[-1] < line.run.losses[0]
     assert line.run.final < explorer.result.start
-    assert line.run.kept > 0
+    assert line.run.backward_bytes > 0
     assert line.run.trained == explorer.result.trained
     assert explorer.result.sentence.startswith("Full fine-tuning" if variant == FULL else f"{variant}, r = 4 ends at")
     assert explorer.answer["lines"][0]["run"]["losses"] == line.run.losses
@@ -67,11 +67,11 @@ def test_runs_are_laid_over_each_other_measured_against_full_fine_tuning_and_cle
         press(explorer, "start")
         wait(explorer)
     lora, full = explorer.result.lines
-    assert [lora.run.number, full.run.number] == [1, 2]
-    assert explorer.result.reference is full.run
-    assert full.gap == 1
-    start = explorer.result.start
-    assert lora.gap == pytest.approx((start - lora.run.final) / (start - full.run.final))
+    assert [lora.number, full.number] == [1, 2]
+    assert explorer.result.reference is full
+    start, (of_lora, of_full) = explorer.result.start, explorer.result.gaps
+    assert of_full == 1
+    assert of_lora == pytest.approx((start - lora.run.final) / (start - full.run.final))
     assert explorer.result.off == ["r", "alpha", "targets"]
     press(explorer, "clear")
     assert explorer.result.lines == []
@@ -79,9 +79,8 @@ def test_runs_are_laid_over_each_other_measured_against_full_fine_tuning_and_cle
 
 
 def test_one_seed_gives_one_run() -> None:
-    one, other = run(), run()
-    for each in (one, other):
-        train(bench(), VARIANTS["LoRA"](6) | Recipe(r=4), TARGETS["q, v"], each, threading.Event(), lambda: None)
+    _, one = train(setting(), contender(line().knobs, 6), seed=0)
+    _, other = train(setting(), contender(line().knobs, 6), seed=0)
     assert one.losses == other.losses
     assert one.final == other.final
 
@@ -118,10 +117,10 @@ def test_a_second_start_is_refused_and_two_explorers_do_not_disturb_each_other()
 
 
 def test_a_loss_that_is_not_finite_is_said_and_nothing_is_broken() -> None:
-    poisoned = bench()
+    poisoned = setting()
     with torch.no_grad():
         poisoned.base.model.norm.weight.fill_(1e38)
-    explorer = on_bench(poisoned)
+    explorer = on_setting(poisoned)
     press(explorer, "start")
     wait(explorer)
     assert "the step was not taken" in explorer.status
@@ -136,16 +135,16 @@ def test_a_loss_that_is_not_finite_is_said_and_nothing_is_broken() -> None:
 
 
 def test_a_diverged_run_keeps_the_losses_it_had() -> None:
-    diverged = run(lr=1e30)
+    diverged = Run()
     with pytest.raises(Diverged):
-        train(bench(), None, "", diverged, threading.Event(), lambda: None)
+        train(setting(), Contender(FULL, None, lr=1e30), seed=0, run=diverged)
     assert diverged.state == "diverged"
     assert diverged.losses
     assert all(loss == loss for loss in diverged.losses)
 
 
 def test_a_recipe_the_model_cannot_take_is_said_and_leaves_no_run() -> None:
-    explorer = on_bench(narrow())
+    explorer = on_setting(narrow())
     explorer.values = {**explorer.values, "r": 64}
     press(explorer, "start")
     wait(explorer)
@@ -157,18 +156,18 @@ def test_a_recipe_the_model_cannot_take_is_said_and_leaves_no_run() -> None:
     assert [line.run.state for line in explorer.result.lines] == ["finished"]
 
 
-def narrow() -> Workbench:
+def narrow() -> Setting:
     """A base whose layers are too small for rank 64."""
     shape = dataclasses.replace(SHAPE, hidden=16, heads=2, kv_heads=2, d_head=8)
     return dataclasses.replace(
-        bench(), base=Loaded(Decoder(shape).eval(), NO_WORDS, "narrow", torch.device("cpu"), 16)
+        setting(), base=Loaded(Decoder(shape).eval(), NO_WORDS, "narrow", torch.device("cpu"), 16)
     )
 
 
 def test_training_leaves_the_base_and_the_global_generator_alone() -> None:
-    used = bench()
+    used = setting()
     before = {name: tensor.clone() for name, tensor in used.base.model.state_dict().items()}
-    explorer = on_bench(used)
+    explorer = on_setting(used)
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

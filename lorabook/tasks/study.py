@@ -3,65 +3,37 @@
     study(setting, [Contender("LoRA", LoRA(8, 16), 1e-2), Contender("full fine-tuning", None, 2e-3)], seeds=range(5))
 """
 
-import copy
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
-import torch
-from torch import nn
 from tqdm.auto import tqdm
 
-from lorabook.core.fit import Diverged, fit, warmup_cosine
-from lorabook.core.inject import inject
-from lorabook.core.recipe import Recipe
-from lorabook.cost.count import trainable
-from lorabook.models.loaded import Loaded
-from lorabook.tasks.text import Corpus, batches, evaluate, language_loss
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What everyone gets: the base, the text, `batch` pieces of `length` tokens a step, and the number of steps.
-
-    Rates rise over the first tenth of the steps and fall to zero on half a cosine.
-    """
-
-    base: Loaded
-    corpus: Corpus
-    batch: int = 4
-    length: int = 64
-    steps: int = 50
-
-    @cached_property
-    def start(self) -> float:
-        """The base's own loss on the validation text, in nats per token."""
-        return self.score(self.base.model)
-
-    def score(self, model: nn.Module) -> float:
-        """Return the loss of a model on the validation text, in nats per token."""
-        return evaluate(model, self.corpus, self.length, pieces=48).nats_per_token
-
-
-@dataclass(frozen=True)
-class Contender:
-    """What is trained and how fast; recipe None is full fine-tuning."""
-
-    name: str
-    recipe: Recipe | None
-    lr: float
-    targets: str = "_proj"
+from lorabook.core.fit import Diverged
+from lorabook.tasks.train import Contender, Run, Setting, train
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a contender: for each seed the final validation loss, and the training losses."""
+    """What came of a contender: a finished run for each seed."""
 
     contender: Contender
-    trained: int
-    finals: tuple[float, ...]
-    curves: tuple[tuple[float, ...], ...]
+    runs: tuple[Run, ...]
+
+    @property
+    def trained(self) -> int:
+        """How many parameters train."""
+        return self.runs[0].trained
+
+    @property
+    def finals(self) -> tuple[float, ...]:
+        """The final validation loss for each seed, in nats per token."""
+        return tuple(run.final for run in self.runs)
+
+    @property
+    def curves(self) -> tuple[tuple[float, ...], ...]:
+        """The training losses for each seed, in nats per token."""
+        return tuple(tuple(run.losses) for run in self.runs)
 
     @property
     def mean(self) -> float:
@@ -74,44 +46,27 @@ class Outcome:
         return statistics.stdev(self.finals)
 
 
-def trained(setting: Setting, contender: Contender, seed: int) -> tuple[nn.Module, tuple[float, ...]]:
-    """Return a trained copy of the base and its training losses. One seed means the same batches for everyone."""
-    model = copy.deepcopy(setting.base.model)
-    if contender.recipe is None:
-        model.requires_grad_(True)
-    else:
-        inject(model, contender.recipe, contender.targets, torch.Generator().manual_seed(seed))
-    stream = batches(setting.corpus, setting.batch, setting.length, torch.Generator().manual_seed(seed))
-    history = fit(
-        model, stream, steps=setting.steps, lr=contender.lr, loss=language_loss, schedule=warmup_cosine, progress=False
-    )
-    return model, tuple(history.losses)
-
-
 def study(setting: Setting, contenders: Iterable[Contender], seeds: Sequence[int]) -> list[Outcome]:
     """Train every contender once with every seed."""
     outcomes = []
     for contender in contenders:
         bar = tqdm(seeds, desc=contender.name, unit="seed", leave=False)
-        runs = [trained(setting, contender, seed) for seed in bar]
-        finals = tuple(setting.score(model) for model, _ in runs)
-        outcomes.append(Outcome(contender, trainable(runs[0][0]), finals, tuple(losses for _, losses in runs)))
+        outcomes.append(Outcome(contender, tuple(train(setting, contender, seed)[1] for seed in bar)))
     return outcomes
 
 
 def tune(setting: Setting, contender: Contender, rates: Sequence[float], seed: int) -> dict[float, float]:
     """Return the final validation loss for every rate; infinite where training diverged."""
-    found = {}
+    finals = {}
     for rate in tqdm(rates, desc=f"{contender.name}: rate", leave=False):
         try:
-            found[rate] = setting.score(trained(setting, replace(contender, lr=rate), seed)[0])
+            finals[rate] = train(setting, replace(contender, lr=rate), seed)[1].final
         except Diverged:
-            found[rate] = float("inf")
-    return found
+            finals[rate] = float("inf")
+    return finals
 
 
 def recovered(outcome: Outcome, full: Outcome, start: float) -> tuple[float, float]:
-    """Return the share of full fine-tuning's gain over the base that a contender reaches: mean and spread over "
-    "seeds."""
+    """Return which share of full fine-tuning's gain over the base a contender reaches: mean and spread over seeds."""
     shares = [(start - mine) / (start - best) for mine, best in zip(outcome.finals, full.finals, strict=True)]
     return statistics.fmean(shares), statistics.stdev(shares)

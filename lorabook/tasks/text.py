@@ -14,6 +14,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lorabook.core.modes import evaluating
 from lorabook.models.paths import data_file
 from lorabook.models.vocabulary import Vocabulary
 
@@ -121,12 +122,10 @@ def evaluate(model: nn.Module, corpus: Corpus, length: int = 256, pieces: int | 
     if n < 1:
         raise ValueError(f"{corpus.name}: {len(corpus.val)} validation tokens; a piece needs {length + 1}.")
     starts = torch.linspace(0, (n - 1) * length, min(n, pieces or n)).round().long()
-    was_training = model.training
-    model.eval()
     total = 0.0
-    for some in starts.split(16):
-        rows = corpus.val[some[:, None] + torch.arange(length + 1)].to(device)
-        total += language_loss(model, (rows[:, :-1], rows[:, 1:])).item() * len(some)
-    model.train(was_training)
+    with evaluating(model):
+        for some in starts.split(16):
+            rows = corpus.val[some[:, None] + torch.arange(length + 1)].to(device)
+            total += language_loss(model, (rows[:, :-1], rows[:, 1:])).item() * len(some)
     nats = total / len(starts)
     return Score(nats, nats / math.log(2) * len(corpus.val) / corpus.val_bytes)

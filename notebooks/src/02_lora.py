@@ -55,7 +55,8 @@ from lorabook.models.convnet import ConvNet
 from lorabook.models.recompute import recomputed
 from lorabook.tasks import digits, text
 from lorabook.tasks.drift import branch_output, kl_from_base
-from lorabook.tasks.study import Contender, Setting, recovered, study, trained, tune
+from lorabook.tasks.study import recovered, study, tune
+from lorabook.tasks.train import Contender, Setting, train
 
 axis_map(lit="form")
 
@@ -494,8 +495,8 @@ else:
     recording = read_recording("gpu")
     print("No CUDA device here, so the GPU-sized model is not trained.")
     print("No run of it is recorded in this copy of the book." if recording is None else recording.note)
-    for run in [] if recording is None else recording.runs:
-        print(f"{run.label:20} {run.trained:11,} trained  {run.final:.2f} (base {recording.start:.2f})")
+    for line in [] if recording is None else recording.lines:
+        print(f"{line.label:20} {line.run.trained:11,} trained  {line.run.final:.2f} (base {recording.start:.2f})")
 
 # %% [markdown]
 # ## 7 · Layers
@@ -614,7 +615,7 @@ card(layers.false_adapters_of_a_block_add_up)
 # largest difference in the logits, relative to the largest logit.
 
 # %%
-tuned, _ = trained(setting, lora8, seed=0)
+tuned, _ = train(setting, lora8, seed=0)
 tokens = bible.val[:256].view(4, 64)
 
 
@@ -908,7 +909,7 @@ print("after merging:", len(lb.inject(lb.merge(model), lb.LoRA(), targets="q_pro
 # %%
 capitals = text.tokenize("AUSTEN", text.read("austen").upper()[-400_000:], base.tokenizer)
 loud = Setting(base, capitals, 4, 64, 20)
-other, _ = trained(loud, lora8, seed=0)
+other, _ = train(loud, lora8, seed=0)
 
 
 def together(model):

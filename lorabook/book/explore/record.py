@@ -5,15 +5,14 @@
     record("gpu")       # where there is a CUDA device
 """
 
-import threading
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
 from lorabook.book.explore.recorded import write_recording
-from lorabook.book.explore.training import TARGETS, gpu_bench, tiny_bench
-from lorabook.book.explore.workbench import FULL, STEPS, Run, train
-from lorabook.core.lora import LoRA
+from lorabook.book.explore.training import STEPS, gpu_setting, tiny_setting
+from lorabook.book.explore.training_state import FULL, Line, State, contender
+from lorabook.tasks.train import train
 
 RATES = {"tiny": {FULL: 2e-3, "LoRA": 1e-2}, "gpu": {FULL: 1e-4, "LoRA": 1e-3}}
 
@@ -26,12 +25,11 @@ def record(model: str, steps: int = STEPS, seed: int = 0, folder: Path | None = 
     """
     if model not in RATES:
         raise ValueError(f"record({model!r}): expected one of {', '.join(RATES)}.")
-    bench = tiny_bench() if model == "tiny" else gpu_bench()
-    rates, runs = RATES[model], []
-    lora = LoRA(r=8, alpha=16.0)
-    wanted = [(FULL, None, "all seven"), ("LoRA", lora, "q, v"), ("LoRA", lora, "all seven")]
-    for number, (variant, recipe, targets) in enumerate(tqdm(wanted, desc=f"recording {model}", unit="run"), 1):
-        run = Run(number, model, variant, 8, 16, rates[variant], targets, steps, seed)
-        train(bench, recipe, TARGETS[targets], run, threading.Event(), lambda: None)
-        runs.append(run)
-    return write_recording(model, bench, runs, folder)
+    setting = tiny_setting(steps) if model == "tiny" else gpu_setting(steps)
+    choices = [(FULL, "all seven"), ("LoRA", "q, v"), ("LoRA", "all seven")]
+    lines = []
+    for number, (variant, targets) in enumerate(tqdm(choices, desc=f"recording {model}", unit="run"), 1):
+        knobs = State(variant, lr=RATES[model][variant], targets=targets, model=model)
+        _, run = train(setting, contender(knobs, steps), seed)
+        lines.append(Line(number, knobs, steps, seed, run))
+    return write_recording(model, setting, lines, folder)

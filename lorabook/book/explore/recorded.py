@@ -1,19 +1,24 @@
 """Runs that were recorded on a machine the reader may not have: read from data/recorded, and written there.
 
 A file is a JSON object: model, base (fingerprint of its weights), device, date, versions, start (the base's own loss),
-and runs, each with the fields of `workbench.Run`.
+and runs. Each run has its number, the knobs of `training_state.State`, steps, seed, and the fields of a `Run`, of which
+`backward_bytes` is written as "kept".
 """
 
 import datetime
+import hashlib
 import json
 import platform
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
-from lorabook.book.explore.workbench import Run, Workbench
+from lorabook.book.explore.training_state import Line, State
 from lorabook.models.paths import data_dir
+from lorabook.tasks.train import Run, Setting
 
 
 @dataclass(frozen=True)
@@ -26,13 +31,21 @@ class Recording:
     date: str
     versions: str
     start: float
-    runs: list[Run]
+    lines: list[Line]
 
     @property
     def note(self) -> str:
         """Where the runs come from, for the reader."""
-        seeds = ", ".join(sorted({str(run.seed) for run in self.runs}))
+        seeds = ", ".join(sorted({str(line.seed) for line in self.lines}))
         return f"recorded on {self.device}, {self.date}, {self.versions}, seed {seeds}"
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Return twelve hexadecimal digits that change with a base's weights: a recorded run is of one base only."""
+    digest = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def read_recording(model: str, folder: Path | None = None) -> Recording | None:
@@ -45,37 +58,50 @@ def read_recording(model: str, folder: Path | None = None) -> Recording | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        found["runs"] = [Run(**run) for run in found["runs"]]
-        return Recording(**found)
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        lines = [_line(entry) for entry in entries.pop("runs")]
+        return Recording(**entries, lines=lines)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no recording of training runs ({error}): restore it, or record again.") from error
 
 
-def write_recording(model: str, bench: Workbench, runs: list[Run], folder: Path | None = None) -> Path:
+def write_recording(model: str, setting: Setting, lines: list[Line], folder: Path | None = None) -> Path:
     """Write finished runs of this machine, and return the file.
 
     Raises:
         ValueError: a run did not finish.
     """
-    for run in runs:
-        if run.state != "finished":
-            raise ValueError(f"run {run.number} ({run.label}) is {run.state}; only finished runs are recorded.")
-    device = bench.base.device
+    for line in lines:
+        if line.run.state != "finished":
+            raise ValueError(f"run {line.number} ({line.label}) is {line.run.state}; only finished runs are recorded.")
+    device = setting.base.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()})"
-    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    today = datetime.date.today().isoformat()
-    recording = Recording(model, bench.fingerprint, name, today, versions, bench.start, runs)
+    entries = {
+        "model": model,
+        "base": fingerprint(setting.base.model),
+        "device": name,
+        "date": datetime.date.today().isoformat(),
+        "versions": f"torch {torch.__version__}, Python {platform.python_version()}",
+        "start": setting.start,
+        "runs": [_entry(line) for line in lines],
+    }
     path = _path(model, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    values = {field.name: getattr(recording, field.name) for field in fields(recording)}
-    values["runs"] = [_rounded(asdict(run)) for run in runs]
-    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
 
-def _rounded(run: dict) -> dict:
-    return run | {"losses": [round(loss, 4) for loss in run["losses"]]}
+def _entry(line: Line) -> dict[str, Any]:
+    """Return a run as it stands in a file, everything on one level."""
+    run = asdict(line.run)
+    run |= {"kept": run.pop("backward_bytes"), "losses": [round(loss, 4) for loss in line.run.losses]}
+    return {"number": line.number, **asdict(line.knobs), "steps": line.steps, "seed": line.seed, **run}
+
+
+def _line(entry: dict[str, Any]) -> Line:
+    knobs = State(**{knob.name: entry.pop(knob.name) for knob in fields(State)})
+    number, steps, seed = (entry.pop(name) for name in ("number", "steps", "seed"))
+    return Line(number, knobs, steps, seed, Run(backward_bytes=entry.pop("kept"), **entry))
 
 
 def _path(model: str, folder: Path | None) -> Path:

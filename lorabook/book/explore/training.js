@@ -6,8 +6,10 @@ import { bytes, count, percent, show } from "./numbers.js";
 
 const FULL = "full fine-tuning";
 
-function look(run, style) {
-  return run.variant === FULL ? { ...style.role("reference"), marker: "circle" } : style.variant(run.variant);
+const isFull = (line) => line.knobs.variant === FULL;
+
+function look(line, style) {
+  return isFull(line) ? { ...style.role("reference"), marker: "circle" } : style.variant(line.knobs.variant);
 }
 
 // The mean of the last five losses: single batches are too noisy to compare two runs by eye.
@@ -18,14 +20,16 @@ function smooth(losses) {
   });
 }
 
+const named = ({ number, label, recorded }) => `${recorded ? "" : `${number}: `}${label}`;
+
 const steps = (losses) => losses.map((_, i) => i + 1);
 
 function curves(line, style) {
-  const { run, label } = line;
-  const thing = look(run, style);
+  const { number, run, label } = line;
+  const thing = look(line, style);
   const thin = { x: steps(run.losses), y: run.losses, mode: "lines", line: { color: thing.colour, width: 1 }, opacity: 0.3, hoverinfo: "skip" };
   const bold = { x: thin.x, y: smooth(run.losses), mode: "lines", name: label, line: stroke(thing),
-    hovertemplate: `${run.number}: ${label}, step %{x}: %{y:.3f}<extra></extra>` };
+    hovertemplate: `${number}: ${label}, step %{x}: %{y:.3f}<extra></extra>` };
   return [thin, bold];
 }
 
@@ -38,9 +42,10 @@ function range(runs) {
 
 // Everything to draw: the runs, and the reference where it is not one of them.
 function gather(answer) {
-  const { lines, reference } = answer;
-  const apart = reference && !lines.some(({ run }) => run.number === reference.number && run.variant === FULL);
-  return apart ? [{ run: reference, label: FULL, recorded: true, gap: null }, ...lines] : lines;
+  const { gaps, recorded, reference } = answer;
+  const lines = answer.lines.map((line, i) => ({ ...line, gap: gaps[i], recorded }));
+  const apart = reference && !lines.some((line) => line.number === reference.number && isFull(line));
+  return apart ? [{ ...reference, gap: null, recorded: true }, ...lines] : lines;
 }
 
 function picture(answer, style) {
@@ -54,23 +59,23 @@ function picture(answer, style) {
     yaxis: axis(style, "training loss (nats per token)", { range: y }),
   };
   const marks = growing?.run.losses.length ? [
-    { kind: "path", x: steps(growing.run.losses), y: growing.run.losses, colour: look(growing.run, style).colour, width: 1, opacity: 0.3 },
-    { kind: "path", x: steps(growing.run.losses), y: smooth(growing.run.losses), colour: look(growing.run, style).colour },
+    { kind: "path", x: steps(growing.run.losses), y: growing.run.losses, colour: look(growing, style).colour, width: 1, opacity: 0.3 },
+    { kind: "path", x: steps(growing.run.losses), y: smooth(growing.run.losses), colour: look(growing, style).colour },
   ] : [];
-  const items = all.filter(({ run }) => run.losses.length).map(({ run, label, recorded }) => ({
-    text: recorded ? label : `${run.number}: ${label}`, colour: look(run, style).colour, x: run.losses.length, y: Math.min(smooth(run.losses).at(-1), y[1]),
+  const items = all.filter(({ run }) => run.losses.length).map((line) => ({
+    text: named(line), colour: look(line, style).colour, x: line.run.losses.length, y: Math.min(smooth(line.run.losses).at(-1), y[1]),
   }));
-  const key = JSON.stringify([y, still.map(({ run, recorded }) => [run.number, run.variant, recorded, run.losses.length])]);
+  const key = JSON.stringify([y, still.map(({ number, knobs, run, recorded }) => [number, knobs.variant, recorded, run.losses.length])]);
   return { key, layout, traces: still.flatMap((line) => curves(line, style)), marks: [...marks, { kind: "labels", items }] };
 }
 
 const COLUMNS = {
-  run: ({ run, label, recorded }) => `${recorded ? "" : `${run.number}: `}${label}`,
-  "α": ({ run }) => (run.variant === FULL ? "" : show(run.alpha)),
-  "rate": ({ run }) => show(run.lr),
-  targets: ({ run }) => (run.variant === FULL ? "everything" : run.targets),
+  run: named,
+  "α": (line) => (isFull(line) ? "" : show(line.knobs.alpha)),
+  "rate": ({ knobs }) => show(knobs.lr),
+  targets: (line) => (isFull(line) ? "everything" : line.knobs.targets),
   trained: ({ run }) => count(run.trained),
-  "kept for backward": ({ run }) => (run.kept ? bytes(run.kept) : ""),
+  "kept for backward": ({ run }) => (run.backward_bytes ? bytes(run.backward_bytes) : ""),
   "ms a step": ({ run, recorded }) => (run.seconds && !recorded ? ((1000 * run.seconds) / run.losses.length).toFixed(0) : ""),
   "loss, unseen text": ({ run }) => (run.final === null ? run.state : run.final.toFixed(3)),
   "of full fine-tuning": ({ gap }) => (gap === null ? "" : percent(gap)),
@@ -82,7 +87,7 @@ function table(answer, style) {
   const head = element("tr", {}, ...Object.keys(COLUMNS).map((name) => element("th", { scope: "col" }, name)));
   const body = lines.map((line) => {
     const cells = Object.values(COLUMNS).map((write) => element("td", {}, write(line)));
-    cells[0].style.boxShadow = `inset 3px 0 ${look(line.run, style).colour}`;
+    cells[0].style.boxShadow = `inset 3px 0 ${look(line, style).colour}`;
     return element("tr", {}, ...cells);
   });
   return [element("table", {}, element("thead", {}, head), element("tbody", {}, ...body))];

@@ -4,87 +4,50 @@ A run adapts the base to a text it has never seen, in a thread of its own; the c
 black dotted line is full fine-tuning. Runs with one seed see the same batches in the same order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
-from lorabook.axes.base.qlora import QLoRA
-from lorabook.axes.form.dora import DoRA
-from lorabook.axes.form.loha import LoHa
-from lorabook.axes.init.pissa import PiSSA
-from lorabook.axes.optim.lora_plus import LoRAPlus
-from lorabook.axes.rule.adalora import AdaLoRA
-from lorabook.axes.scale.rslora import rsLoRA
 from lorabook.book import style
 from lorabook.book.explore.explorer import Action, Explorer, explorer
 from lorabook.book.explore.recorded import Recording, read_recording
-from lorabook.book.explore.state import Choice, Steps, control
-from lorabook.book.explore.studio import Room, Studio
-from lorabook.book.explore.workbench import FULL, STEPS, Run, Workbench, warm_up, workbench
-from lorabook.core.lora import LoRA
-from lorabook.core.recipe import Recipe
+from lorabook.book.explore.training_runs import Runs, warm_up
+from lorabook.book.explore.training_state import FULL, MODELS, TARGETS, VARIANTS, Line, State
+from lorabook.core.fit import constant
 from lorabook.cost.count import decoder_parameters, matched
 from lorabook.models.decoder import DecoderConfig
+from lorabook.models.load import load
+from lorabook.tasks.text import read, tokenize
+from lorabook.tasks.train import Setting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-VARIANTS: dict[str, Callable[[int], Recipe | None]] = {
-    "LoRA": lambda steps: LoRA(),
-    "rsLoRA": lambda steps: rsLoRA(),
-    "LoRA+": lambda steps: LoRAPlus(),
-    "DoRA": lambda steps: DoRA(),
-    "LoHa": lambda steps: LoHa(),
-    "PiSSA": lambda steps: PiSSA(),
-    "QLoRA": lambda steps: QLoRA(),
-    "QDoRA": lambda steps: QLoRA() | DoRA(),
-    "AdaLoRA": lambda steps: AdaLoRA(total_steps=steps),
-    FULL: lambda steps: None,
-}
-"""What can be trained, as a function of the number of steps (AdaLoRA's budget is a schedule over them)."""
+STEPS = 60
+"""Steps of a run: half a minute on two cores, and the recorded runs are as long, or they would compare with nothing."""
 
-TARGETS = {"q, v": "q_proj|v_proj", "q, k, v, o": "[qkvo]_proj", "gate, up, down": "mlp", "all seven": "proj"}
-RATES = tuple(float(f"{m}e{e}") for e in range(-4, 0) for m in (1, 2, 5)) + (1.0,)
-POWERS = tuple(2**i for i in range(9))
-MODELS = ("tiny", "gpu")
+CHARACTERS = 600_000  # of the text: more than any run here reads, and tokenised in a second
 NO_CUDA = "This machine has no CUDA device, so the GPU-sized model cannot be trained here."
-
 NOT_RECORDED = "No run of it is recorded in this copy of the book."
 
 
 @dataclass(frozen=True)
-class State:
-    """The knobs of a run."""
-
-    variant: str = control("LoRA", Choice("variant", tuple(VARIANTS)))
-    r: int = control(8, Steps("rank r", POWERS[:7]))
-    alpha: int = control(16, Steps("α", POWERS))
-    lr: float = control(0.01, Steps("learning rate", RATES))
-    targets: str = control("q, v", Choice("targets", tuple(TARGETS)))
-    model: str = control("tiny", Choice("model", MODELS))
-
-
-@dataclass(frozen=True)
-class Line:
-    """A run as the view draws it; `gap` is the share of the way from the base to full fine-tuning."""
-
-    run: Run
-    label: str
-    recorded: bool
-    gap: float | None
-
-
-@dataclass(frozen=True)
 class Result:
-    """What would train now, the runs to draw, the full fine-tuning that they are measured against, and one sentence."""
+    """What would train now, the runs to draw, the full fine-tuning that they are measured against, and one sentence.
+
+    `gaps` has for each line the share of the way from the base (`start`) to full fine-tuning; `recorded` is true where
+    the lines are not of this machine.
+    """
 
     trained: int
     total: int
     lines: list[Line]
-    reference: Run | None
+    gaps: list[float | None]
+    recorded: bool
+    reference: Line | None
     start: float | None
     steps: int
     running: bool
@@ -100,71 +63,70 @@ def training_explorer(steps: int = STEPS, seed: int = 0) -> Explorer:
         FileNotFoundError: a data file of the shipped base is missing.
     """
     recordings = {model: read_recording(model) for model in MODELS}
-    return on_workbenches(tiny_bench(), gpu_bench if torch.cuda.is_available() else None, steps, seed, recordings)
+    gpu = partial(gpu_setting, steps) if torch.cuda.is_available() else None
+    return on_settings(tiny_setting(steps), gpu, seed, recordings)
 
 
-def tiny_bench() -> Workbench:
-    """Return the shipped base, on the CPU everywhere, so that its recorded runs compare."""
-    return workbench("tiny", "cpu", batch=8, length=128)
+def tiny_setting(steps: int = STEPS) -> Setting:
+    """Return the setting of the shipped base, on the CPU everywhere, so that its recorded runs compare."""
+    return _setting("tiny", "cpu", batch=8, length=128, steps=steps)
 
 
-def gpu_bench() -> Workbench:
-    """Return SmolLM2-135M on the CUDA device."""
-    return workbench("smollm2", "cuda", batch=16, length=256)
+def gpu_setting(steps: int = STEPS) -> Setting:
+    """Return the setting of SmolLM2-135M on the CUDA device."""
+    return _setting("smollm2", "cuda", batch=16, length=256, steps=steps)
 
 
-def on_workbenches(
-    tiny: Workbench, gpu: Callable[[], Workbench] | None, steps: int, seed: int, recordings: dict[str, Recording | None]
+def _setting(name: str, device: str, batch: int, length: int, steps: int) -> Setting:
+    """Load a base, and the King James text, which it has never seen."""
+    base = load(name, device=device)
+    corpus = tokenize("kjv", read("kjv")[:CHARACTERS], base.tokenizer)
+    return Setting(base, corpus, batch, length, steps, schedule=constant, pieces=32)
+
+
+def on_settings(
+    tiny: Setting, gpu: Callable[[], Setting] | None, seed: int, recordings: Mapping[str, Recording | None]
 ) -> Explorer:
-    """Return the training explorer on given models; `gpu` is called when its model trains, None where it cannot."""
-    room = Room(tiny, None if gpu is None else cache(gpu), steps, seed, recordings, Studio())
+    """Return the training explorer in given settings; for the arguments see `Runs`."""
+    runs = Runs(tiny, gpu, seed, recordings)
     warm_up()
-    made = explorer("training", State(), partial(compute, room=room), still)
-    made.set_actions({
-        "start": Action("Train", lambda: start(made.state, room, made)),
-        "stop": Action("Stop", room.studio.stop),
-        "clear": Action("Clear runs", lambda: (room.studio.clear(), made.refresh())),
+    view = explorer("training", State(), partial(compute, runs=runs), still)
+    view.set_actions({
+        "start": Action("Train", lambda: start(view.state, runs, view)),
+        "stop": Action("Stop", runs.stop),
+        "clear": Action("Clear runs", lambda: (runs.clear(), view.refresh())),
     })  # fmt: skip
-    return made
+    return view
 
 
-def start(state: State, room: Room, view: Explorer) -> None:
+def start(state: State, runs: Runs, view: Explorer) -> None:
     """Train what the controls say, in the background.
 
     Raises:
         ValueError: the model cannot be trained here.
         RuntimeError: a run is under way.
     """
-    if state.model == "gpu" and room.gpu is None:
-        raise ValueError(_note(state, room))
-    recipe = VARIANTS[state.variant](room.steps)
-    if recipe is not None:
-        recipe = recipe | Recipe(r=state.r, alpha=float(state.alpha))
-    number = 1 + max((run.number for run in room.studio.runs), default=0)
-    run = Run(
-        number, state.model, state.variant, state.r, state.alpha, state.lr, state.targets, room.steps, room.seed
-    )
-    bench = (lambda: room.tiny) if state.model == "tiny" else room.gpu
-    room.studio.start(run, bench, recipe, TARGETS[state.targets], view)
+    if not runs.can_train(state.model):
+        raise ValueError(_note(state, runs))
+    runs.start(state, view)
     view.refresh()
 
 
-def compute(state: State, room: Room) -> Result:
+def compute(state: State, runs: Runs) -> Result:
     """Count what would train, and gather the runs of the chosen model."""
-    shape, recording = room.shape(state.model), room.recording(state.model)
-    mine = [run for run in room.studio.runs if run.model == state.model]
-    shown = recording.runs if recording and state.model == "gpu" and room.gpu is None else mine
-    reference = next((run for run in reversed(shown) if run.variant == FULL and run.final is not None), None)
-    if reference is None and recording is not None:
-        reference = next((run for run in recording.runs if run.variant == FULL and run.steps == room.steps), None)
-    base = _start(state, room, recording) if shown or reference else None
-    lines = [Line(run, run.label, shown is not mine, _gap(run, reference, base)) for run in shown]
-    running = room.studio.running
-    trained = _trained(state, shape, room.steps)
+    shape, recording = runs.shape(state.model), runs.recordings[state.model]
+    recorded = recording is not None and not runs.can_train(state.model)
+    lines = recording.lines if recorded else [line for line in runs.lines if line.knobs.model == state.model]
+    reference = next(filter(_is_reference, reversed(lines)), None)
+    if reference is None:
+        reference = _recorded_reference(recording, runs.steps)
+    base = runs.start_loss(state.model) if lines or reference else None
+    gaps = [_gap(line, reference, base) for line in lines]
+    trained, total = _trained(state, shape, runs.steps), decoder_parameters(shape)
     return Result(
-        trained, decoder_parameters(shape), lines, reference, base, room.steps, running, _note(state, room),
+        trained, total, lines, gaps, recorded, reference, base, runs.steps, runs.running, _note(state, runs),
         ["r", "alpha", "targets"] if state.variant == FULL else [],
-        _sentence(state, lines, room, trained / decoder_parameters(shape)),
+        _sentence(lines[-1], gaps[-1]) if lines else _plan(state, runs, trained / total),
     )  # fmt: skip
 
 
@@ -177,44 +139,50 @@ def _trained(state: State, shape: DecoderConfig, steps: int) -> int:
     return shape.layers * sum(form.count(*sides, state.r) for sides in matched(shape, TARGETS[state.targets]).values())
 
 
-def _start(state: State, room: Room, recording: Recording | None) -> float | None:
-    if state.model == "tiny":
-        return room.tiny.start
-    return recording.start if recording is not None and room.gpu is None else room.gpu().start
+def _is_reference(line: Line) -> bool:
+    return line.knobs.variant == FULL and line.run.final is not None
 
 
-def _gap(run: Run, reference: Run | None, base: float | None) -> float | None:
-    if reference is None or base is None or run.final is None or reference.final >= base:
+def _recorded_reference(recording: Recording | None, steps: int) -> Line | None:
+    lines = [] if recording is None else recording.lines
+    return next((line for line in lines if _is_reference(line) and line.steps == steps), None)
+
+
+def _gap(line: Line, reference: Line | None, base: float | None) -> float | None:
+    if reference is None or base is None or line.run.final is None or reference.run.final >= base:
         return None
-    return (base - run.final) / (base - reference.final)
+    return (base - line.run.final) / (base - reference.run.final)
 
 
-def _note(state: State, room: Room) -> str:
-    recording = room.recording(state.model)
-    if state.model == "gpu" and room.gpu is None:
+def _note(state: State, runs: Runs) -> str:
+    recording = runs.recordings[state.model]
+    if not runs.can_train(state.model):
         return f"{NO_CUDA} {NOT_RECORDED if recording is None else f'Shown: {recording.note}.'}"
-    if any(run.variant == FULL and run.model == state.model and run.final is not None for run in room.studio.runs):
+    if any(_is_reference(line) and line.knobs.model == state.model for line in runs.lines):
         return "Full fine-tuning: trained here."
-    if recording is not None and any(run.variant == FULL and run.steps == room.steps for run in recording.runs):
+    if _recorded_reference(recording, runs.steps) is not None:
         return f"Full fine-tuning: {recording.note}."
     return "No full fine-tuning to compare with yet: choose it as the variant and train it once."
 
 
-def _sentence(state: State, lines: list[Line], room: Room, share: float) -> str:
-    if not lines and state.model == "gpu" and room.gpu is None:
+def _plan(state: State, runs: Runs, share: float) -> str:
+    """Say what pressing Train would do."""
+    if not runs.can_train(state.model):
         return NO_CUDA
-    if not lines:
-        what = "Full fine-tuning" if state.variant == FULL else f"{state.variant} with r = {state.r} on {state.targets}"
-        return f"{what} would train {share:.1%} of the model. Press Train."
-    run = lines[-1].run
-    name = "Full fine-tuning" if run.variant == FULL else run.label
+    what = "Full fine-tuning" if state.variant == FULL else f"{state.variant} with r = {state.r} on {state.targets}"
+    return f"{what} would train {share:.1%} of the model. Press Train."
+
+
+def _sentence(line: Line, gap: float | None) -> str:
+    """Say how the last run goes, or went."""
+    run, full = line.run, line.knobs.variant == FULL
+    name = "Full fine-tuning" if full else line.label
     if run.state == "running":
         loss = f", loss {run.losses[-1]:.2f} nats per token" if run.losses else ""
-        return f"{name}: step {len(run.losses)} of {run.steps}{loss}."
+        return f"{name}: step {len(run.losses)} of {line.steps}{loss}."
     if run.final is None:
-        return f"{name} was {run.state} after {len(run.losses)} of {run.steps} steps."
-    gap = lines[-1].gap
-    way = "" if gap is None or run.variant == FULL else f", {gap:.0%} of the way from the base to full fine-tuning"
+        return f"{name} was {run.state} after {len(run.losses)} of {line.steps} steps."
+    way = "" if gap is None or full else f", {gap:.0%} of the way from the base to full fine-tuning"
     return f"{name} ends at {run.final:.2f} nats per token on unseen text{way}."
 
 
@@ -222,11 +190,12 @@ def still(state: State, result: Result) -> "Figure":
     """Draw the runs without a browser."""
     figure = style.figure()
     axes = style.axes(figure, result.sentence, "step", "training loss (nats per token)")
-    runs = [line.run for line in result.lines] + ([result.reference] if result.reference else [])
-    for run in runs:
-        drawn = style.REFERENCE if run.variant == FULL else style.variant(run.variant)
-        colour = style.NEUTRAL.text if run.variant == FULL else drawn.light
-        axes.plot(run.losses, color=colour, linestyle=style.MATPLOTLIB_DASH[drawn.dash], linewidth=1.2, label=run.label)
-    if runs:
+    lines = result.lines + ([result.reference] if result.reference else [])
+    for line in lines:
+        full = line.knobs.variant == FULL
+        drawn = style.REFERENCE if full else style.variant(line.knobs.variant)
+        colour, dash = style.NEUTRAL.text if full else drawn.light, style.MATPLOTLIB_DASH[drawn.dash]
+        axes.plot(line.run.losses, color=colour, linestyle=dash, linewidth=1.2, label=line.label)
+    if lines:
         axes.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
     return figure
