@@ -9,6 +9,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from lorabook.core.fit import Diverged
 from lorabook.models import checkpoint, smollm2
 from lorabook.models.convnet import ConvNet
 from lorabook.models.decoder import Decoder, DecoderConfig, initialise
@@ -16,7 +17,7 @@ from lorabook.models.generate import generate
 from lorabook.models.load import load
 from lorabook.models.paths import data_file
 from lorabook.models.vocabulary import read_vocabulary
-from lorabook.tasks.pretrain import Plan, pretrain
+from lorabook.tasks.pretrain import Plan, Pretraining, pretrain
 from lorabook.tasks.text import corpus, evaluate, tokenize
 
 SMALL = DecoderConfig(vocab=50, hidden=24, layers=2, heads=6, kv_heads=2, d_head=8, ffn=40, context=32, tied=False)
@@ -284,16 +285,14 @@ def test_pretrain_learns_and_writes_a_base_that_loads(tmp_path):
 
 def test_pretrain_goes_on_after_an_interruption(tmp_path, monkeypatch):
     whole = pretrain(tmp_path / "whole", SHAPE, PLAN, text=some_text())
-    from lorabook.tasks.pretrain import Run
-
-    step = Run.train_step
+    step = Pretraining.train_step
 
     def interrupted(self, batch):
         if self.step == 6:
             raise KeyboardInterrupt
         return step(self, batch)
 
-    monkeypatch.setattr(Run, "train_step", interrupted)
+    monkeypatch.setattr(Pretraining, "train_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pretrain(tmp_path / "parts", SHAPE, PLAN, text=some_text())
     monkeypatch.undo()
@@ -301,6 +300,11 @@ def test_pretrain_goes_on_after_an_interruption(tmp_path, monkeypatch):
     assert parts.curve == whole.curve
     with pytest.raises(ValueError, match="was made with"):
         pretrain(tmp_path / "parts", SHAPE, dataclasses.replace(PLAN, lr=1.0), text=some_text())
+
+
+def test_pretrain_says_when_its_loss_is_no_number(tmp_path):
+    with pytest.raises(Diverged, match=r"pretrain: the loss is nan at step \d; lower lr"):
+        pretrain(tmp_path, SHAPE, dataclasses.replace(PLAN, lr=1e30), text=some_text())
 
 
 def test_pretrain_stops_when_validation_does_not_improve(tmp_path):

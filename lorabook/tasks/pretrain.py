@@ -12,12 +12,14 @@ import os
 import platform
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from lorabook.core.fit import Diverged
 from lorabook.models.decoder import Decoder, DecoderConfig, initialise
 from lorabook.models.paths import data_file
 from lorabook.models.vocabulary import read_vocabulary
@@ -48,10 +50,14 @@ class Plan:
         return self.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-class Run:
-    """One pretraining run: model, optimiser, and what has been reached."""
+class Pretraining:
+    """One pretraining: model, optimiser, and what has been reached.
 
-    def __init__(self, config: DecoderConfig, plan: Plan, text: Corpus):
+    Its step is not that of `core.fit`, which asks the recipe for the optimiser: here matrices decay and gains do not,
+    AdamW's second beta is 0.95, and dropout's random state belongs into the checkpoint.
+    """
+
+    def __init__(self, config: DecoderConfig, plan: Plan, text: Corpus) -> None:
         self.plan, self.text = plan, text
         self.generator = torch.Generator().manual_seed(plan.seed)
         torch.manual_seed(plan.seed)
@@ -66,14 +72,18 @@ class Run:
         self.best_weights: dict[str, Tensor] = {}
 
     def train_step(self, batch: tuple[Tensor, Tensor]) -> float:
-        """Take one optimiser step and give its loss in nats per token."""
+        """Take one optimiser step and give its loss in nats per token.
+
+        Raises:
+            Diverged: the loss is not finite; the step was not taken.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bf16):
             loss = language_loss(self.model, batch)
         value = loss.item()
         if not math.isfinite(value):
-            raise FloatingPointError(f"pretrain: the loss is {value} at step {self.step}; lower lr = {self.plan.lr}.")
+            raise Diverged(f"pretrain: the loss is {value} at step {self.step}; lower lr = {self.plan.lr}.")
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -91,6 +101,7 @@ class Run:
         return bits
 
     def stopped_improving(self) -> bool:
+        """Whether the best validation lies `patience` validations back."""
         return self.step - self.best_step >= self.plan.patience * self.plan.every
 
     def save(self, path: Path) -> None:
@@ -104,7 +115,8 @@ class Run:
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint.
 
-        Raises: ValueError if it was made by another plan.
+        Raises:
+            ValueError: it was made by another plan.
         """
         state = torch.load(path, weights_only=True)
         if state["plan"] != asdict(self.plan):
@@ -117,18 +129,20 @@ class Run:
             setattr(self, name, state[name])
 
 
-def export(weights: dict[str, Tensor], config: DecoderConfig, made: dict, folder: Path, name: str) -> None:
+def export(
+    weights: dict[str, Tensor], config: DecoderConfig, provenance: dict[str, Any], folder: Path, name: str
+) -> None:
     """Write NAME.safetensors (fp16, the tied head left out) and NAME.json (shape, and how it was made)."""
-    kept = {k: v.half().contiguous() for k, v in weights.items() if not (config.tied and k == "lm_head.weight")}
-    save_file(kept, folder / f"{name}.new", metadata={"format": "pt"})
+    stored = {k: v.half().contiguous() for k, v in weights.items() if not (config.tied and k == "lm_head.weight")}
+    save_file(stored, folder / f"{name}.new", metadata={"format": "pt"})
     (folder / f"{name}.new").chmod(0o644)
     os.replace(folder / f"{name}.new", folder / f"{name}.safetensors")
-    text = json.dumps({"config": asdict(config), "made": made}, indent=1) + "\n"
+    text = json.dumps({"config": asdict(config), "made": provenance}, indent=1) + "\n"
     (folder / f"{name}.new").write_text(text, encoding="utf-8")
     os.replace(folder / f"{name}.new", folder / f"{name}.json")
 
 
-def provenance(run: Run) -> dict:
+def provenance_of(run: Pretraining) -> dict[str, Any]:
     """Say how a base was made: plan, result, versions, date."""
     return {
         "text": run.text.name,
@@ -149,16 +163,18 @@ def pretrain(
     plan: Plan | None = None,
     name: str = "tiny",
     text: Corpus | None = None,
-) -> Run:
+) -> Pretraining:
     """Train a base and write it to `out`; run again after an interruption to go on.
 
-    Raises: FloatingPointError if the loss is no longer finite; ValueError if `out` holds another plan's checkpoint.
+    Raises:
+        Diverged: the loss is no longer finite.
+        ValueError: `out` holds another plan's checkpoint.
     """
     config, plan = config or DecoderConfig(), plan or Plan()
     out.mkdir(parents=True, exist_ok=True)
     text = text or corpus("austen", read_vocabulary(data_file("tokenizer.json")))
     with torch.random.fork_rng(devices=[]):
-        run = Run(config, plan, text)
+        run = Pretraining(config, plan, text)
         checkpoint = out / f"{name}.checkpoint"
         if checkpoint.is_file():
             run.resume(checkpoint)
@@ -171,5 +187,5 @@ def pretrain(
                     bits = run.validate()
                     tqdm.write(f"step {run.step}: train {loss:.3f} nats/token, validation {bits:.4f} bits/byte")
                     run.save(checkpoint)
-                    export(run.best_weights, config, provenance(run), out, name)
+                    export(run.best_weights, config, provenance_of(run), out, name)
     return run

@@ -35,8 +35,8 @@ class Prediction(anywidget.AnyWidget):
         return LookBack(self.question, answer, self.by.unit, measured)
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        made = super()._repr_mimebundle_(**options)
-        data, metadata = made if isinstance(made, tuple) else (made, {})
+        bundled = super()._repr_mimebundle_(**options)
+        data, metadata = bundled if isinstance(bundled, tuple) else (bundled, {})
         points = self.by.points()
         return {**data, "text/markdown": f"*Predict:* {self.question} ({points[0]} {OPEN} {points[-1]})"}, metadata
 
@@ -51,13 +51,14 @@ class LookBack:
     measured: str
 
     def __repr__(self) -> str:
-        said = "you did not predict" if self.answer is None else f"you predicted {self.answer} {self.unit}".strip()
-        return f"{self.question}\n  {said}; measured: {self.measured}"
+        guess = "you did not predict" if self.answer is None else f"you predicted {self.answer} {self.unit}".strip()
+        return f"{self.question}\n  {guess}; measured: {self.measured}"
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        given = f"{self.answer} {self.unit}".strip()
-        said = "You did not predict." if self.answer is None else f"You predicted **{given}**."
-        return {"text/plain": repr(self), "text/markdown": f"{self.question}\n\n> {said} Measured: **{self.measured}**"}
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        answer = f"{self.answer} {self.unit}".strip()
+        guess = "You did not predict." if self.answer is None else f"You predicted **{answer}**."
+        text = f"{self.question}\n\n> {guess} Measured: **{self.measured}**"
+        return {"text/plain": repr(self), "text/markdown": text}
 
 
 def predict(question: str, by: Control) -> Prediction:

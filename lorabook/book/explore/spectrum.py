@@ -90,13 +90,13 @@ def compute(state: State, spectra: Mapping[str, Spectrum]) -> Result:
     layer = spectra[state.layer]
     energy, random_energy = np.cumsum(layer.sigma**2), np.cumsum(layer.random_sigma**2)
     rank = min(state.r, len(energy))
-    kept, random_kept = float(energy[rank - 1]), float(random_energy[rank - 1])
+    share, random_share = float(energy[rank - 1]), float(random_energy[rank - 1])
     d_out, d_in = layer.shape
     sentence = (
-        f"Rank {state.r} keeps {kept:.0%} of the energy of ΔW in {state.layer} ({d_out} × {d_in}); "
-        f"of a random matrix of its shape and norm it would keep {random_kept:.0%}."
+        f"Rank {state.r} keeps {share:.0%} of the energy of ΔW in {state.layer} ({d_out} × {d_in}); "
+        f"of a random matrix of its shape and norm it would keep {random_share:.0%}."
     )
-    missed = max(0.0, 1 - kept) ** 0.5
+    missed = max(0.0, 1 - share) ** 0.5
     return Result(layer.sigma, layer.random_sigma, energy, random_energy, rank, missed, sentence)
 
 
