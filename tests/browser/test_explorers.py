@@ -9,6 +9,7 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
+import torch
 from explorers import BUILD
 from lab_page import Lab, Opened, percentile
 from playwright.sync_api import Browser
@@ -76,7 +77,7 @@ def test_a_key_moves_the_picture_in_time(page: Opened, name: str) -> None:
 def built(name: str) -> Explorer:
     """The same explorer as the notebook's, in this process."""
     *lines, last = CELLS[name].strip().splitlines()
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"torch": torch}  # the first cell imports it for all
     exec("\n".join(lines), names)
     return eval(last, names)
 
