@@ -3,21 +3,17 @@
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from explorers import BUILD, deltas, of_chapter_size, seeded, sizes
+from explorers import BUILD, deltas, seeded, sizes
 
 from lorabook.axes.base.blocks import dequantise, quantise
 from lorabook.axes.base.code_books import int4_codes, nearest_in, seventeenths
 from lorabook.book.explore import codebook, memory, scale, spectrum
-from lorabook.book.explore.answers import MOST, answers
-from lorabook.book.explore.bundle import HERE, bundle
-from lorabook.book.explore.explorer import explorer, tabled_explorer
+from lorabook.book.explore.explorer import explorer
 from lorabook.book.explore.pack import pack
 from lorabook.book.explore.state import Choice, Slider, Steps, Toggle, control, controls, moved
 from lorabook.book.explore.sweep import require_finite, sweep
@@ -55,29 +51,6 @@ def test_a_value_that_no_control_has_is_said_on_the_status_line_and_changes_noth
     assert view.answer is before
     view.values = {**view.values, field: view.controls[field].points()[-1]}
     assert view.status == ""
-
-
-@pytest.mark.parametrize("name", BUILD)
-def test_the_bundle_is_one_module_with_no_import_left(name: str) -> None:
-    text = bundle(name)
-    assert not re.search(r"^import ", text, re.MULTILINE)
-    assert text.count("export default") == 1
-    assert len(re.findall(r"^export ", text, re.MULTILINE)) == 1
-
-
-def test_every_script_beside_the_explorers_belongs_to_a_bundle() -> None:
-    views = [path.stem for path in HERE.glob("*.js") if "export default" in path.read_text(encoding="utf-8")]
-    together = "".join(bundle(view) for view in views)
-    for path in HERE.glob("*.js"):
-        assert path.stem in views or f"const ${path.stem} = " in together, f"{path.name} is in no bundle"
-
-
-def test_a_circle_of_imports_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for one, other in (("left", "right"), ("right", "left")):
-        (tmp_path / f"{one}.js").write_text(f'import {{ a }} from "./{other}.js";\nexport function b() {{}}\n')
-    monkeypatch.setattr("lorabook.book.explore.bundle.HERE", tmp_path)
-    with pytest.raises(ImportError, match="left → right → left"):
-        bundle("left")
 
 
 # What goes wrong at construction
@@ -137,89 +110,6 @@ def test_a_view_gets_plain_numbers_or_an_error() -> None:
         pack(torch.ones(1))
     with pytest.raises(AssertionError, match=r"here: y\[1\] is not finite"):
         require_finite(dataclasses.make_dataclass("Z", ["y"])([1.0, float("inf")]), "here")
-
-
-# Answers that are sent in advance
-
-
-@dataclass(frozen=True)
-class Pair:
-    one: str = control("a", Choice("one", ("a", "b", "c")))
-    two: float = control(0, Slider("two", 0, 1, 0.5))
-
-
-@dataclass(frozen=True)
-class Said:
-    sentence: str
-    curve: np.ndarray
-    several: tuple[int, ...]
-    share: float
-
-
-def say(state: Pair) -> Said:
-    """Answers of one, two and three words, tuples of none to two items, and a curve that two states of three share."""
-    sentence = " ".join([state.one] * (1 + "abc".index(state.one)))
-    return Said(sentence, np.arange(3) + (state.two > 0.5), tuple(range(round(2 * state.two))), state.two / 3)
-
-
-def every_answer(packed: dict) -> Iterator[tuple[tuple, Said]]:
-    """Read packed answers as `answerAt` in answers.js does."""
-    states = itertools.product(*(control["values"] for control in packed["controls"]))
-    for at, state in enumerate(states):
-        values = {}
-        for name, column in packed["columns"].items():
-            parts = column["parts"]
-            if isinstance(parts, dict):
-                parts = np.frombuffer(parts["float32"], "<f4")
-            which = np.frombuffer(column["which"]["uint16"], "<u2").reshape(column["which"]["shape"])[at]
-            chosen = [parts[number - 1] for number in which if number]
-            values[name] = {"text": " ".join(map(str, chosen)), "list": tuple(chosen), "one": (*chosen, None)[0]}[
-                column["form"]
-            ]
-        values["curve"] = np.frombuffer(values["curve"]["float32"], "<f4")
-        yield state, Said(**values)
-
-
-def test_what_is_sent_is_what_compute_says_for_every_state_and_equal_parts_are_sent_once() -> None:
-    table = answers(Pair(), controls(Pair(), {}), say)
-    packed = table.packed()
-    sent = list(every_answer(packed))
-    assert [state for state, _ in sent] == list(itertools.product("abc", (0, 0.5, 1)))
-    for state, answer in sent:
-        expected = say(Pair(*state))
-        assert (answer.sentence, answer.several) == (expected.sentence, expected.several)
-        assert answer.share == pytest.approx(expected.share)
-        np.testing.assert_array_equal(answer.curve, expected.curve)
-        assert table(Pair(*state)).sentence == expected.sentence
-    counts = {name: len(column["parts"]) for name, column in packed["columns"].items() if name != "share"}
-    assert counts == {"sentence": 3, "curve": 2, "several": 2}
-
-
-def test_an_error_for_any_state_is_raised_at_construction() -> None:
-    with pytest.raises(ZeroDivisionError):
-        tabled_explorer("memory", Knob(1), lambda state: Said("", np.ones(1), (), 1 / (state.x - 3)), nothing)
-
-
-def test_more_answers_than_can_be_numbered_are_refused() -> None:
-    by = {"x": Slider("x", 0, MOST + 1)}
-    table = answers(Knob(), by, lambda state: Said(str(state.x), np.ones(1), (), 0.0))
-    with pytest.raises(ValueError, match=f"sentence has more than {MOST} different values over {MOST + 2} states"):
-        table.packed()
-
-
-@pytest.mark.parametrize("name", ["codebook", "scale", "spectrum"])
-def test_all_answers_together_are_small_enough_to_send(name: str) -> None:
-    size = weigh(of_chapter_size(name).answer)
-    assert size < 400_000, f"{size} bytes"
-
-
-def weigh(value: object) -> int:
-    """Bytes of a message."""
-    if isinstance(value, dict):
-        return sum(len(key) + weigh(item) for key, item in value.items())
-    if isinstance(value, list):
-        return sum(weigh(item) for item in value)
-    return len(value) if isinstance(value, bytes) else len(str(value).encode())
 
 
 # What each explorer says is what the library says
