@@ -23,7 +23,7 @@ from lorabook.book.explore.state import Choice, Steps, control
 from lorabook.book.explore.studio import Room, Studio
 from lorabook.book.explore.wire import Action, Explorer, Still, explorer
 from lorabook.book.explore.workbench import FULL, STEPS, Run, Workbench, warm_up, workbench
-from lorabook.core.lora import LoRA
+from lorabook.core.lora import ORIGIN, LoRA
 from lorabook.core.recipe import Recipe
 from lorabook.cost.count import decoder_parameters, matched
 from lorabook.models.decoder import DecoderConfig
@@ -169,7 +169,7 @@ def _trained(state: State, shape: DecoderConfig, steps: int) -> int:
     recipe = VARIANTS[state.variant](steps)
     if recipe is None:
         return decoder_parameters(shape)
-    form = recipe.complete().form
+    form = recipe.complete(ORIGIN).form
     return shape.layers * sum(form.count(*sides, state.r) for sides in matched(shape, TARGETS[state.targets]).values())
 
 

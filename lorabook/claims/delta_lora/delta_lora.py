@@ -1,10 +1,12 @@
 """What Delta-LoRA's moves of W₀ add up to, and what they are said to add up to."""
 
-from collections.abc import Callable
+
+from functools import partial
 
 import torch
 from torch import Tensor, linalg, nn
 
+from lorabook.axes.optim.any_optimizer import AnyOptimizer
 from lorabook.axes.rule.delta_lora import DeltaLoRA
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
@@ -14,7 +16,7 @@ from lorabook.core.dense import Dense
 from lorabook.core.fit import fit
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
-from lorabook.core.recipe import Recipe
+from lorabook.core.recipe import Optim, Recipe
 
 ZI = "Zi et al. 2023 (2309.02411)"
 TEXT = "a teaching text's section on Delta-LoRA"
@@ -128,21 +130,20 @@ def a_warm_up_moves_the_base_once(case: Case):
     return effective(layer), layer.base.matrix - RATE * products[K] + (1 + RATE) * products[-1]
 
 
-def twins(case: Case, mine: Callable, lora: Callable, lr: float) -> tuple[Tensor, Tensor]:
+def twins(case: Case, mine: Optim, lora: Optim, lr: float) -> tuple[Tensor, Tensor]:
     """Train Delta-LoRA from K = 0 with one optimiser, LoRA of α(1 + λ) with another at `lr`; return both W."""
     delta = DeltaLoRA(case.r, case.alpha, rate=RATE) | Recipe(optim=mine)
     other = LoRA(case.r, case.alpha * (1 + RATE)) | Recipe(optim=lora)
     return effective(learn(case, delta)[0]), effective(learn(case, other, lr)[0])
 
 
-def adamw(eps: float) -> Callable:
+def adamw(eps: float) -> Optim:
     """Return AdamW with this ε, and some weight decay."""
-    return lambda named, lr: torch.optim.AdamW(list(named.values()), lr=lr, eps=eps, weight_decay=0.1)
+    return AnyOptimizer(partial(torch.optim.AdamW, eps=eps, weight_decay=0.1))
 
 
-def sgd(named: dict[str, Tensor], lr: float) -> torch.optim.SGD:
-    """Return gradient descent with momentum."""
-    return torch.optim.SGD(list(named.values()), lr=lr, momentum=0.9)
+SGD = AnyOptimizer(partial(torch.optim.SGD, momentum=0.9))
+"""Gradient descent with momentum."""
 
 
 @claim(
@@ -164,7 +165,7 @@ def it_is_lora_with_a_larger_alpha(case: Case):
     cases=SHAPES,
 )
 def under_sgd_the_step_is_smaller(case: Case):
-    return twins(case, sgd, sgd, lr=0.05 / (1 + RATE))
+    return twins(case, SGD, SGD, lr=0.05 / (1 + RATE))
 
 
 @misconception(
@@ -173,7 +174,7 @@ def under_sgd_the_step_is_smaller(case: Case):
     source="a natural guess: only optimisers that divide the gradient's size out do not notice 1 + λ",
 )
 def false_under_sgd_the_step_is_the_same(case: Case):
-    return twins(case, sgd, sgd, lr=0.05)
+    return twins(case, SGD, SGD, lr=0.05)
 
 
 @claim(

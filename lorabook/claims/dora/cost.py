@@ -7,8 +7,9 @@ from lorabook.axes.form.dora import DoRA
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.dora.dora import LIU
-from lorabook.core.inject import inject, merge
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import merge
 from lorabook.core.recipe import Recipe
 from lorabook.cost.count import layer_matrices, measured_flops, saved_bytes, trainable
 from lorabook.models.decoder import Decoder, DecoderConfig

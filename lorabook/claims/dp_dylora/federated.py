@@ -15,11 +15,11 @@ from lorabook.core.fit import Batch
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.core.recipe import Recipe
-from lorabook.many.federated import Client, DPDyLoRA, Federation, added, federate
+from lorabook.many.federated import Client, DPDyLoRA, Federation, ServerStep, federate
 
 XU = "Xu et al. 2024 (2405.06368)"
 MCMAHAN = "McMahan et al. 2018 (1710.06963)"
-PLAIN = LoRA() | Recipe(optim=added)
+PLAIN = LoRA() | Recipe(optim=ServerStep())
 N, C, EXPECTED = 5, 0.3, 4.0
 LOOSE = Noise(C=1e9, sigma=0.0, expected=N)
 CLIPPED, SIGMA = Noise(C, sigma=0.0, expected=EXPECTED), 1.5

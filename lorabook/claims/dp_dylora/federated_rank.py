@@ -40,7 +40,7 @@ def false_every_row_gets_noise(case: Case):
 def _squared_noise(case: Case) -> tuple[Tensor, int]:
     """Return the squared norm of the noise of many rounds at drawn ranks, and the numbers in one row of all layers."""
     model = net(case, DPDyLoRA())
-    rule, found = adapted(model)["0"].recipe.rule(model), []
+    rule, found = adapted(model)["0"].recipe.rule.build(model), []
     rule.begin(10**6)
     for t in range(150):
         found.append(of_nobody(model, NOISY, case.generator(f"noise {t}")).square().sum())

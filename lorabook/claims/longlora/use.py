@@ -12,8 +12,9 @@ from lorabook.claims.claim import claim, misconception
 from lorabook.claims.longlora.cost import QKVO
 from lorabook.claims.longlora.shifted import PAPER
 from lorabook.claims.unchecked import Unchecked
-from lorabook.core.inject import inject, merged
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import merged
 from lorabook.core.recipe import Recipe
 from lorabook.cost.count import LLAMA, lora_parameters, trainable
 from lorabook.models.decoder import Decoder, DecoderConfig, full, rotations

@@ -6,8 +6,7 @@ from torch import nn
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.core.inject import inject
-from lorabook.core.kaiming import kaiming, uniform_rows
-from lorabook.core.lora import LoRA, LowRank
+from lorabook.core.lora import KaimingStart, LoRA, LowRank, uniform_rows
 from lorabook.cost.spectrum import singular_values
 
 HU = "Hu et al. 2021 (2106.09685)"
@@ -34,7 +33,7 @@ def gradients(case: Case, update: LowRank, base):
 )
 def starts_at_the_base(case: Case):
     base = case.linear()
-    update = LowRank(base, kaiming(base.matrix, case.spec()), case.spec())
+    update = LowRank(base, KaimingStart().build(base.matrix, case.spec()), case.spec())
     return update.weight(base.matrix), base.matrix
 
 
@@ -57,7 +56,7 @@ def gradients_of_the_factors(case: Case):
 )
 def only_b_moves_first(case: Case):
     base = case.linear()
-    update = LowRank(base, kaiming(base.matrix, case.spec()), case.spec())
+    update = LowRank(base, KaimingStart().build(base.matrix, case.spec()), case.spec())
     da, db, g = gradients(case, update, base)
     zero = torch.zeros_like(da).flatten()
     return torch.cat([da.flatten(), db.flatten()]), torch.cat([zero, (update.s * g @ update.A.detach().T).flatten()])
@@ -71,7 +70,7 @@ def only_b_moves_first(case: Case):
 )
 def false_both_factors_move_at_once(case: Case):
     base = case.linear()
-    update = LowRank(base, kaiming(base.matrix, case.spec()), case.spec())
+    update = LowRank(base, KaimingStart().build(base.matrix, case.spec()), case.spec())
     da, db, g = gradients(case, update, base)
     expected = update.s * case.factors().B.T @ g
     return torch.cat([da.flatten(), db.flatten()]), torch.cat([expected.flatten(), db.flatten()])

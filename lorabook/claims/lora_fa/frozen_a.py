@@ -9,8 +9,7 @@ from lorabook.axes.optim.projected import projected
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.unchecked import Unchecked
-from lorabook.core.kaiming import uniform_rows
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import LowRank, uniform_rows
 from lorabook.core.update import Update
 from lorabook.cost.count import measured_flops, saved_bytes
 

@@ -120,7 +120,7 @@ def third_task(case: Case) -> tuple[nn.Module, Recipe]:
 )
 def o_lora_keeps_every_earlier_a(case: Case):
     model, recipe = third_task(case)
-    return torch.tensor(recipe.rule(model).kept()), torch.tensor(2 * case.r * case.d_in)
+    return torch.tensor(recipe.rule.build(model).kept()), torch.tensor(2 * case.r * case.d_in)
 
 
 @misconception(
@@ -130,7 +130,7 @@ def o_lora_keeps_every_earlier_a(case: Case):
 )
 def false_o_lora_keeps_nothing(case: Case):
     model, recipe = third_task(case)
-    return torch.tensor(recipe.rule(model).kept()), torch.tensor(0)
+    return torch.tensor(recipe.rule.build(model).kept()), torch.tensor(0)
 
 
 @claim(

@@ -12,7 +12,7 @@ from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.qlora.double_quant import QLORA, WHOLE
 from lorabook.core.adapted_layer import Adapted
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import ORIGIN, LowRank
 from lorabook.cost.count import measured_flops, two_path_flops
 
 
@@ -20,7 +20,7 @@ def layer(case: Case, storage=DoubleQuant) -> Adapted:
     """Return a Linear with W₀ kept by `storage` and a LoRA whose factors are both non-zero."""
     base = case.linear()
     base.store = storage(case.w0())
-    recipe = QLoRA(r=case.r, alpha=case.alpha).complete()
+    recipe = QLoRA(r=case.r, alpha=case.alpha).complete(ORIGIN)
     return Adapted(base, LowRank(base, case.factors(), case.spec()), recipe, case.s, None)
 
 
