@@ -7,7 +7,7 @@ from lorabook.axes.optim.private import Noise, noisy_mean
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.dp_dylora.federated import EXPECTED, NOISY, SIGMA, XU, C, net, numbers, of_nobody
-from lorabook.claims.dylora.nested import DEEP
+from lorabook.claims.dylora.cut import DEEP
 from lorabook.claims.unchecked import Unchecked
 from lorabook.core.adapted_layer import adapted
 from lorabook.many.federated import DPDyLoRA

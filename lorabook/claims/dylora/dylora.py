@@ -10,7 +10,7 @@ from lorabook.axes.form.dylora import LastRowOnly, Nested, NestedLowRank, trunca
 from lorabook.axes.rule.dylora import DyLoRA, SampledRank
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.claims.dylora.nested import DEEP, VALIPOUR, cuts, nested, small
+from lorabook.claims.dylora.cut import DEEP, VALIPOUR, cuts, nested, small
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.fit import fit
 from lorabook.core.frozen import Frozen

@@ -1,5 +1,7 @@
 """What Kaiming's rule means for A: inputs come out of it with a third of their variance, at every rank."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ WORLD = (Case(2, 256, 64),)
 RANKS, DRAWS = (4, 16, 64), 24
 
 
-def reduced(case: Case, start) -> tuple[Tensor, Tensor]:
+def reduced(case: Case, start: Callable) -> tuple[Tensor, Tensor]:
     """Return the mean square of Ax, inputs of unit variance, at each rank, and its standard error."""
     base: Frozen = case.linear()
     means, errors = [], []

@@ -1,10 +1,11 @@
 """What is true of LoRA, and what is only often said."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
+from lorabook.core.frozen import Frozen
 from lorabook.core.inject import inject
 from lorabook.core.lora import KaimingStart, LoRA, LowRank, uniform_rows
 from lorabook.cost.spectrum import singular_values
@@ -18,7 +19,7 @@ def trained(case: Case) -> tuple:
     return base, LowRank(base, case.factors(), case.spec())
 
 
-def gradients(case: Case, update: LowRank, base):
+def gradients(case: Case, update: LowRank, base: Frozen) -> tuple[Tensor, Tensor, Tensor]:
     """Return ∂L/∂A, ∂L/∂B and G = ∂L/∂W for L = Σ y²/2 over a few inputs."""
     x = case.x()
     update(base, x).square().sum().div(2).backward()

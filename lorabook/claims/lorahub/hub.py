@@ -1,5 +1,7 @@
 """What LoRAHub makes of several adapters and their weights, and what is said of it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, linalg
 
@@ -27,7 +29,7 @@ def delta(pair: Pair) -> Tensor:
     return pair.scale * pair.B @ pair.A
 
 
-def summed_files(pairs: list[Pair], weights) -> Tensor:
+def summed_files(pairs: list[Pair], weights: Sequence[float] | Tensor) -> Tensor:
     """Return ΔW as the authors' loop makes it: A and B summed apart, the first adapter's scale on the product."""
     a, b = weights[0] * pairs[0].A, weights[0] * pairs[0].B
     for pair, w in zip(pairs[1:], weights[1:], strict=True):

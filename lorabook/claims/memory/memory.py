@@ -34,7 +34,9 @@ LITTLE, MUCH = Batch(1, 512), Batch(4, 2048)
 PAGED = Optimiser(state=8, paged=True)
 
 
-def step(name: str, method: Method, batch: Batch = LITTLE, checkpointing: bool = True, optimiser=ADAMW) -> Budget:
+def step(
+    name: str, method: Method, batch: Batch = LITTLE, checkpointing: bool = True, optimiser: Optimiser = ADAMW
+) -> Budget:
     """Return the budget of a training step of a LLaMA in mixed precision."""
     return training(LLAMA[name], method, MIXED, optimiser, batch, checkpointing=checkpointing)
 

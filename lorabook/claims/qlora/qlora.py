@@ -1,5 +1,7 @@
 """Claims about QLoRA: products, gradients, what is kept for backward, merging."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,10 +15,11 @@ from lorabook.claims.claim import claim, misconception
 from lorabook.claims.qlora.double_quant import QLORA, WHOLE
 from lorabook.core.adapted_layer import Adapted
 from lorabook.core.lora import ORIGIN, LowRank
+from lorabook.core.store import Store
 from lorabook.cost.count import measured_flops, two_path_flops
 
 
-def layer(case: Case, storage=DoubleQuant) -> Adapted:
+def layer(case: Case, storage: type[Store] = DoubleQuant) -> Adapted:
     """Return a Linear with W₀ kept by `storage` and a LoRA whose factors are both non-zero."""
     base = case.linear()
     base.store = storage(case.w0())
@@ -53,7 +56,7 @@ def false_qlora_saves_three_quarters(case: Case):
     return products(layer(case), case.x()), products_of_lora(case) / 4
 
 
-def gradient(x: Tensor, apply) -> Tensor:
+def gradient(x: Tensor, apply: Callable) -> Tensor:
     """Return ∂(½‖y‖²)/∂x of y = apply(x)."""
     x = x.requires_grad_()
     return torch.autograd.grad(apply(x).square().sum() / 2, x)[0]
@@ -81,7 +84,7 @@ def false_gradient_sees_the_original_weight(case: Case):
     return gradient(case.x(), base), gradient(case.x(), lambda x: F.linear(x, case.w0(), base.bias))
 
 
-def kept_after_forward(case: Case, apply) -> Tensor:
+def kept_after_forward(case: Case, apply: Callable) -> Tensor:
     """Return the bytes of input and of dequantised Ŵ that are alive after a forward pass, its graph being held."""
     base = case.linear()
     base.store = DoubleQuant(case.w0())
