@@ -7,6 +7,7 @@ import ast
 import importlib
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -102,3 +103,15 @@ def _unannotated(path: Path) -> list[tuple[int, str]]:
         for argument in [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
         if argument.annotation is None and argument.arg not in ("self", "cls")
     ]
+
+
+def _paths_in(page: Path) -> list[str]:
+    return re.findall(r"`(lorabook(?:\.\w+)+)`", page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "data/README.md"], ids=lambda page: page.parent.name)
+def test_every_path_that_a_page_names_is_there(page: Path) -> None:
+    paths = _paths_in(page)
+    assert paths
+    for path in paths:
+        pkgutil.resolve_name(path)
