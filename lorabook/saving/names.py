@@ -48,14 +48,14 @@ def scales() -> dict[str, type[Scale]]:
     return _values(scale, ["self", "alpha", "r"])
 
 
-def _values(axis: ModuleType, asked: list[str]) -> dict[str, type]:
+def _values(axis: ModuleType, arguments: list[str]) -> dict[str, type]:
     """Return the dataclasses, of LoRA's file and an axis' files, whose `build` takes just these arguments."""
     files = [importlib.import_module(info.name) for info in pkgutil.iter_modules(axis.__path__, f"{axis.__name__}.")]
     return {
         name: value
         for module in [lora, *files]
         for name, value in vars(module).items()
-        if inspect.isclass(value) and is_dataclass(value) and list(_arguments(value)) == asked
+        if inspect.isclass(value) and is_dataclass(value) and list(_arguments(value)) == arguments
     }
 
 

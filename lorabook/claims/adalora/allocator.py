@@ -185,8 +185,8 @@ def a_masked_lambda_still_has_a_gradient(case: Case):
     update.E.data[0] = 0.0
     (slope * update.weight(case.w0())).sum().backward()
     by_hand = case.s * update.B[:, 0] @ slope @ update.A[0]
-    found = torch.cat([update.E.grad[0], update.B.grad[:, 0], update.A.grad[0]])
-    return found, torch.cat([by_hand[None], torch.zeros(case.d_out + case.d_in)]).detach()
+    gradient = torch.cat([update.E.grad[0], update.B.grad[:, 0], update.A.grad[0]])
+    return gradient, torch.cat([by_hand[None], torch.zeros(case.d_out + case.d_in)]).detach()
 
 
 @misconception(

@@ -213,8 +213,8 @@ def two_small_factors_are_kept(case: Case):
     layer, products = learn(case, DeltaLoRA(case.r, case.alpha, rate=RATE, start=K))
     update, numbers = layer.update, case.r * (case.d_in + case.d_out) + 1
     drift = effective(layer) - layer.base.matrix - products[-1]
-    told = RATE * (products[-1] - update.s * update.B_K @ update.A_K)
-    return torch.cat([drift.flatten(), kept(layer)]), torch.cat([told.flatten(), torch.tensor([numbers])])
+    telescoped = RATE * (products[-1] - update.s * update.B_K @ update.A_K)
+    return torch.cat([drift.flatten(), kept(layer)]), torch.cat([telescoped.flatten(), torch.tensor([numbers])])
 
 
 @misconception(
@@ -229,7 +229,7 @@ def false_the_last_product_is_kept(case: Case):
 
 def kept(layer: Adapted) -> Tensor:
     """Return how many numbers an update holds besides those that train."""
-    return torch.tensor([sum(held.numel() for held in layer.update.buffers())])
+    return torch.tensor([sum(buffer.numel() for buffer in layer.update.buffers())])
 
 
 BETTER_THAN_LORA = Unchecked(

@@ -132,10 +132,10 @@ def false_a_layer_has_1024_configurations(case: Case):
 def a_step_trains_what_was_drawn(case: Case):
     model, _ = trained(case)
     model(case.x()).square().sum().backward()
-    told = sum(int((p.grad != 0).sum()) for p in model.parameters() if p.grad is not None)
+    moving = sum(int((p.grad != 0).sum()) for p in model.parameters() if p.grad is not None)
     used = kinds_in_use(model)
     drawn = [kinds.count(*model.get_submodule(name).base.store.shape, case.r) for name, kinds in used.items()]
-    return torch.tensor(told), torch.tensor(sum(drawn))
+    return torch.tensor(moving), torch.tensor(sum(drawn))
 
 
 @misconception(
@@ -181,8 +181,8 @@ def blind_space(case: Case, space: int) -> dict[Genome, float]:
 def by_evolution(losses: dict[Genome, float], source: torch.Generator) -> bool:
     """Say whether the genomes that evolution tries have the best of a space among them."""
     plan = Evolution(population=10, parents=4, crossovers=4, mutations=4, rounds=8)
-    found = evolve([[0] * OPTIONS] * GENES, losses.__getitem__, plan=plan, generator=source, progress=False)
-    return next(iter(found.values())) == min(losses.values())
+    tried = evolve([[0] * OPTIONS] * GENES, losses.__getitem__, plan=plan, generator=source, progress=False)
+    return next(iter(tried.values())) == min(losses.values())
 
 
 def at_random(losses: dict[Genome, float], source: torch.Generator) -> bool:

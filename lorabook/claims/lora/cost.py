@@ -119,7 +119,7 @@ def adam_keeps_moments_of_the_factors(case: Case):
     adamw = optimizer(model, lr=0.01)
     model(case.x()).square().sum().backward()
     adamw.step()
-    moments = [held for state in adamw.state.values() for held in state.values() if held.ndim == 2]
+    moments = [moment for state in adamw.state.values() for moment in state.values() if moment.ndim == 2]
     factors = LowRankForm().count(case.d_out, case.d_in, case.r)
     return torch.tensor(sum(m.numel() for m in moments)), torch.tensor(2 * factors)
 

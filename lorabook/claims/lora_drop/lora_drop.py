@@ -91,8 +91,8 @@ def a_large_update_can_do_nothing(case: Case):
     relation="<=",
 )
 def as_few_as_reach_the_threshold(case: Case):
-    found = importance(trained(case), [case.x()])
-    kept = [found[name] for name in important(found, T)]
+    shares = importance(trained(case), [case.x()])
+    kept = [shares[name] for name in important(shares, T)]
     return torch.tensor([T, sum(kept[:-1])]), torch.tensor([sum(kept), T])
 
 

@@ -108,8 +108,8 @@ def false_paging_makes_the_state_smaller(case: Case):
     parameters, optimizer = paged(case)
     give_gradients(case, parameters, 0)
     optimizer.step()
-    held = sum(m.nbytes + v.nbytes for m, v in map(optimizer.moments, parameters))
-    return torch.tensor([float(held)]), torch.tensor([float(optimizer.pages.budget)])
+    moments = sum(m.nbytes + v.nbytes for m, v in map(optimizer.moments, parameters))
+    return torch.tensor([float(moments)]), torch.tensor([float(optimizer.pages.budget)])
 
 
 @claim(

@@ -98,8 +98,8 @@ def the_residual_starts_at_the_next_singular_value(case: Case):
 )
 def the_factors_hold_the_most_energy(case: Case):
     w0, f = case.w0(), PrincipalStart().build(case.w0(), case.spec())
-    held = (case.s * f.B @ f.A).square().sum() / w0.square().sum()
-    return held, torch.tensor(energy_kept(w0, case.r), dtype=torch.float64)
+    share = (case.s * f.B @ f.A).square().sum() / w0.square().sum()
+    return share, torch.tensor(energy_kept(w0, case.r), dtype=torch.float64)
 
 
 @misconception(

@@ -88,17 +88,17 @@ def kept_after_forward(case: Case, apply: Callable) -> Tensor:
     """Return the bytes of input and of dequantised Ŵ that are alive after a forward pass, its graph being held."""
     base = case.linear()
     base.store = DoubleQuant(case.w0())
-    made, dense = [], base.store.dense
+    built, dense = [], base.store.dense
 
     def watched() -> Tensor:
         w = dense()
-        made.append((StorageWeakRef(w.untyped_storage()), w.nbytes))
+        built.append((StorageWeakRef(w.untyped_storage()), w.nbytes))
         return w
 
     base.store.dense = watched
     x = case.x().requires_grad_()
     y = apply(base, x)
-    kept = sum(size for memory, size in made if not memory.expired())
+    kept = sum(size for memory, size in built if not memory.expired())
     assert y.requires_grad  # the graph must outlive the count
     return torch.tensor(float(kept + x.nbytes))
 

@@ -25,9 +25,9 @@ RANKS = (Case(64, 64, 1), Case(64, 64, 4), Case(64, 64, 8))
 
 def decoder(recipe: Recipe) -> Decoder:
     """Return a small decoder with every linear layer of its blocks adapted."""
-    made = Decoder(SMALL)
-    inject(made, recipe, "_proj")
-    return made
+    model = Decoder(SMALL)
+    inject(model, recipe, "_proj")
+    return model
 
 
 def bytes_in_stores_and_beside(model: nn.Module) -> Tensor:
@@ -85,15 +85,15 @@ def false_qlora_trains_its_constants(case: Case):
 
 def dequantised(adapted: Adapted, x: Tensor) -> list[Tensor]:
     """Return every matrix that is dequantised in one forward and backward pass."""
-    made, dense = [], adapted.base.store.dense
+    built, dense = [], adapted.base.store.dense
 
     def watched() -> Tensor:
-        made.append(dense())
-        return made[-1]
+        built.append(dense())
+        return built[-1]
 
     adapted.base.store.dense = watched
     adapted(x.requires_grad_()).sum().backward()
-    return made
+    return built
 
 
 @claim(

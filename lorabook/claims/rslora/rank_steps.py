@@ -48,11 +48,11 @@ def after(case: Case, r: int, scale: Scale, optimiser: Callable, seed: int, step
 
 def sizes(case: Case, r: int, scale: Scale, optimiser: Callable, new: bool, steps: int, draws: int) -> Tensor:
     """Return the root mean square of s·BAx for each draw, on the trained input or on new ones."""
-    made = [after(case, r, scale, optimiser, i, steps, lr=1.0 if steps == 1 else 1e-3) for i in range(draws)]
+    updates = [after(case, r, scale, optimiser, i, steps, lr=1.0 if steps == 1 else 1e-3) for i in range(draws)]
     seen = [inputs(case, f"{r} {i}")[int(new)] for i in range(draws)]
     base = zero_base(case)
     with torch.no_grad():
-        return torch.stack([u(base, x).square().mean().sqrt() for u, x in zip(made, seen, strict=True)])
+        return torch.stack([u(base, x).square().mean().sqrt() for u, x in zip(updates, seen, strict=True)])
 
 
 def growth(case: Case, scale: Scale, optimiser: Callable, new: bool, steps: int = 1, draws: int = DRAWS):

@@ -22,11 +22,11 @@ def layers(case: Case, recipe: Recipe, second: tuple[int, int] | None = None) ->
     model = nn.Sequential(*(nn.Linear(d_in, d_out, dtype=torch.float64) for d_out, d_in in shapes))
     for parameter in model.parameters():
         parameter.data = case.randn(*parameter.shape, stream=f"w{tuple(parameter.shape)}")
-    made = list(inject(model, recipe, r"\d", case.generator("pair")).values())
-    for layer in made:
+    layers = list(inject(model, recipe, r"\d", case.generator("pair")).values())
+    for layer in layers:
         for name, parameter in layer.update.named_parameters():
             parameter.data = case.randn(*parameter.shape, stream=name)
-    return made
+    return layers
 
 
 def moved(case: Case) -> tuple[SharedPair, Tensor]:
