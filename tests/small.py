@@ -39,7 +39,7 @@ def every_kind(dtype: torch.dtype = torch.float64) -> EveryKind:
 
 def suits(form: str) -> str:
     """The layers of `every_kind` that a form can be put on: two mini LoRAs need even sides."""
-    return "up" if form == "MiniEnsemble" else "table|conv|up|out"
+    return "up" if form == "MELoRAForm" else "table|conv|up|out"
 
 
 def llama(dtype: torch.dtype = torch.float32, tied: bool = False) -> nn.Module:

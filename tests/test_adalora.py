@@ -31,7 +31,7 @@ def ours(every: int = 3, **changes) -> tuple[nn.Module, Allocator]:
     model = plain()
     recipe = AdaLoRA(R, ALPHA, every=every, **SETTINGS | {"orthogonality": 0.1} | changes)
     lb.inject(model, recipe, r"\d", generator=torch.Generator().manual_seed(1))
-    return model, recipe.rule(model)
+    return model, recipe.rule.build(model)
 
 
 def peft_twin(model: nn.Module, every: int):
@@ -155,7 +155,7 @@ def test_the_schedule_equals_pefts(t_final):
     assert (falling[0], falling[-1]) == (97, 31)
 
 
-class Parallel(nn.Module):
+class MultiLoRAForm(nn.Module):
     """Layers side by side, each with its own input, so that each has a rank of its own to learn."""
 
     def __init__(self, count: int, d: int) -> None:
@@ -176,7 +176,7 @@ def planted_run(seed: int, steps: int, schedule=constant) -> tuple[list[int], fl
     the uniform rank 2 could leave (Eckart and Young), so that no learning rate of LoRA's can be blamed.
     """
     g, d = torch.Generator().manual_seed(seed), 16
-    model = Parallel(len(NEEDED), d)
+    model = MultiLoRAForm(len(NEEDED), d)
     deltas = []
     for layer, rank in zip(model.layers, NEEDED, strict=True):
         with torch.no_grad():
@@ -251,7 +251,7 @@ def test_only_the_penalty_makes_lambda_singular_values():
 def after_the_need_moved(every: int, seed: int) -> list[int]:
     """Train two layers; only the first needs rank for 40 steps, only the second after that. Return the λ each keeps."""
     g, d, steps = torch.Generator().manual_seed(seed), 8, 100
-    model = Parallel(2, d)
+    model = MultiLoRAForm(2, d)
     w0 = torch.stack([layer.weight.detach() for layer in model.layers])
     delta = torch.randn(d, 2, generator=g) @ torch.randn(2, d, generator=g) / d
     recipe = AdaLoRA(3, 16.0, total_steps=steps, target_r=1, warm_up=5, final=10, every=every)

@@ -14,8 +14,9 @@ from lorabook.axes.base.qlora import QLoRA
 from lorabook.axes.form.dora import DoRA
 from lorabook.axes.init.pissa import PiSSA
 from lorabook.core.adapted_layer import adapted
-from lorabook.core.inject import disabled, inject, merge, merged
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import disabled, merge, merged
 
 RECIPES = {name: replace(form, rule=None) for name, form in forms().items()} | {
     "PiSSA": PiSSA(), "QLoRA": QLoRA(), "QDoRA": QLoRA() | DoRA(), "QPiSSA": QLoRA() | PiSSA(),
@@ -101,7 +102,7 @@ def test_an_empty_batch_is_answered_as_the_plain_layers_do(name):
 
 
 def test_an_effective_weight_can_be_copied_and_pickled():
-    model = model_of("LowRank")
+    model = model_of("LowRankForm")
     weight = adapted(model)["up"].weight
     for other in (copy.copy(weight), copy.deepcopy(weight), pickle.loads(pickle.dumps(weight))):
         assert torch.equal(other.tensor(), weight.tensor())
@@ -110,7 +111,7 @@ def test_an_effective_weight_can_be_copied_and_pickled():
 
 def test_a_missing_attribute_of_an_effective_weight_is_named():
     with pytest.raises(AttributeError, match="no_such_thing"):
-        _ = adapted(model_of("LowRank"))["up"].weight.no_such_thing
+        _ = adapted(model_of("LowRankForm"))["up"].weight.no_such_thing
 
 
 def test_a_merged_copy_leaves_the_original_adapted():

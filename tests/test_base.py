@@ -22,10 +22,11 @@ import lorabook as lb
 from lorabook.axes.base.blocks import BLOCK, dequantise, pack, quantise, unpack
 from lorabook.axes.base.code_books import lloyd_max, nearest_in, nf4_codes
 from lorabook.axes.base.double_quant import DoubleQuant, dequantise_constants, dynamic_code, quantise_constants
-from lorabook.axes.base.nf4 import NF4
+from lorabook.axes.base.nf4 import NF4, NF4Storage
 from lorabook.axes.base.normal_float import CODES, code_table, midpoints, nearest_code
 from lorabook.core.dense import Dense
 from lorabook.core.layer_types import freeze
+from lorabook.core.optimizer import optimizer
 
 logging.disable(logging.WARNING)  # bitsandbytes logs that an optional kernel package is absent
 import bitsandbytes  # noqa: E402
@@ -145,7 +146,7 @@ def test_qlora_is_bitsandbytes_linear_and_lora_by_hand(double, dtype):
     oracle.load_state_dict(plain.state_dict())
     oracle = oracle.to(dtype).to("cpu")
     model = nn.Sequential(plain)
-    recipe = lb.QLoRA(r=4, alpha=6) if double else lb.LoRA(r=4, alpha=6) | lb.Recipe(base=NF4)
+    recipe = lb.QLoRA(r=4, alpha=6) if double else lb.LoRA(r=4, alpha=6) | lb.Recipe(base=NF4Storage())
     layer = lb.inject(model, recipe, "0")["0"]
     assert torch.equal(layer.base.store.packed, oracle.weight.data.view(-1))
     if double:
@@ -357,7 +358,7 @@ COMBINATIONS = {
     "QDoRA": lb.QLoRA(r=3, alpha=5) | lb.DoRA(),
     "QPiSSA": lb.QLoRA(r=3, alpha=5) | lb.PiSSA(),
     "all": lb.QLoRA(r=3, alpha=5) | lb.DoRA() | lb.PiSSA() | lb.rsLoRA() | lb.LoRAPlus(4),
-    "single": lb.LoRA(r=3, alpha=5) | lb.Recipe(base=NF4),
+    "single": lb.LoRA(r=3, alpha=5) | lb.Recipe(base=NF4Storage()),
 }
 
 
@@ -366,13 +367,13 @@ def test_combinations_train_and_merge(name):
     model, x, target = two_layers(), randn(32, 24), randn(32, 16, seed=1)
     layers = lb.inject(model, COMBINATIONS[name], r"^[02]$")
     packed = [layer.base.store.packed.clone() for layer in layers.values()]
-    optimizer = lb.optimizer(model, lr=1e-2)
+    adamw = optimizer(model, lr=1e-2)
     losses = []
     for _ in range(20):
         loss = F.mse_loss(model(x), target)
-        optimizer.zero_grad()
+        adamw.zero_grad()
         loss.backward()
-        optimizer.step()
+        adamw.step()
         losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]
     assert all(torch.equal(layer.base.store.packed, p) for layer, p in zip(layers.values(), packed, strict=True))
@@ -400,7 +401,7 @@ def test_qpissa_quantises_what_pissa_leaves():
 
 def test_two_ways_to_store_are_a_conflict():
     with pytest.raises(lb.AxisConflict, match=r"'base'.*DoubleQuant.*NF4"):
-        lb.QLoRA() | lb.Recipe(base=NF4)
+        lb.QLoRA() | lb.Recipe(base=NF4Storage())
 
 
 def test_an_adapted_model_casts_copies_and_pickles():

@@ -21,7 +21,7 @@ from lorabook.claims.catalogue import catalogue
 from lorabook.claims.claim import claim
 from lorabook.claims.low_rank import spectrum as spectrum_claims
 from lorabook.core.inject import inject
-from lorabook.core.lora import LoRA
+from lorabook.core.lora import ORIGIN, LoRA
 from lorabook.core.recipe import IDEAS
 
 RANKS = (1, 2, 4)
@@ -43,12 +43,12 @@ def test_the_map_shows_every_variant_on_every_axis_it_moves() -> None:
     assert set(variants()) == names
     assert next(iter(variants())) == "LoRA"
     for axis in axes():
-        movers = {name for name, recipe in variants().items() if axis.field in recipe.changes()}
+        movers = {name for name, recipe in variants().items() if axis.field in recipe.changes(ORIGIN)}
         assert axis.field == "many" or set(axis.movers) == movers
     assert set(DECIDES) == set(IDEAS) - {"also_train"} | {"many"}
     table = displacements().table
     assert all(f"| {name} |" in table for name in names)
-    assert "**FasterB**" in table
+    assert "**LoRAPlusAdamW**" in table
 
 
 def test_the_map_lights_one_axis_and_refuses_what_is_none() -> None:

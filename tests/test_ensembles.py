@@ -14,7 +14,8 @@ from torch.nn.utils import parametrize
 from lorabook.axes.form.melora import MELoRA
 from lorabook.axes.form.multilora import MultiLoRA
 from lorabook.core.adapted_layer import Adapted
-from lorabook.core.inject import inject, merge
+from lorabook.core.inject import inject
+from lorabook.core.merge import merge
 from lorabook.core.optimizer import optimizer
 from lorabook.core.recipe import AxisConflict, Recipe
 

@@ -17,14 +17,14 @@ import lorabook as lb
 from lorabook.axes.form.dylora import Nested, truncate
 from lorabook.axes.optim.accountant import sigma_for
 from lorabook.axes.optim.private import Noise
-from lorabook.axes.rule.dylora import FrozenDyLoRA, Sampling
+from lorabook.axes.rule.dylora import DyLoRARule, FrozenDyLoRA
 from lorabook.core.recipe import Recipe
-from lorabook.many.federated import DPDyLoRA, Federation, added, federate
+from lorabook.many.federated import DPDyLoRA, Federation, ServerStep, federate
 from lorabook.models.decoder import Decoder, DecoderConfig
 
 R, ALPHA, STEPS, LR = 3, 5.0, 4, 0.02
 LOOSE = Noise(C=1e9, sigma=0.0, expected=1)
-FEDERATED = Recipe(optim=added)
+FEDERATED = Recipe(optim=ServerStep())
 RECIPES = pytest.mark.parametrize(
     "recipe",
     [DPDyLoRA(r_min=R), DPDyLoRA(), FrozenDyLoRA(seed=3) | FEDERATED, lb.LoRA() | FEDERATED, lb.LoRAFA() | FEDERATED,
@@ -86,7 +86,7 @@ def alone(model: nn.Module, client: Callable) -> nn.Module:
     return mine
 
 
-def by_hand(model: nn.Module, clients: list, noise: Noise, *, q: float, rounds: int, rule: Sampling | None) -> Tensor:
+def by_hand(model: nn.Module, clients: list, noise: Noise, *, q: float, rounds: int, rule: DyLoRARule | None) -> Tensor:
     """The same rounds, written out: who is in, the rank, each client on a copy, clip, sum, noise, divide, add."""
     g, ranks = generator(), random.Random(0 if rule is None else rule.seed)
     nested = [module for module in model.modules() if isinstance(module, Nested)]

@@ -16,6 +16,7 @@ from lorabook.book.figures.gallery import gallery
 from lorabook.book.listing import example
 from lorabook.claims.catalogue import catalogue, folders
 from lorabook.claims.claim import discover
+from lorabook.core.lora import ORIGIN
 
 FOLDER = Path(__file__).parents[1] / "figures"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -63,7 +64,7 @@ def test_every_recipe_is_in_the_comparison_once() -> None:
 def test_what_the_comparison_says_is_trained_is_what_the_form_counts(name: str) -> None:
     recipe, d = overview_comparison.in_order()[name], overview_comparison.D
     row = overview_comparison.measured(recipe)
-    assert row.trained == recipe.complete().form.count(d, d, overview_comparison.RANK)
+    assert row.trained == recipe.complete(ORIGIN).form.count(d, d, overview_comparison.RANK)
 
 
 def test_the_flow_chart_asks_only_for_what_is_there() -> None:

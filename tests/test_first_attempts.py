@@ -19,6 +19,12 @@ SETTING = """
 import itertools, json, sys
 import torch
 import lorabook as lb
+from lorabook.many.stacking import attach
+from lorabook.many.combine import Truncated
+from lorabook.many.conflicts import conflicts
+from lorabook.many.federated import federate
+from lorabook.many.federated import Federation
+from lorabook.axes.optim.private import Noise
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.loaded import Loaded
 
@@ -43,8 +49,8 @@ def enter(manager):
         pass
 
 def federation(**given):
-    own = {"noise": lb.Noise(1.0, 0.5, 2), "generator": torch.Generator()}
-    return lb.Federation([lambda: []], q=0.5, steps=1, lr=0.1, **{**own, **given})
+    own = {"noise": Noise(1.0, 0.5, 2), "generator": torch.Generator()}
+    return Federation([lambda: []], q=0.5, steps=1, lr=0.1, **{**own, **given})
 
 said = {}
 for attempt in json.load(sys.stdin):
@@ -74,9 +80,9 @@ ATTEMPTS = {
     "lb.stack(plain(), [anna], [1.0])": "TypeError: adapters is a list; give them by name",
     "lb.stack(plain(), {'anna': anna}, [1.0])": "TypeError: weights is a list; give one for each adapter, by its name",
     "lb.stack(plain(), {'anna': anna}, {'anna': 1.0}, 'svd')": "TypeError: how is 'svd'; give a function",
-    "lb.stack(plain(), {'anna': anna}, {'anna': 1.0}, lb.Truncated)": "TypeError: how is <class",
-    "lb.attach(plain(), adapted())": "TypeError: the adapter is given as a Decoder",
-    "lb.conflicts([anna, anna])": "TypeError: adapters is a list; give them by name",
+    "lb.stack(plain(), {'anna': anna}, {'anna': 1.0}, Truncated)": "TypeError: how is <class",
+    "attach(plain(), adapted())": "TypeError: the adapter is given as a Decoder",
+    "conflicts([anna, anna])": "TypeError: adapters is a list; give them by name",
     "lb.compose(plain(), {'anna': anna}, (tokens, tokens))": "TypeError: few_shot_loss is a tuple; give a function",
     "lb.compose(plain(), {'anna': anna}, lambda model: None, progress=False)": "TypeError: few_shot_loss gave None; it",
     "lb.card(lb.LoRA)": "TypeError: LoRA is a function, and a claim is asked for",
@@ -84,7 +90,7 @@ ATTEMPTS = {
     "lb.learn_in_turn(plain(), [loss], lb.LoRA, 'q_proj')": "TypeError: LoRA is a function, and a Recipe is asked for",
     "federation(noise=1.0)": "TypeError: noise is 1.0; give Noise(C, sigma, expected)",
     "federation(generator=3)": "TypeError: generator is 3; give a torch.Generator",
-    "lb.federate(adapted(), federation(), rounds=0, lr=1.0)": "ValueError: rounds is 0; it must be a whole number",
+    "federate(adapted(), federation(), rounds=0, lr=1.0)": "ValueError: rounds is 0; it must be a whole number",
 }
 
 

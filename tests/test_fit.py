@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 import lorabook as lb
-from lorabook.axes.optim.lora_plus import FasterB
+from lorabook.axes.optim.lora_plus import LoRAPlusAdamW
 from lorabook.core.fit import constant, warmup_cosine
+from lorabook.core.optimizer import optimizer
 
 
 def world() -> tuple[nn.Module, list]:
@@ -65,7 +66,7 @@ def test_accumulation_averages_gradients():
 def test_lora_plus_gives_b_its_own_step_size():
     model, _ = world()
     layers = lb.inject(model, lb.LoRAPlus(16, r=2), r"\d")
-    rates = {id(p): group["lr"] for group in lb.optimizer(model, lr=1e-3).param_groups for p in group["params"]}
+    rates = {id(p): group["lr"] for group in optimizer(model, lr=1e-3).param_groups for p in group["params"]}
     for layer in layers.values():
         assert rates[id(layer.update.A)] == pytest.approx(1e-3)
         assert rates[id(layer.update.B)] == pytest.approx(16e-3)
@@ -73,7 +74,7 @@ def test_lora_plus_gives_b_its_own_step_size():
 
 def test_a_reversed_ratio_is_refused():
     with pytest.raises(ValueError, match=r"ratio η_B/η_A is 0.1"):
-        FasterB(0.1)
+        LoRAPlusAdamW(0.1)
 
 
 def test_a_non_finite_loss_stops_before_the_step():
@@ -193,7 +194,7 @@ def test_layers_that_ask_for_different_optimisers():
     lb.inject(model, lb.LoRA(r=2), "0")
     lb.inject(model, lb.LoRAPlus(4, r=2), "2")
     with pytest.raises(lb.AxisConflict, match=r"0 \(LoRA\) and 2 \(LoRA\+\)"):
-        lb.optimizer(model, lr=1e-3)
+        optimizer(model, lr=1e-3)
 
 
 def test_schedules():

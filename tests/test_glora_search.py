@@ -11,20 +11,21 @@ from lycoris.modules.glora import GLoRAModule
 from small import gap
 from torch import Tensor, nn
 
-from lorabook.axes.form.glora import SIZES, GLoRA, Kinds
+from lorabook.axes.form.glora import SIZES, GLoRA, GLoRAForm
 from lorabook.axes.form.glora_subnet import cut_supernet, kinds_in_use, supernets, use_kinds
 from lorabook.axes.rule.evolution import Evolution, cost, cross, draw, evolve, mutate
 from lorabook.axes.rule.glora_draw import GLoRASupernet
 from lorabook.axes.rule.glora_search import search_kinds
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.fit import fit
-from lorabook.core.inject import inject, merge
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import merge
 from lorabook.core.recipe import AxisConflict, Recipe
 from lorabook.saving.save import load_adapter, save_adapter
 
 R = 2
-ALL_NONE = Kinds(*["none"] * 5)
+ALL_NONE = GLoRAForm(*["none"] * 5)
 SMALL = {"A": "none vector", "B": "none lora", "C": "none", "D": "none vector", "E": "none constant vector"}
 
 
@@ -47,15 +48,15 @@ def inputs(rows: int = 32) -> Tensor:
     return torch.randn(rows, 6, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
 
 
-def random_configuration(source: random.Random) -> dict[str, Kinds]:
-    return {name: Kinds(**{t: source.choice(k.split()) for t, k in choices().items()}) for name in ("0", "2")}
+def random_configuration(source: random.Random) -> dict[str, GLoRAForm]:
+    return {name: GLoRAForm(**{t: source.choice(k.split()) for t, k in choices().items()}) for name in ("0", "2")}
 
 
 def choices() -> dict[str, str]:
     return SIZES | {"C": "none vector lora"}
 
 
-def official(layer: Adapted, kinds: Kinds, x: Tensor) -> Tensor:
+def official(layer: Adapted, kinds: GLoRAForm, x: Tensor) -> Tensor:
     """The layer as the official code computes it: every kind is read off one pair X_d, X_u, or off one vector."""
     held, w0, b0 = dict(layer.update.named_parameters()), layer.base.matrix, layer.base.bias
     full = {"A": w0, "B": w0, "C": w0[:1].T, "D": b0, "E": b0}
@@ -125,7 +126,7 @@ def squares(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 def test_a_layer_that_is_cut_to_nothing_is_the_plain_layer_again() -> None:
     model, x = net(), inputs()
-    layers = cut_supernet(model, {"0": ALL_NONE, "2": Kinds()})
+    layers = cut_supernet(model, {"0": ALL_NONE, "2": GLoRAForm()})
     assert list(layers) == list(adapted(model)) == ["2"]
     assert type(model[0]) is nn.Linear
     assert torch.equal(model[0](x), plain()[0](x))
@@ -133,9 +134,10 @@ def test_a_layer_that_is_cut_to_nothing_is_the_plain_layer_again() -> None:
 
 def test_the_search_finds_what_enumeration_finds_and_the_cut_keeps_it() -> None:
     recipe, x = GLoRASupernet(R, **SMALL), inputs()
-    space = [Kinds(*kinds) for kinds in itertools.product(*(words.split() for words in SMALL.values()))]
+    space = [GLoRAForm(*kinds) for kinds in itertools.product(*(words.split() for words in SMALL.values()))]
     planted = {
-        "0": Kinds("vector", "none", "none", "vector", "constant"), "2": Kinds("none", "lora", "none", "none", "vector")
+        "0": GLoRAForm("vector", "none", "none", "vector", "constant"),
+        "2": GLoRAForm("none", "lora", "none", "none", "vector"),
     }  # fmt: skip
     plan = Evolution(population=24, parents=6, crossovers=8, mutations=8, rounds=10)
     hits = 0
@@ -245,7 +247,7 @@ def test_training_draws_a_configuration_for_each_step_and_ends_at_the_largest(tm
         return model, drawn
 
     whole, drawn = run(12)
-    assert kinds_in_use(whole) == {"0": Kinds(C="lora"), "2": Kinds(C="lora")}
+    assert kinds_in_use(whole) == {"0": GLoRAForm(C="lora"), "2": GLoRAForm(C="lora")}
     assert len({str(one) for one in drawn}) >= 11
     run(5, tmp_path / "run.pt")
     resumed, rest = run(12, tmp_path / "run.pt")
@@ -256,7 +258,7 @@ def test_training_draws_a_configuration_for_each_step_and_ends_at_the_largest(tm
 def test_a_run_that_is_stopped_leaves_the_largest_and_so_does_the_next() -> None:
     model, drawn = plain(), []
     inject(model, GLoRASupernet(R, seed=5), r"\d", torch.Generator().manual_seed(1))
-    data, largest = [(inputs(), inputs()[:, :5])] * 6, {"0": Kinds(C="lora"), "2": Kinds(C="lora")}
+    data, largest = [(inputs(), inputs()[:, :5])] * 6, {"0": GLoRAForm(C="lora"), "2": GLoRAForm(C="lora")}
 
     def watch(step: int, loss: float) -> bool:
         drawn.append(kinds_in_use(model))
@@ -353,7 +355,7 @@ def test_configurations_that_do_not_fit_are_refused_and_nothing_changes() -> Non
     before = kinds_in_use(model)
     for wrong, said in (
         ({"0": ALL_NONE}, "differ in 2; name exactly 0, 2"),
-        ({"0": ALL_NONE, "2": Kinds(A="lora", B="none", C="none", D="none", E="none")}, "2: A is 'lora'.*none, vector"),
+        ({"0": ALL_NONE, "2": GLoRAForm("lora", "none", "none", "none", "none")}, "2: A is 'lora'.*none, vector"),
     ):
         with pytest.raises(ValueError, match=said):
             use_kinds(model, wrong)
@@ -376,4 +378,4 @@ def test_what_has_no_branch_takes_no_dropout_and_a_layer_without_bias_needs_a_or
     with pytest.raises(ValueError, match="every term is none on 0"):
         inject(bare, GLoRASupernet(R, A="none", B="none"), "0")
     inject(bare, GLoRASupernet(R), "0")
-    assert kinds_in_use(bare)["0"] == Kinds("lora", "lora", "none", "none", "none")
+    assert kinds_in_use(bare)["0"] == GLoRAForm("lora", "lora", "none", "none", "none")

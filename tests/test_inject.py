@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 import lorabook as lb
 from lorabook.core.frozen import UnsupportedLayer
+from lorabook.core.lora import ORIGIN
 from lorabook.models.decoder import Decoder, DecoderConfig
 
 SMALL = DecoderConfig(vocab=32, hidden=16, layers=2, heads=2, kv_heads=1, d_head=8, ffn=24, context=16)
@@ -97,7 +98,7 @@ def test_a_weight_that_no_quantised_store_can_keep(model):
 
 
 def test_two_forms_conflict_and_both_are_named():
-    with pytest.raises(lb.AxisConflict, match=r"DoRA and LoHa both set the axis 'form'.*RowScaled.*Hadamard"):
+    with pytest.raises(lb.AxisConflict, match=r"DoRA and LoHa both set the axis 'form'.*DoRAForm.*LoHaForm"):
         lb.DoRA() | lb.LoHa()
 
 
@@ -114,8 +115,8 @@ def test_the_order_of_merging_never_matters():
     one, other = lb.QLoRA(r=4) | lb.rsLoRA() | lb.LoRAPlus(8), lb.LoRAPlus(8) | lb.QLoRA(r=4) | lb.rsLoRA()
     assert one == other
     assert one.label == other.label == "LoRA+ | QLoRA | rsLoRA"
-    assert set(one.changes()) == {"base", "scale", "optim"}
-    assert lb.LoRA().changes() == {}
+    assert set(one.changes(ORIGIN)) == {"base", "scale", "optim"}
+    assert lb.LoRA().changes(ORIGIN) == {}
 
 
 def test_injection_shares_the_memory_of_the_base(model):

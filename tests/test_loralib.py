@@ -13,8 +13,9 @@ from small import gap
 from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import Adapted
-from lorabook.core.inject import inject, merge
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import merge
 from lorabook.core.optimizer import optimizer
 
 R, ALPHA = 3, 7

@@ -11,7 +11,8 @@ from torch import nn
 
 from lorabook.axes.form.loha import LoHa
 from lorabook.axes.form.lokr import LoKr
-from lorabook.core.inject import inject, merge
+from lorabook.core.inject import inject
+from lorabook.core.merge import merge
 from lorabook.core.recipe import Recipe
 
 R, ALPHA = 2, 5.0

@@ -18,16 +18,14 @@ from lorabook.axes.form.dylora import Nested
 from lorabook.axes.form.hira import ElementwiseScaled
 from lorabook.axes.form.loha import Hadamard
 from lorabook.axes.form.vera import SharedPair
-from lorabook.axes.init.olora import orthonormal
-from lorabook.axes.init.pissa import principal
-from lorabook.axes.optim.lora_plus import FasterB
+from lorabook.axes.init.olora import OrthonormalStart
+from lorabook.axes.init.pissa import PrincipalStart
+from lorabook.axes.optim.lora_plus import LoRAPlusAdamW
 from lorabook.axes.rule.importance import Importance
 from lorabook.axes.rule.schedule import CubicBudget
-from lorabook.axes.scale.rslora import alpha_over_root_r
+from lorabook.axes.scale.rslora import AlphaOverRootR
 from lorabook.claims.claim import discover
-from lorabook.core.alpha_over_r import alpha_over_r
-from lorabook.core.kaiming import uniform_rows
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import AlphaOverR, LowRank, uniform_rows
 from lorabook.many.row_space import outside
 
 CLAIMS = {claim.name: claim for claim in discover()}
@@ -48,8 +46,8 @@ MISTAKES = (
             "two_paths_are_the_definition"),
     Mistake("the scale counts twice", LowRank.weight, "self.s *", "self.s ** 2 *", "merging_is_exact"),
     Mistake("the factors are swapped", LowRank.weight, "self.B @ self.A", "(self.A @ self.B).T", "merging_is_exact"),
-    Mistake("α is not divided by r", alpha_over_r, "alpha / r", "alpha", "alpha_of_two_r_removes_the_rank"),
-    Mistake("√ of the wrong number", alpha_over_root_r, "alpha / r**0.5", "alpha**0.5 / r", "root_r_divides_alpha"),
+    Mistake("α is not divided by r", AlphaOverR.build, "alpha / r", "alpha", "alpha_of_two_r_removes_the_rank"),
+    Mistake("√ of the wrong number", AlphaOverRootR.build, "alpha / r**0.5", "alpha**0.5 / r", "root_r_divides_alpha"),
     Mistake("fan_in is the rank", uniform_rows, "math.sqrt(d_in)", "math.sqrt(rows)",
             "a_is_as_small_as_its_fan_in_asks"),
     Mistake("DoRA's norm is not held constant", RowScaled.weight, "v.detach()", "v",
@@ -65,11 +63,11 @@ MISTAKES = (
     Mistake("HiRA adds instead of scaling", ElementwiseScaled.weight, "w0 *", "w0 +", "a_zero_stays_zero"),
     Mistake("VeRA forgets what scales the outputs", SharedPair.weight, "torch.diag(self.b) @ b", "b",
             "vera_scales_inside_and_outside"),
-    Mistake("PiSSA forgets that s multiplies its factors", principal, "sigma[: spec.r] / spec.scale",
+    Mistake("PiSSA forgets that s multiplies its factors", PrincipalStart.build, "sigma[: spec.r] / spec.scale",
             "sigma[: spec.r]", "the_factors_are_the_top_directions"),
     Mistake("O-LoRA projects with the transposed basis", outside, "(m @ q.T) @ q", "(m @ q.T @ q).flip(1)",
             "inputs_in_an_earlier_row_space_are_left_alone"),
-    Mistake("LoRA+ speeds A up", FasterB.__call__, '"params": slow, "lr": lr',
+    Mistake("LoRA+ speeds A up", LoRAPlusAdamW.__call__, '"params": slow, "lr": lr',
             '"params": slow, "lr": lr * self.ratio**2', "b_moves_sixteen_times_as_far"),
     Mistake("AdaLoRA's importance keeps the sign", Importance.observe, "* g).abs()", "* g)",
             "the_score_is_sensitivity_times_uncertainty"),
@@ -79,7 +77,7 @@ MISTAKES = (
             "self.rate * moved", "the_moves_telescope"),
     Mistake("DyLoRA keeps α/r at every rank", Nested.scale, "self.s * len(self.A) / self.b", "self.s",
             "a_cut_is_a_lora_of_rank_b"),
-    Mistake("OLoRA reads the last columns of W₀", orthonormal, "w[:, : spec.r]", "w[:, -spec.r :]",
+    Mistake("OLoRA reads the last columns of W₀", OrthonormalStart.build, "w[:, : spec.r]", "w[:, -spec.r :]",
             "the_first_columns_decide"),
     Mistake("LongLoRA's first shifted group is not causal", Shifted.forward, "full(*(t for t, _ in cut))",
             "F.scaled_dot_product_attention(*(t for t, _ in cut))", "nobody_sees_the_future"),

@@ -11,7 +11,9 @@ from small import TOKENS, EveryKind, assert_untouched, every_kind, gap, state
 from torch import Tensor, nn
 
 import lorabook as lb
+from lorabook.core.fit import History
 from lorabook.core.layer_types import freeze
+from lorabook.core.optimizer import optimizer
 from lorabook.many.apart import Projected, Pulled, absolutes, squares
 from lorabook.many.orthogonal import Keep, KeepApart, Project, Pull
 from lorabook.many.pair import Pair
@@ -32,7 +34,7 @@ def on_task(number: int, steps: int = 6):
     def distance(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         return (model(batch[0]) - batch[1]).square().mean()
 
-    def train(model: nn.Module) -> lb.History:
+    def train(model: nn.Module) -> History:
         return lb.fit(model, itertools.repeat((TOKENS, wanted)), steps=steps, lr=0.05, loss=distance, progress=False)
 
     return train
@@ -66,7 +68,7 @@ def test_penalty_gradient_and_step_are_those_of_the_authors_loop(measure):
     before = model(TOKENS).detach()
     for one in (*lb.adapted(model).values(), *layers.values()):
         one.update.B.data.fill_(0.1)
-    rule = lb.adapted(model)["up"].recipe.rule(model)
+    rule = lb.adapted(model)["up"].recipe.rule.build(model)
     (model(TOKENS).square().sum() + rule.penalty()).backward()
     named = {f"{name}.lora_A": learned[0][name].A for name in layers}
     named |= {f"{name}.loranew_A": layer.update.A for name, layer in layers.items()}
@@ -77,7 +79,7 @@ def test_penalty_gradient_and_step_are_those_of_the_authors_loop(measure):
     (twin(TOKENS).square().sum() + theirs).backward()
     assert gap(rule.penalty(), theirs) <= 1e-12
     for one in (model, twin):
-        lb.optimizer(one, lr=0.01).step()
+        optimizer(one, lr=0.01).step()
     for name, layer in layers.items():
         mine = lb.adapted(model)[name].update
         for letter in "AB":
@@ -165,7 +167,7 @@ def test_layers_that_no_earlier_adapter_touched_are_free():
     model = every_kind()
     learned = lb.learn_in_turn(model, [on_task(0)], lb.LoRA(R, ALPHA), "up", drawn(0))
     lb.inject(model, lb.OrthogonalLoRA(R, ALPHA, earlier=learned), "up|out", drawn(1))
-    assert list(lb.adapted(model)["out"].recipe.rule(model).rows) == ["up"]
+    assert list(lb.adapted(model)["out"].recipe.rule.build(model).rows) == ["up"]
 
 
 def test_recipes_with_the_same_adapters_are_one_and_others_conflict():

@@ -163,6 +163,7 @@ def test_every_data_file_is_listed_with_its_hash_and_all_are_small() -> None:
 def test_importing_lorabook_costs_little_beyond_torch_and_loads_no_widgets() -> None:
     code = (
         "import sys, time, torch; start = time.process_time(); import lorabook; "
+        "[getattr(lorabook, name) for name in lorabook.__all__]; "
         "print(time.process_time() - start, [name for name in ('IPython', 'anywidget', 'ipywidgets', 'plotly', "
         "'matplotlib', 'transformers', 'jupyterlab') if name in sys.modules])"
     )
@@ -174,3 +175,9 @@ def test_importing_lorabook_costs_little_beyond_torch_and_loads_no_widgets() -> 
     ]
     assert runs[0][1].strip() == "[]"
     assert min(float(seconds) for seconds, _ in runs) <= IMPORT_SECONDS
+
+
+def test_a_name_is_imported_when_it_is_used_so_that_the_command_answers_before_torch_is_loaded() -> None:
+    code = "import sys, lorabook; before = 'torch' in sys.modules; lorabook.LoRA; print(before, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]

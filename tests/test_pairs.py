@@ -15,7 +15,9 @@ from worlds import example
 
 from lorabook.claims.catalogue import catalogue
 from lorabook.core.fit import fit
-from lorabook.core.inject import disabled, inject, merge
+from lorabook.core.inject import inject
+from lorabook.core.lora import ORIGIN
+from lorabook.core.merge import disabled, merge
 from lorabook.core.recipe import AxisConflict, Recipe
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.saving.save import load_adapter, save_adapter
@@ -60,7 +62,7 @@ def refused(work: Callable[[], object]) -> str:
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_a_pair_works_from_start_to_end_or_is_refused(one: str, other: str, tmp_path: Path) -> None:
     if refusal := refused(lambda: RECIPES[one] | RECIPES[other] | NUMBERS):
-        assert set(RECIPES[one].changes()) & set(RECIPES[other].changes()) or "dropout" in refusal
+        assert set(RECIPES[one].changes(ORIGIN)) & set(RECIPES[other].changes(ORIGIN)) or "dropout" in refusal
         assert RECIPES[one].label in refusal
         assert RECIPES[other].label in refusal
         return
@@ -85,5 +87,5 @@ def test_a_pair_works_from_start_to_end_or_is_refused(one: str, other: str, tmp_
 
 
 def test_some_pairs_are_refused_and_most_are_not() -> None:
-    clashes = sum(bool(set(RECIPES[a].changes()) & set(RECIPES[b].changes())) for a, b in PAIRS)
+    clashes = sum(bool(set(RECIPES[a].changes(ORIGIN)) & set(RECIPES[b].changes(ORIGIN))) for a, b in PAIRS)
     assert 0 < clashes < len(PAIRS) / 2

@@ -12,8 +12,9 @@ from torch import nn
 from lorabook.axes.form.dora import DoRA
 from lorabook.axes.form.loha import LoHa
 from lorabook.axes.optim.lora_plus import LoRAPlus
-from lorabook.core.inject import inject, merge, merged
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import merge, merged
 from lorabook.core.optimizer import optimizer
 
 

@@ -14,7 +14,7 @@ from small import gap
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from lorabook.axes.form.adalora import PLQ
+from lorabook.axes.form.adalora import AdaLoRAForm
 from lorabook.axes.form.dora import DoRA
 from lorabook.axes.form.glora import GLoRA
 from lorabook.axes.form.hira import HiRA
@@ -26,8 +26,9 @@ from lorabook.axes.init.pissa import PiSSA
 from lorabook.axes.optim.lora_plus import LoRAPlus
 from lorabook.axes.scale.rslora import rsLoRA
 from lorabook.core.adapted_layer import Adapted
-from lorabook.core.inject import inject, merge
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import merge
 from lorabook.core.optimizer import optimizer
 from lorabook.core.recipe import Recipe
 
@@ -87,7 +88,7 @@ VARIANTS = {
     "LoHa": (LoHa(R, ALPHA), peft.LoHaConfig(r=R, alpha=6, target_modules=["0"])),
     # PEFT divides by r + 10⁻⁵; with that folded into our α the two must agree to rounding.
     "PLQ": (
-        Recipe(R, ALPHA * R / (R + 1e-5), form=PLQ),
+        Recipe(R, ALPHA * R / (R + 1e-5), form=AdaLoRAForm()),
         peft.AdaLoraConfig(init_r=R, target_r=2, lora_alpha=6, target_modules=["0"], total_step=10),
     ),
 }
@@ -211,7 +212,7 @@ def test_pissa_start_gradients_and_step(kind, scale):
 def test_lora_plus_groups_and_step(kind):
     pair = Pair("LoRA", kind)
     recipe = LoRAPlus(16) | LoRA(R, ALPHA)
-    mine = recipe.optim(dict(pair.ours.named_parameters()), 1e-3)
+    mine = recipe.optim.build(dict(pair.ours.named_parameters()), 1e-3)
     other = create_loraplus_optimizer(pair.theirs, torch.optim.AdamW, lr=1e-3, loraplus_lr_ratio=16)
     rates = [{id(p): group["lr"] for group in it.param_groups for p in group["params"]} for it in (mine, other)]
     for letter, both in pair.pairs.items():

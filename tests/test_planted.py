@@ -23,7 +23,7 @@ from lorabook.core.recipe import Recipe
 D_OUT, D_IN, SEEDS, STEPS = 48, 64, 3, 400
 
 BETTER = {
-    "RowScaled": 2, "Hadamard": 12, "ElementwiseScaled": 4, "Kinds": 4, "Choices": 4, "LeftFactor": 4, "MiniEnsemble": 4
+    "DoRAForm": 2, "LoHaForm": 12, "HiRAForm": 4, "GLoRAForm": 4, "GLoRASupernetForm": 4, "LoKrForm": 4, "MELoRAForm": 4
 }  # fmt: skip
 """Forms whose ΔW has more rank than a LoRA of as many parameters, and the rank they are tried at.
 
@@ -31,15 +31,15 @@ DoRA scales all of W₀ row by row; HiRA and GLoRA (and its supernet at the larg
 entry; in LoHa and LoKr ranks multiply; in MELoRA the ranks of two blocks add up at the price of one.
 LoHa needs a large r here: at r = 4 it is trained to 13% where the best LoRA leaves 14%, at r = 12 to 1% and 6%.
 """
-DRAWN = {"FrozenA": 4, "FromOnePair": 16}
+DRAWN = {"LoRAFAForm": 4, "VeRAForm": 16}
 """Forms with a frozen random part. They are better where the update was planted with the very same draw, which nobody
 can know; with another draw they leave nearly everything. LoRA-FA: all but the share that the rows of its A span.
 """
-NO_BETTER = {"LowRank": 4, "PLQ": 4, "Parallel": 2, "Following": 4}
+NO_BETTER = {"LowRankForm": 4, "AdaLoRAForm": 4, "MultiLoRAForm": 2, "DeltaLoRAForm": 4}
 """Forms whose ΔW has rank at most r and costs at least r(d_in + d_out) numbers (MultiLoRA: rank n·r): another way to
 write LoRA's. Delta-LoRA moves W₀ by λ·s·BA from its first step on, which is (1 + λ)·s·BA.
 """
-WORSE = {"NestedLowRank": 4, "LastRowOnly": 4}
+WORSE = {"DyLoRAForm": 4, "FrozenDyLoRAForm": 4}
 """DyLoRA's, trained by its rule: the same rows must serve every rank b ≤ r, at the scale α/b, so at b = r something of
 an update of rank r is left that LoRA finds.
 """
@@ -47,7 +47,7 @@ an update of rank r is left that LoRA finds.
 
 def recipe_of(name: str, r: int) -> Recipe:
     """The form at rank r; only those keep their rule whose W is another without it."""
-    keeps = name in WORSE or name == "Following"
+    keeps = name in WORSE or name == "DeltaLoRAForm"
     made = forms()[name] | Recipe(r=r, alpha=2.0 * r)
     return made if keeps else replace(made, rule=None)
 
@@ -79,7 +79,7 @@ def left(w: Tensor, wanted: Tensor, w0: Tensor) -> float:
 def trained(recipe: Recipe, wanted: Tensor, seed: int) -> Adapted:
     """The form after training from its own start, by its own rule."""
     found = layer(recipe, seed)
-    rule = None if recipe.rule is None else recipe.rule(nn.Sequential(found))
+    rule = None if recipe.rule is None else recipe.rule.build(nn.Sequential(found))
     step = torch.optim.Adam([p for p in found.parameters() if p.requires_grad], lr=0.03)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(step, STEPS)
     if rule is not None:
@@ -131,7 +131,7 @@ def test_a_form_with_a_frozen_draw_does_not_find_what_another_draw_planted(name:
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_frozen_a_finds_the_share_that_its_rows_span_and_that_is_r_of_d_in(seed: int) -> None:
-    recipe = recipe_of("FrozenA", DRAWN["FrozenA"])
+    recipe = recipe_of("LoRAFAForm", DRAWN["LoRAFAForm"])
     wanted = planted(recipe, seed, seed + 50)
     found = trained(recipe, wanted, seed)
     w0, a = found.base.matrix, found.update.A
@@ -157,7 +157,7 @@ def test_rows_that_serve_every_rank_leave_something_at_the_largest(name: str) ->
 
 
 def test_the_same_rows_find_all_of_it_when_they_serve_one_rank() -> None:
-    ours, _ = shares(replace(recipe_of("NestedLowRank", 4), rule=None))
+    ours, _ = shares(replace(recipe_of("DyLoRAForm", 4), rule=None))
     assert max(ours) < 1e-6
 
 

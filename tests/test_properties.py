@@ -13,9 +13,9 @@ from worlds import example, forms
 
 from lorabook.claims.catalogue import catalogue
 from lorabook.core.adapted_layer import Adapted
-from lorabook.core.inject import inject, merge
+from lorabook.core.inject import inject
+from lorabook.core.merge import merge
 from lorabook.core.recipe import Recipe
-from lorabook.core.update import Family
 from lorabook.saving.save import load_adapter, save_adapter
 
 STARTS = {name: example(make) for name, make in catalogue()["init"].items()}
@@ -117,8 +117,7 @@ def test_the_count_is_the_formula_and_one_generator_gives_one_adapter(name: str,
     again = dict(same.update.named_parameters())
     assert all(torch.equal(p, again[key]) and p.dtype == case.dtype for key, p in trained.items())
     form = layer.recipe.form
-    facts = (1, case.bias) if isinstance(form, Family) else ()
-    assert sum(p.numel() for p in trained.values()) == form.count(case.d_out, case.d_in, case.r, *facts)
+    assert sum(p.numel() for p in trained.values()) == form.count(case.d_out, case.d_in, case.r, 1, case.bias)
 
 
 @pytest.mark.parametrize("name", STARTS)

@@ -10,11 +10,12 @@ from small import gap
 from torch import nn
 
 from lorabook.axes.base.double_quant import DoubleQuant
-from lorabook.axes.base.nf4 import NF4
+from lorabook.axes.base.nf4 import NF4, NF4Storage
 from lorabook.axes.base.qlora import QLoRA
 from lorabook.axes.form.dora import DoRA
 from lorabook.core.adapted_layer import Adapted
-from lorabook.core.inject import inject, merge
+from lorabook.core.inject import inject
+from lorabook.core.merge import merge
 from lorabook.core.recipe import Recipe
 
 logging.disable(logging.WARNING)  # bitsandbytes logs that an optional kernel package is absent
@@ -24,7 +25,7 @@ logging.disable(logging.NOTSET)
 
 D_OUT, D_IN, R, ALPHA = 64, 128, 4, 6.0
 ROUNDING = 1e-5  # float32, products in another order
-RECIPES = {"NF4": DoRA(R, ALPHA) | Recipe(base=NF4), "double quantisation": QLoRA(R, ALPHA) | DoRA()}
+RECIPES = {"NF4": DoRA(R, ALPHA) | Recipe(base=NF4Storage()), "double quantisation": QLoRA(R, ALPHA) | DoRA()}
 
 
 class Pair:

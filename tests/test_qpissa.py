@@ -5,7 +5,7 @@ import peft
 import torch
 from torch import nn
 
-from lorabook.axes.base.nf4 import NF4
+from lorabook.axes.base.nf4 import NF4Storage
 from lorabook.axes.init.pissa import PiSSA
 from lorabook.core.inject import inject
 from lorabook.core.recipe import Recipe
@@ -15,7 +15,7 @@ def test_the_base_is_bitsandbytes_rounding_of_pefts_residual():
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Linear(128, 96, bias=False))
     w0 = plain[0].weight.detach().clone()
-    layer = inject(plain, PiSSA(r=8, alpha=12) | Recipe(base=NF4), "0")["0"]
+    layer = inject(plain, PiSSA(r=8, alpha=12) | Recipe(base=NF4Storage()), "0")["0"]
     other = nn.Sequential(nn.Linear(128, 96, bias=False))
     other[0].weight.data.copy_(w0)
     config = peft.LoraConfig(r=8, lora_alpha=12, init_lora_weights="pissa", target_modules=["0"])

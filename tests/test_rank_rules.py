@@ -21,8 +21,9 @@ from lorabook.axes.rule.lora_drop import importance, important, learn_with_drop,
 from lorabook.axes.scale.rslora import rsLoRA
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.fit import fit
-from lorabook.core.inject import inject, merge
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import merge
 from lorabook.core.optimizer import optimizer
 from lorabook.core.recipe import AxisConflict
 from lorabook.saving.save import load_adapter, save_adapter
@@ -105,7 +106,7 @@ def test_a_further_run_of_delta_lora_goes_on_from_where_w0_has_come(start: int) 
         assert torch.equal(layer.update.A_K, since[name][0]), "W₀ would jump back to where it was"
         assert torch.equal(layer.update.B_K, since[name][1])
     with pytest.raises(ValueError, match="differ in '0.A_K'"):
-        recipe.rule(model).load_state_dict({})
+        recipe.rule.build(model).load_state_dict({})
 
 
 def test_a_delta_lora_that_would_never_start_is_refused() -> None:

@@ -12,13 +12,12 @@ from lorabook.book import style
 from lorabook.book.listing import proofs, table
 from lorabook.claims.catalogue import catalogue, example
 from lorabook.claims.claim import idea_modules
-from lorabook.core.lora import LowRank
-from lorabook.core.update import Family
+from lorabook.core.lora import LowRankForm
 
 README = Path(__file__).parents[1] / "README.md"
 KEPT_FREE = {"head"}
 """A place in the order of strokes that no variant has taken."""
-SUPERNET = {"Choices"}
+SUPERNET = {"GLoRASupernetForm"}
 """GLoRA's supernet holds every kind of every term at once; the table counts what is cut out of it."""
 PROOFS = proofs()
 NUMBERS = {"d_out": 24, "d_in": 36, "r": 2, "n": 6, "m": 6, "p": 4, "k": 6}
@@ -66,8 +65,8 @@ def test_no_variant_is_declared_twice():
 @pytest.mark.parametrize("form", set(forms()) - SUPERNET)
 def test_the_formula_of_the_table_is_what_the_form_counts(form):
     recipe = forms()[form]
-    made = recipe.form or LowRank
-    own = vars(made) if isinstance(made, Family) else {}
+    made = recipe.form or LowRankForm()
+    own = vars(made)
     numbers = NUMBERS | {name: number for name, number in own.items() if isinstance(number, int)}
     formula = PROOFS[recipe.label]["parameters"]
     while formula.startswith("as "):

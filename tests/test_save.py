@@ -13,7 +13,7 @@ from worlds import forms
 from lorabook.axes.form.dora import DoRA
 from lorabook.axes.form.loha import LoHa
 from lorabook.axes.init.pissa import PiSSA
-from lorabook.axes.optim.lora_plus import FasterB, LoRAPlus
+from lorabook.axes.optim.lora_plus import LoRAPlus, LoRAPlusAdamW
 from lorabook.axes.scale.rslora import rsLoRA
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.inject import inject
@@ -39,7 +39,7 @@ def test_every_form_comes_back_bit_for_bit(form, dtype, tmp_path):
     for other in (fresh, same):
         assert torch.equal(logits(other), logits(model))
         trains = {name for name, p in other.named_parameters() if p.requires_grad}
-        if form == "FrozenA" and other is fresh:
+        if form == "LoRAFAForm" and other is fresh:
             continue  # PEFT's file does not say that A was frozen, so in a plain model it is a LoRA
         assert trains == {name for name, p in model.named_parameters() if p.requires_grad}
 
@@ -90,7 +90,7 @@ def test_further_axes_and_their_conflicts(tmp_path):
     model = saved(tmp_path)
     fresh = every_kind()
     layers = load_adapter(fresh, tmp_path, LoRAPlus(8, dropout=0.1))
-    assert all(layer.recipe.optim == FasterB(8) and layer.recipe.dropout == 0.1 for layer in layers.values())
+    assert all(layer.recipe.optim == LoRAPlusAdamW(8) and layer.recipe.dropout == 0.1 for layer in layers.values())
     assert torch.equal(logits(fresh.eval()), logits(model))
     other = every_kind()
     before = state(other)
@@ -109,7 +109,7 @@ def test_two_forms_in_one_model_are_our_own_format(tmp_path):
     shake(model)
     save_adapter(model, tmp_path)
     options = json.loads((tmp_path / OPTIONS).read_text())
-    assert "Hadamard, RowScaled" in options["why_not_peft"]
+    assert "DoRAForm, LoHaForm" in options["why_not_peft"]
     fresh = every_kind()
     load_adapter(fresh, tmp_path)
     assert torch.equal(logits(fresh), logits(model))

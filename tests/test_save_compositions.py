@@ -19,8 +19,9 @@ from lorabook.axes.optim.lora_plus import LoRAPlus
 from lorabook.axes.rule.adalora import AdaLoRA
 from lorabook.axes.scale.rslora import rsLoRA
 from lorabook.core.adapted_layer import adapted
-from lorabook.core.inject import disabled, inject, merge
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import disabled, merge
 from lorabook.core.optimizer import optimizer
 from lorabook.core.recipe import Recipe
 from lorabook.models.decoder import Decoder, DecoderConfig
@@ -103,7 +104,7 @@ def test_adalora_with_masked_triplets_travels_to_peft_and_back(tmp_path):
     model = every_kind(torch.float32)
     recipe = AdaLoRA(4, 7.0, total_steps=12, target_r=1, warm_up=1, final=3)
     inject(model, recipe, "conv|up|out")
-    rule, step = recipe.rule(model), optimizer(model, lr=0.05)
+    rule, step = recipe.rule.build(model), optimizer(model, lr=0.05)
     for t in range(12):
         loss = model(torch.arange(24).reshape(3, 8) % 11).square().mean() + rule.penalty()
         loss.backward()

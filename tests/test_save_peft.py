@@ -8,7 +8,7 @@ import torch
 from small import TOKENS, every_kind, gap, gpt2, llama, logits, shake
 from torch import nn
 
-from lorabook.axes.form.adalora import PLQ
+from lorabook.axes.form.adalora import AdaLoRAForm
 from lorabook.axes.form.dora import DoRA
 from lorabook.axes.form.glora import GLoRA
 from lorabook.axes.form.hira import HiRA
@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to:UserWarning"),
 ]
 
-PLQ_FORM = Recipe(form=PLQ, names=frozenset({"AdaLoRA's form"}))
+PLQ_FORM = Recipe(form=AdaLoRAForm(), names=frozenset({"AdaLoRA's form"}))
 VARIANTS = {
     "LoRA": LoRA(), "rsLoRA": rsLoRA(), "DoRA": DoRA(), "PiSSA": PiSSA(), "DoRA_PiSSA": DoRA() | PiSSA(),
     "rsLoRA_PiSSA": rsLoRA() | PiSSA(), "LoHa": LoHa(), "PLQ": PLQ_FORM, "HiRA": HiRA(), "LoKr": LoKr(factor=4),

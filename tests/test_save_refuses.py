@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 from small import assert_untouched, every_kind, saved, shake, state
 
-from lorabook.axes.attention.longlora import Groups
+from lorabook.axes.attention.longlora import ShiftedGroups
 from lorabook.axes.form.dora import DoRA
 from lorabook.axes.form.loha import LoHa
 from lorabook.core.inject import inject
@@ -131,7 +131,7 @@ def test_a_missing_file_is_named(tmp_path):
         (LoRA(r=3, alpha=7), "conv|up|out", "conv has an adapter in the model and none in the file"),
         (LoRA(r=3, alpha=8), "up|out", "the scale of up"),
         (LoRA(r=6, alpha=14), "up|out", "shape"),
-        (DoRA(r=3, alpha=7), "up|out", "up is a LowRank in the file and a RowScaled in the model"),
+        (DoRA(r=3, alpha=7), "up|out", r"up is a LowRankForm\(\) in the file and a DoRAForm\(\) in the model"),
     ],
 )
 def test_a_model_with_other_adapters_is_refused(recipe, targets, reason, tmp_path):
@@ -165,7 +165,7 @@ def test_a_failure_while_injecting_puts_attention_back(tmp_path):
     before = state(model)
     attend = model.layers[0].self_attn.attend
     with pytest.raises(BadAdapter, match=r"embed_tokens.A has shape \(2, 5\)"):
-        load_adapter(model, tmp_path, Recipe(attention=Groups(4)))
+        load_adapter(model, tmp_path, Recipe(attention=ShiftedGroups(4)))
     assert model.layers[0].self_attn.attend is attend
     assert_untouched(model, before)
 

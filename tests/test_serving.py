@@ -207,7 +207,7 @@ def test_pages_are_never_shared_never_lost_and_never_taken_while_pinned(count, s
 
 def test_pages_refuse_what_makes_no_sense():
     for count, size in ((0, 1), (1, 0), (-1, 1), (True, 1)):
-        with pytest.raises(ValueError, match="a pool needs a whole number ≥ 1"):
+        with pytest.raises(ValueError, match="must be a whole number ≥ 1"):
             Pages(count, size)
     pages = Pages(4)
     with pytest.raises(ValueError, match="'anna' asks for 0 rows"):

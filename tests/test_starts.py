@@ -13,7 +13,7 @@ from small import gap, llama, logits
 from torch import Tensor, linalg, nn
 from transformers.pytorch_utils import Conv1D
 
-from lorabook.axes.init.olora import OLoRA, orthonormal
+from lorabook.axes.init.olora import OLoRA, OrthonormalStart
 from lorabook.axes.init.pissa import PiSSA
 from lorabook.axes.scale.rslora import rsLoRA
 from lorabook.core.adapted_layer import adapted
@@ -120,7 +120,7 @@ def test_only_the_columns_that_decide_are_decomposed(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("lorabook.axes.init.olora.linalg.qr", seen)
     w0 = torch.randn(30, 20, generator=torch.Generator().manual_seed(0))
-    factors = orthonormal(w0, LayerSpec("layer", R, 1.5, 0.0, torch.Generator()))
+    factors = OrthonormalStart().build(w0, LayerSpec("layer", R, 1.5, 0.0, torch.Generator()))
     assert shapes == [(30, R)]
     assert factors.A[:, :R].tril(-1).abs().max() == 0, "R is a triangle, to the last bit"
     q, r = whole(w0.double())
@@ -130,6 +130,6 @@ def test_only_the_columns_that_decide_are_decomposed(monkeypatch: pytest.MonkeyP
 def test_a_column_of_zeros_is_no_obstacle() -> None:
     w0 = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     w0[:, 0] = 0
-    factors = orthonormal(w0, LayerSpec("layer", 3, 2.0, 0.0, torch.Generator()))
+    factors = OrthonormalStart().build(w0, LayerSpec("layer", 3, 2.0, 0.0, torch.Generator()))
     assert gap(factors.B.T @ factors.B, torch.eye(3, dtype=torch.float64)) <= 1e-12
     assert gap(factors.residual + 2.0 * factors.B @ factors.A, w0) <= 1e-12

@@ -63,12 +63,12 @@ def example(recipe: Callable[..., Recipe]) -> Recipe:
 
 def forms() -> dict[str, Recipe]:
     """Return one recipe for every form of the update that the package holds, by the form's name."""
-    found = {"LowRank": LoRA()}
+    found = {"LowRankForm": LoRA()}
     for folder in catalogue().values():
         for recipe in folder.values():
             made = example(recipe)
             if made.form is not None:
-                found[getattr(made.form, "__name__", type(made.form).__name__)] = made
+                found[type(made.form).__name__] = made
     return found
 
 

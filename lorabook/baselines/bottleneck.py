@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.frozen import UnsupportedLayer
-from lorabook.core.kaiming import uniform_rows
-from lorabook.core.layer_types import FrozenRows, freeze
-from lorabook.core.recipe import Recipe
+from lorabook.core.layer_types import freeze
+from lorabook.core.lora import ORIGIN, uniform_rows
 from lorabook.core.targets import find_targets
 from lorabook.core.unmergeable import Unmergeable
+from lorabook.core.whole_number import refuse_unless_whole
 
 
 class Bottleneck(Unmergeable):
@@ -72,24 +72,23 @@ def insert_bottlenecks(
         ValueError: m is below 1, or no target matches, or one has a bottleneck or an adapter already.
         UnsupportedLayer: a target is no Linear.
     """
-    if not isinstance(m, int) or isinstance(m, bool) or m < 1:
-        raise ValueError(f"bottleneck: m is {m!r}; it must be a whole number ≥ 1 (the paper tries 2 to 256)")
+    refuse_unless_whole("bottleneck: m", m, 1, " (the paper tries 2 to 256)")
     there = [name for name, part in model.named_modules() if isinstance(part, Bottleneck) and re.search(targets, name)]
     if there:
         raise ValueError(f"{there[0]} has a bottleneck adapter already: choose targets other than {targets!r}")
-    found = find_targets(model, targets, Recipe().complete())
-    for target in found:
-        if not isinstance(freeze(target.layer), FrozenRows):
+    chosen = find_targets(model, targets, ORIGIN)
+    for target in chosen:
+        if not target.base.reads_vectors:
             raise UnsupportedLayer(
                 f"{target.name} is a {type(target.layer).__name__}; a bottleneck adapter stands after a Linear layer: "
-                "choose targets of that kind"
+                "choose targets of that type"
             )
     generator = generator or torch.Generator().manual_seed(0)
-    made = {target.name: Bottleneck(target.layer, m, nonlinearity, generator) for target in found}
+    adapters = {target.name: Bottleneck(target.layer, m, nonlinearity, generator) for target in chosen}
     model.requires_grad_(False)
-    for target in found:
-        made[target.name].train(target.layer.training)
-        for parameter in made[target.name].parameters(recurse=False):
+    for target in chosen:
+        adapters[target.name].train(target.layer.training)
+        for parameter in adapters[target.name].parameters(recurse=False):
             parameter.requires_grad_(True)
-        target.put(made[target.name])
-    return made
+        target.put(adapters[target.name])
+    return adapters

@@ -78,7 +78,7 @@ def by_kind(values: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 def kept_by_kind(changes: Mapping[str, Change], r: int) -> dict[str, float]:
     """Return the share of energy that rank r keeps, averaged over the matrices of each kind."""
-    return {kind: sum(c.kept(r) for c in found) / len(found) for kind, found in by_kind(changes).items()}
+    return {kind: sum(c.kept(r) for c in of_kind) / len(of_kind) for kind, of_kind in by_kind(changes).items()}
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lorabook.core.unmergeable import Unmergeable
+from lorabook.core.whole_number import refuse_unless_whole
 from lorabook.models.decoder import Attention, full
 
 SPREAD = 0.02
@@ -64,8 +65,7 @@ def insert_prefix(model: nn.Module, *, n: int, generator: torch.Generator | None
     Raises:
         ValueError: n is below 1, the model has no lorabook Attention, or its attention is replaced already.
     """
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
-        raise ValueError(f"prefix: n is {n!r}; it must be a whole number ≥ 1 (the paper uses 10 to 200)")
+    refuse_unless_whole("prefix: n", n, 1, " (the paper uses 10 to 200)")
     heads = {name: part for name, part in model.named_modules() if isinstance(part, Attention)}
     if not heads:
         raise ValueError(

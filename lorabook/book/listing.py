@@ -6,6 +6,7 @@ from collections import Counter
 from lorabook.book.ledger import place
 from lorabook.claims.catalogue import catalogue, example, folders
 from lorabook.claims.claim import discover
+from lorabook.core.lora import ORIGIN
 
 
 def variants() -> dict[str, list[dict[str, str]]]:
@@ -14,7 +15,7 @@ def variants() -> dict[str, list[dict[str, str]]]:
         axis: [
             {
                 "name": name,
-                "changes": ", ".join(example(make).changes()) or "nothing: it is the origin",
+                "changes": ", ".join(example(make).changes(ORIGIN)) or "nothing: it is the origin",
                 "about": (inspect.getdoc(make) or "").partition("\n")[0],
             }
             for name, make in recipes.items()

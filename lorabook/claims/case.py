@@ -1,6 +1,5 @@
 """The small worlds in which claims are tried: a layer shape, a rank, an α that is not r, and a seed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -8,7 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.core.alpha_over_r import alpha_over_r
 from lorabook.core.frozen import Frozen
 from lorabook.core.layer_types import freeze
 from lorabook.core.recipe import Factors, LayerSpec
@@ -50,9 +48,9 @@ class Case:
         a = self.randn(self.r, self.d_in, stream="A") / self.d_in**0.5
         return Factors(A=a, B=self.randn(self.d_out, self.r, stream="B"))
 
-    def spec(self, scale: Callable[[float, int], float] = alpha_over_r) -> LayerSpec:
-        """Return what an update may know of this layer."""
-        return LayerSpec("layer", self.r, scale(self.alpha, self.r), 0.0, self.generator("site"))
+    def spec(self, s: float | None = None) -> LayerSpec:
+        """Return what an update may know of this layer; its scale is α/r unless one is given."""
+        return LayerSpec("layer", self.r, self.s if s is None else s, 0.0, self.generator("site"))
 
     def linear(self) -> Frozen:
         """Return a frozen Linear with W₀ and a bias."""

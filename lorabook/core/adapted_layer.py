@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from lorabook.core.effective_weight import EffectiveWeight
 from lorabook.core.frozen import Frozen
 from lorabook.core.lora import LowRank
-from lorabook.core.recipe import Recipe
+from lorabook.core.recipe import Factors, Recipe
 from lorabook.core.update import Update
 
 
@@ -43,6 +43,18 @@ class Adapted(nn.Module):
         """Return the plain layer with the effective W: the merged layer."""
         with torch.no_grad():
             return self.base.to_layer(self.update.weight(self.base.matrix), self.bias)
+
+    def against_whole_w0(self) -> Factors:
+        """Return A and B of s·BA beside the whole W₀, for a layer whose update is s·BA.
+
+            W_res + s·BA = W₀ + s·(BA − B₀A₀)
+
+        Where an init took s·B₀A₀ out of W₀ (PiSSA), that has rank 2r: A over A₀, and B beside −B₀.
+        """
+        a, b = self.update.A.detach(), self.update.B.detach()
+        if self.start is None:
+            return Factors(a, b)
+        return Factors(torch.cat([a, self.start.A]), torch.cat([b, -self.start.B], dim=1))
 
     def original(self) -> nn.Module:
         """Return the layer as it was before injection: the base, and what an init had taken out of it."""

@@ -1,9 +1,12 @@
 """The plain store: W₀ stays the tensor it is. This is what LoRA does."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from lorabook.core.recipe import Recipe
 from lorabook.core.store import Store
 
 
@@ -28,3 +31,17 @@ class Dense(Store):
     @property
     def device(self) -> torch.device:
         return self.w0.device
+
+
+@dataclass(frozen=True)
+class DenseStorage:
+    """LoRA's value on the base axis."""
+
+    def build(self, w0: Float[Tensor, "d_out d_in"]) -> Dense:
+        return Dense(w0)
+
+    def refuse(self, name: str, base: nn.Module, recipe: Recipe, model: nn.Module) -> None:
+        """Every layer and every other axis suits."""
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return 0

@@ -169,7 +169,7 @@ def _rule(model: nn.Module, steps: int) -> StepRule | None:
         raise ValueError(f"the adapted layers ask for {len(rules)} different step rules: inject them with one recipe")
     if not rules:
         return None
-    rule = rules.pop()(model)
+    rule = rules.pop().build(model)
     rule.begin(steps)
     return rule
 

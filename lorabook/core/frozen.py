@@ -13,6 +13,8 @@ of LoRA ever mentions a layer type again:
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -37,6 +39,12 @@ class Frozen(nn.Module, ABC):
         super().__init__()
         self.store: Store = Dense(w0)
         self.register_buffer("bias", None if bias is None else bias.detach())
+
+    reads_vectors: ClassVar[bool] = False
+    """Whether each vector along the last axis of the input goes through W₀ on its own, as in a Linear.
+
+    Where it does, a variant may cut inputs and outputs up as its paper does; elsewhere indices or patches come in, and
+    it goes by way of `down_project`, `up_project` and `apply_matrix`."""
 
     @property
     def patch(self) -> int:
@@ -75,30 +83,6 @@ class Frozen(nn.Module, ABC):
         """Return onto + Bh, where h came from `down_project`."""
 
     @abstractmethod
-    def kronecker(
-        self, x: Tensor, c: Float[Tensor, "p m"], d: Float[Tensor, "n_or_r n"], b: Float[Tensor, "k r"] | None
-    ) -> Tensor:
-        """Return (C ⊗ D)x, or (C ⊗ BD)x if there is a B."""
-
-    @abstractmethod
-    def blocks(
-        self, x: Tensor, a: Float[Tensor, "n r part_in"], b: Float[Tensor, "n part_out r"], s: float, onto: Tensor
-    ) -> Tensor:
-        """Return onto + s·blockdiag(B₁A₁, …, B_nA_n)x: every slice of x goes to its own slice of the output.
-
-        `onto` is fresh from W₀x, and may be written into.
-        """
-
-    @abstractmethod
-    def each_row(
-        self, x: Tensor, a: Float[Tensor, "n r d_in"], b: Float[Tensor, "n d_out r"], onto: Tensor
-    ) -> Tensor:
-        """Return onto + B_n(A_n x_n) for every row n of a batch: each row has factors of its own.
-
-        `onto` is fresh from W₀x, and may be written into.
-        """
-
-    @abstractmethod
     def two_paths(
         self, x: Tensor, branch: Tensor, a: Float[Tensor, "r d_in"], b: Float[Tensor, "d_out r"], s: float,
         bias: Tensor | None = None,
@@ -134,16 +118,34 @@ def _cast_as_autocast_would(w0: Tensor) -> Tensor:
     return w0.to(torch.get_autocast_dtype(kind))
 
 
-def _rebuild_instead_of_saving(w0: Tensor, store: Store):
+def _rebuild_instead_of_saving(w0: Tensor, store: Store) -> tuple[Callable, Callable]:
     """Hooks that save, in place of any view of the dequantised W₀, only how to view it."""
     memory, dtype = w0.untyped_storage().data_ptr(), w0.dtype
 
-    def pack(saved: Tensor):
+    def pack(saved: Tensor) -> Tensor | tuple:
         if saved.untyped_storage().data_ptr() != memory:
             return saved
         return saved.size(), saved.stride(), saved.storage_offset()
 
-    def unpack(packed) -> Tensor:
+    def unpack(packed: Tensor | tuple) -> Tensor:
         return packed if isinstance(packed, Tensor) else store.dense().to(dtype).as_strided(*packed)
 
     return pack, unpack
+
+
+def add_product_in_place(y: Tensor, h: Tensor, b: Tensor, s: float) -> Tensor:
+    """Return y + s·hBᵀ, written into y: no second output is made, and s costs no pass of its own.
+
+    y is fresh from W₀x, which needs its inputs and never its output for backward.
+    """
+    # Autocast has no rule for in-place products: y and h are in its dtype already, b is not.
+    return y.addmm_(h, b.T.to(h.dtype), alpha=s)
+
+
+def filled(layer: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    """Give a fresh plain layer its numbers, and freeze it again: who merges has finished training."""
+    layer.requires_grad_(False)
+    layer.weight.copy_(weight)
+    if bias is not None:
+        layer.bias.copy_(bias)
+    return layer

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from lorabook.core.adamw import adamw
 from lorabook.core.adapted_layer import adapted
+from lorabook.core.lora import ORIGIN
 from lorabook.core.recipe import AxisConflict
 
 
@@ -24,8 +24,8 @@ def optimizer(model: nn.Module, lr: float) -> torch.optim.Optimizer:
     if not named:
         raise ValueError("no parameter of this model trains: inject a recipe, or call model.requires_grad_(True)")
     layers = adapted(model)
-    asked = {layer.recipe.optim for layer in layers.values()} or {adamw}
-    if len(asked) > 1:
+    optims = {layer.recipe.optim for layer in layers.values()} or {ORIGIN.optim}
+    if len(optims) > 1:
         first, second = list(layers.items())[0], next(
             item for item in layers.items() if item[1].recipe.optim != list(layers.values())[0].recipe.optim
         )
@@ -33,4 +33,4 @@ def optimizer(model: nn.Module, lr: float) -> torch.optim.Optimizer:
             f"{first[0]} ({first[1].recipe.label}) and {second[0]} ({second[1].recipe.label}) ask for different "
             "optimisers: inject both with the same one"
         )
-    return asked.pop()(named, lr)
+    return optims.pop().build(named, lr)

@@ -17,7 +17,7 @@ def store(
 
     The file is replaced whole or not at all.
     """
-    trained = {name: held.detach() for name, held in _numbers(model).items()}
+    trained = {name: tensor.detach() for name, tensor in _numbers(model).items()}
     partial = path.with_name(path.name + ".partial")
     acted = None if rule is None else rule.state_dict()
     torch.save({"trained": trained, "optimizer": optimizer.state_dict(), "rule": acted, "losses": losses}, partial)
@@ -50,7 +50,7 @@ def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rule
 
 def _numbers(model: nn.Module) -> dict[str, Tensor]:
     """Return what trains, and the adapters whole: B without the frozen A that it was trained beside means nothing."""
-    found: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    numbers: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad}
     for name, layer in adapted(model).items():
-        found |= {f"{name}.update.{key}".removeprefix("."): held for key, held in layer.update.kept().items()}
-    return found
+        numbers |= {f"{name}.update.{key}".removeprefix("."): tensor for key, tensor in layer.update.kept().items()}
+    return numbers

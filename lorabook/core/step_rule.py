@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -11,7 +12,7 @@ class StepRule(ABC):
 
         (loss + rule.penalty()).backward();  rule.before_step(t);  optimizer.step();  rule.after_step(t);  zero_grad
 
-    A recipe's `rule` builds one on a model that has its adapters: `recipe.rule(model) -> StepRule`.
+    A recipe's `rule` builds one on a model that has its adapters: `recipe.rule.build(model) -> StepRule`.
     """
 
     @abstractmethod
@@ -41,3 +42,13 @@ class StepRule(ABC):
     @abstractmethod
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take back what `state_dict` returned, so that a resumed run goes on as if it had never stopped."""
+
+
+class AfterStep(StepRule, ABC):
+    """A rule that acts after the step alone: it adds nothing to the loss, and takes gradients as they are."""
+
+    def penalty(self) -> Float[Tensor, ""]:
+        return torch.zeros(())
+
+    def before_step(self, t: int) -> None:
+        return None

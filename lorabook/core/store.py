@@ -1,7 +1,6 @@
 """What every way of keeping W₀ must offer: give the matrix back, and say what it costs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -34,7 +33,3 @@ class Store(nn.Module, ABC):
     def nbytes(self) -> int:
         """Bytes that are really kept, constants included."""
         return sum(buffer.numel() * buffer.element_size() for buffer in self.buffers())
-
-
-Storage = Callable[[Tensor], Store]
-"""One value of the base axis: takes W₀, returns how it is kept."""

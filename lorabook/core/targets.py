@@ -1,22 +1,25 @@
 """Which layers of a model a recipe may land on, checked before anything changes."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import nn
 
 from lorabook.core.adapted_layer import adapted
-from lorabook.core.dense import Dense
-from lorabook.core.layer_types import FrozenEmbedding, freeze
+from lorabook.core.embedding import FrozenEmbedding
+from lorabook.core.frozen import Frozen
+from lorabook.core.layer_types import freeze
 from lorabook.core.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Target:
-    """A layer to adapt, and every place in the model that holds it."""
+    """A layer to adapt, the same frozen, and every place in the model that holds it."""
 
     name: str
     layer: nn.Module
+    base: Frozen
     places: tuple[tuple[nn.Module, str], ...]
 
     def put(self, module: nn.Module) -> None:
@@ -26,13 +29,14 @@ class Target:
 
 
 def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]:
-    """Return the layers whose name matches `targets`, each checked against the recipe.
+    """Return the layers whose name matches `targets`, each frozen once and checked against every axis of the recipe.
 
     Raises:
         ValueError: `targets` is no regular expression, nothing matches, or a matching layer is adapted already, tied to
-            another module, or holds numbers that a quantised store cannot keep.
+            another module, or refused by a value of the recipe.
+        AxisConflict: two axes of the recipe cannot be had together.
         TypeError: `targets` is no text.
-        UnsupportedLayer: a matching layer is of no known kind.
+        UnsupportedLayer: a matching layer is of no known type.
     """
     if not isinstance(targets, str):
         raise TypeError(
@@ -53,14 +57,22 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
     }
     if not named:
         raise ValueError(f"targets={targets!r} matches no layer of this model; its layers are {_some_names(model)}")
-    found = []
+    chosen = []
     for name, layer in named.items():
-        _check_layer(name, layer, recipe)
+        base = freeze(layer, name)
+        _refuse_dropout_of_indices(name, base, recipe)
         _refuse_tied(model, name, layer)
+        for value in recipe.values().values():
+            value.refuse(name, base, recipe, model)
         # named_children() would list a module that one parent holds twice only once.
-        places = tuple((m, child) for m in model.modules() for child, held in m._modules.items() if held is layer)
-        found.append(Target(name, layer, places))
-    return found
+        places = tuple((m, child) for m in model.modules() for child, part in m._modules.items() if part is layer)
+        chosen.append(Target(name, layer, base, places))
+    return chosen
+
+
+def exactly(names: Iterable[str]) -> str:
+    """Return a regular expression that finds exactly these names."""
+    return "^(" + "|".join(re.escape(name) for name in names) + ")$"
 
 
 def _is_layer(module: nn.Module) -> bool:
@@ -68,22 +80,19 @@ def _is_layer(module: nn.Module) -> bool:
     return not list(module.children()) and bool(list(module.parameters(recurse=False)))
 
 
-def _check_layer(name: str, layer: nn.Module, recipe: Recipe) -> None:
-    frozen = freeze(layer, name)
-    if recipe.dropout and isinstance(frozen, FrozenEmbedding):
+def _refuse_dropout_of_indices(name: str, base: Frozen, recipe: Recipe) -> None:
+    if recipe.dropout and isinstance(base, FrozenEmbedding):
         raise ValueError(f"{name} is an Embedding: it reads indices, which dropout={recipe.dropout} cannot zero; use 0")
-    if recipe.base is not Dense and not frozen.matrix.isfinite().all():
-        raise ValueError(f"{name}.weight has NaN or infinite entries, which no quantised store can keep; repair it")
 
 
-def refuse_large_rank(found: list[Target], recipe: Recipe) -> None:
+def refuse_large_rank(chosen: list[Target], recipe: Recipe) -> None:
     """Refuse a rank that no update of some target can reach.
 
     Raises:
         ValueError: naming the layer and the largest rank.
     """
-    for target in found:
-        d_out, d_in = freeze(target.layer, target.name).store.shape
+    for target in chosen:
+        d_out, d_in = target.base.store.shape
         if recipe.r > min(d_out, d_in):
             raise ValueError(
                 f"rank r = {recipe.r} is larger than {target.name} allows: its matrix is {d_out} × {d_in}, so "
@@ -103,10 +112,12 @@ def _refuse_adapted(model: nn.Module, targets: str) -> None:
 def _refuse_tied(model: nn.Module, name: str, layer: nn.Module) -> None:
     memory = layer.weight.untyped_storage().data_ptr()
     for other_name, other in model.named_modules():
-        for held_name, held in other.named_parameters(recurse=False):
-            if other is not layer and held.untyped_storage().data_ptr() == memory and held.device.type != "meta":
+        for other_weight, parameter in other.named_parameters(recurse=False):
+            if other is layer or parameter.device.type == "meta":
+                continue
+            if parameter.untyped_storage().data_ptr() == memory:
                 raise ValueError(
-                    f"{name}.weight and {other_name}.{held_name} are one tied matrix: adapting one of the two would "
+                    f"{name}.weight and {other_name}.{other_weight} are one tied matrix: adapting one of the two would "
                     f"untie them silently. Leave it out of the targets, or untie it first: "
                     f"model.get_submodule({name!r}).weight = torch.nn.Parameter(weight.clone())"
                 )

@@ -56,10 +56,10 @@ def matched(config: DecoderConfig, targets: str) -> dict[str, tuple[int, int]]:
         ValueError: `targets` finds none of the seven names.
     """
     shapes = layer_matrices(config)
-    found = {name: shape for name, shape in shapes.items() if re.search(targets, name)}
-    if not found:
+    chosen = {name: shape for name, shape in shapes.items() if re.search(targets, name)}
+    if not chosen:
         raise ValueError(f"targets={targets!r} matches none of {', '.join(shapes)}: name at least one of them.")
-    return found
+    return chosen
 
 
 def linear_parameters(config: DecoderConfig) -> int:

@@ -7,10 +7,9 @@ import torch
 from torch import nn
 
 from lorabook.core.adapted_layer import Adapted, adapted
-from lorabook.core.dense import Dense
 from lorabook.core.layer_types import freeze
-from lorabook.core.recipe import Recipe
-from lorabook.core.store import Storage
+from lorabook.core.lora import ORIGIN
+from lorabook.core.recipe import Recipe, Storage
 from lorabook.many.banked import Banked
 from lorabook.many.pages import Pages, PoolFull
 from lorabook.many.pair import State, check_named, check_pair
@@ -84,7 +83,7 @@ def bank(
     adapters: Mapping[str, State],
     pages: int | None = None,
     page: int = 1,
-    base: Storage = Dense,
+    base: Storage = ORIGIN.base,
     products: Products = whichever_is_cheaper,
 ) -> Bank:
     """Put a pool on every layer that one of the adapters touches, freeze the model, and return the bank.
@@ -95,7 +94,7 @@ def bank(
         adapters: by name; `pairs_of(adapted_model)` gives one.
         pages: how many the pool has; None makes room for all adapters at once.
         page: rows (ranks) in a page.
-        base: how W₀ is kept: `DoubleQuant` serves adapters that were trained with QLoRA.
+        base: how W₀ is kept: `DoubleQuantStorage()` serves adapters that were trained with QLoRA.
         products: how a mixed batch is computed: `gathered`, `segmented`, or whichever is cheaper for the batch.
 
     Raises:
@@ -109,16 +108,16 @@ def bank(
     names = _layers_of(model, adapters)
     table = _pages_for(ranks_of(adapters), pages, page)
     layers = {name: _banked(name, model.get_submodule(name), adapters, table, base, products) for name in names}
-    made = Bank(adapters, table, layers)
+    new_bank = Bank(adapters, table, layers)
     banked = {id(model.get_submodule(name)): layer for name, layer in layers.items()}
     for parent in list(model.modules()):
-        for child, held in list(parent._modules.items()):  # named_children would give a layer that is held twice once
-            if id(held) in banked:
-                setattr(parent, child, banked[id(held)])
+        for child, part in list(parent._modules.items()):  # named_children would give a layer that is part twice once
+            if id(part) in banked:
+                setattr(parent, child, banked[id(part)])
     for layer in layers.values():
-        layer.update.bank = made
+        layer.update.bank = new_bank
     model.requires_grad_(False)
-    return made
+    return new_bank
 
 
 def _pages_for(ranks: Mapping[str, int], pages: int | None, page: int) -> Pages:
@@ -162,9 +161,9 @@ def _banked(
         if name in state:
             check_pair(f"adapter {adapter!r} on {name}", state[name], *frozen.store.shape)
     with torch.no_grad():
-        frozen.store = base(frozen.matrix)
+        frozen.store = base.build(frozen.matrix)
         update = Banked(frozen, table.count * table.size, products)
-    recipe = Recipe(base=base, names=frozenset({"S-LoRA"})).complete()
+    recipe = Recipe(base=base, names=frozenset({"S-LoRA"})).complete(ORIGIN)
     return Adapted(frozen, update, recipe, 1.0, None).train(layer.training)
 
 
@@ -187,19 +186,19 @@ def serving(model: nn.Module, names: Sequence[str | None]) -> Iterator[nn.Module
     banks = {id(layer.update.bank): layer.update.bank for layer in adapted(model).values() if _is_banked(layer)}
     if not banks:
         raise ValueError("this model has no bank of adapters: call bank(model, adapters) first")
-    (held_by,) = banks.values()
-    updates = [layer.update for layer in held_by.layers.values()]
+    (shared_bank,) = banks.values()
+    updates = [layer.update for layer in shared_bank.layers.values()]
     before = updates[0].batch
-    pinned = held_by.hold(names)
+    pinned = shared_bank.hold(names)
     try:
-        batch = batch_of(names, {name: held_by.rows(name) for name in pinned}, updates[0].sA.device)
+        batch = batch_of(names, {name: shared_bank.rows(name) for name in pinned}, updates[0].sA.device)
         for update in updates:
             update.batch = batch
         yield model
     finally:
         for update in updates:
             update.batch = before
-        held_by.pages.let_go(pinned)
+        shared_bank.pages.let_go(pinned)
 
 
 def _is_banked(layer: Adapted) -> bool:

@@ -73,7 +73,3 @@ class Banked(Update):
 
     def extra_repr(self) -> str:
         return f"pool={len(self.sA) - 1} rows"
-
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
-        return r * (d_in + d_out)

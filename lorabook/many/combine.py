@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, linalg
 
+from lorabook.core.whole_number import refuse_unless_whole
 from lorabook.many.pair import Pair, State, check_named
 
 Combine = Callable[[Sequence[Pair], Sequence[float]], Pair]
@@ -38,8 +39,7 @@ class Truncated:
     r: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.r, int) or isinstance(self.r, bool) or self.r < 1:
-            raise ValueError(f"the rank to truncate to is {self.r!r}; it must be a whole number ≥ 1")
+        refuse_unless_whole("the rank to truncate to", self.r)
 
     def __call__(self, pairs: Sequence[Pair], weights: Sequence[float]) -> Pair:
         whole = concatenated(pairs, weights)
@@ -103,16 +103,16 @@ def combined(
             f"how is {how!r}; give a function: concatenated (PEFT's cat), Truncated(r) (svd), factors_summed (linear)"
         )
     layers = list(dict.fromkeys(layer for state in adapters.values() for layer in state))
-    made = {}
+    combined_pairs = {}
     for layer in layers:
         names = [name for name, state in adapters.items() if layer in state]
         pairs = [adapters[name][layer] for name in names]
         _refuse_other_shapes(layer, names, pairs)
         try:
-            made[layer] = how(pairs, [weights[name] for name in names])
+            combined_pairs[layer] = how(pairs, [weights[name] for name in names])
         except ValueError as error:
             raise ValueError(f"{layer} ({', '.join(map(repr, names))}): {error}") from error
-    return made
+    return combined_pairs
 
 
 def check_weights(adapters: Mapping[str, State], weights: Mapping[str, float]) -> None:

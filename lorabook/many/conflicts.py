@@ -97,7 +97,7 @@ def conflicts(adapters: Mapping[str, State]) -> list[Conflict]:
     check_named(adapters)
     if len(adapters) < 2:
         raise ValueError(f"a conflict takes two adapters, and {len(adapters)} is given")
-    found = []
+    comparisons = []
     for (one, first), (other, second) in combinations(adapters.items(), 2):
         for layer in first.keys() & second.keys():
             a, b = first[layer], second[layer]
@@ -105,8 +105,8 @@ def conflicts(adapters: Mapping[str, State]) -> list[Conflict]:
                 raise ValueError(f"{layer} has another shape for {one!r} than for {other!r}: they fit different models")
             for name, pair in ((one, a), (other, b)):
                 check_pair(f"adapter {name!r} on {layer}", pair, len(a.B), a.A.shape[1])
-            found.append(_compared(layer, one, other, a, b))
-    return sorted(found, key=lambda c: (-c.cancelled, c.layer, c.one, c.other))
+            comparisons.append(_compared(layer, one, other, a, b))
+    return sorted(comparisons, key=lambda c: (-c.cancelled, c.layer, c.one, c.other))
 
 
 def _compared(layer: str, one: str, other: str, a: Pair, b: Pair) -> Conflict:

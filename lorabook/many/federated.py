@@ -20,7 +20,9 @@ from lorabook.axes.optim.accountant import epsilon
 from lorabook.axes.optim.private import Contribution, Noise, noisy_mean, poisson
 from lorabook.axes.rule.dylora import DyLoRA
 from lorabook.core.fit import Batch, History, cross_entropy, fit
+from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Recipe
+from lorabook.core.whole_number import refuse_unless_whole
 
 Client = Callable[[], Iterable[Batch]]
 """Gives the batches of one client's training in one round; called anew for every round that the client is in."""
@@ -67,8 +69,7 @@ class Federation:
             raise TypeError(f"generator is {self.generator!r}; give a torch.Generator of a seed that stays secret")
         if not 0 < self.q <= 1:
             raise ValueError(f"q is {self.q!r}; the chance of a client to be in a round must lie in (0, 1]")
-        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1:
-            raise ValueError(f"steps is {self.steps!r}; a client takes a whole number ≥ 1 of local steps")
+        refuse_unless_whole("steps", self.steps, unit="local steps")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr is {self.lr!r}; the local step size must be a finite number > 0")
 
@@ -126,7 +127,7 @@ def federate(model: nn.Module, federation: Federation, *, rounds: int, lr: float
     """Train the adapters of a model for so many rounds; the optimiser and the step rule of its recipe are the server's.
 
     Args:
-        lr: step size of the server. 1 adds the mean itself where the recipe says `added` (DPDyLoRA does); AdamW, which
+        lr: step size of the server. 1 adds the mean itself with `ServerStep` (DPDyLoRA has it); AdamW, which
             is LoRA's own, takes steps of about this size whatever the mean is.
 
     Raises:
@@ -139,9 +140,19 @@ def federate(model: nn.Module, federation: Federation, *, rounds: int, lr: float
     return fit(model, cohorts, steps=rounds, lr=lr, loss=federation, progress=progress)
 
 
-def added(named: dict[str, Tensor], lr: float) -> torch.optim.SGD:
-    """Return the server's plain step θ ← θ + lr·mean: SGD, as the gradient of a federation is minus the mean."""
-    return torch.optim.SGD(list(named.values()), lr=lr)
+@dataclass(frozen=True)
+class ServerStep:
+    """DP-DyLoRA's value on the optimiser axis: the server's plain step θ ← θ + lr·mean."""
+
+    def build(self, named: dict[str, Tensor], lr: float) -> torch.optim.SGD:
+        """Return SGD, as the gradient of a federation is minus the mean."""
+        return torch.optim.SGD(list(named.values()), lr=lr)
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        """Every layer and every other axis suits."""
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return 0
 
 
 def DPDyLoRA(
@@ -153,7 +164,7 @@ def DPDyLoRA(
     Source: Xu et al. 2024 (2405.06368), who add to DyLoRA that the rank is the server's and one for the whole round.
     """
     nested = DyLoRA(r, alpha, dropout, r_min=r_min, r_max=r_max, seed=seed)
-    return replace(nested, optim=added, names=frozenset({"DP-DyLoRA"}))
+    return replace(nested, optim=ServerStep(), names=frozenset({"DP-DyLoRA"}))
 
 
 def _refuse_statistics(model: nn.Module) -> None:

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from lorabook.core.fit import Diverged
 from lorabook.core.modes import evaluating
+from lorabook.core.whole_number import refuse_unless_whole
 from lorabook.many.combine import Combine, combined, same_rank
 from lorabook.many.pair import Pair, State
 from lorabook.many.stacking import attached, fill
@@ -153,8 +154,7 @@ def minimise(
 
 
 def _refuse_search(budget: int, bound: float) -> None:
-    if not isinstance(budget, int) or isinstance(budget, bool) or budget < 1:
-        raise ValueError(f"budget is {budget!r}; it must be a whole number of evaluations ≥ 1 (the authors take 40)")
+    refuse_unless_whole("budget", budget, 1, " (the authors take 40)", unit="evaluations")
     if not (math.isfinite(bound) and bound > 0):
         raise ValueError(f"bound is {bound!r}; it must be a finite number > 0 (1.5 in the authors' code)")
 
@@ -166,9 +166,9 @@ def _finite(loss: Tensor | float, weights: Mapping[str, float]) -> float:
     if value.numel() != 1:
         raise ValueError(f"few_shot_loss gave a tensor of shape {tuple(value.shape)}; expected one number, the mean")
     if not value.isfinite():
-        said = ", ".join(f"{name!r}: {weight:.3g}" for name, weight in weights.items())
+        listed = ", ".join(f"{name!r}: {weight:.3g}" for name, weight in weights.items())
         raise Diverged(
-            f"the few-shot loss is {value.item()} with the weights {{{said}}}"
+            f"the few-shot loss is {value.item()} with the weights {{{listed}}}"
             + ("" if any(weights.values()) else ", which is the base alone: look at the examples")
             + ("; a smaller bound keeps the search nearer to the base" if any(weights.values()) else "")
         )

@@ -7,11 +7,9 @@ import torch
 from torch import nn
 
 from lorabook.core.adapted_layer import adapted
-from lorabook.core.dense import Dense
-from lorabook.core.inject import inject, merge
-from lorabook.core.kaiming import kaiming
-from lorabook.core.layer_types import freeze
-from lorabook.core.lora import LowRank
+from lorabook.core.inject import inject
+from lorabook.core.lora import ORIGIN
+from lorabook.core.merge import merge
 from lorabook.core.recipe import Recipe, refuse_other
 from lorabook.core.targets import Target, find_targets, refuse_large_rank
 from lorabook.many.orthogonal import KeepApart
@@ -55,22 +53,22 @@ def learn_in_turn(
             "lambda model: fit(model, batches, steps=200, lr=1e-2)"
         )
     refuse_other(recipe)
-    asked = recipe.complete()
-    if asked.form is not LowRank:
+    wanted = recipe.complete(ORIGIN)
+    if wanted.form != ORIGIN.form:
         raise ValueError(f"{recipe.label} has no update s·BA, which is what a task leaves behind: use LoRA or O-LoRA")
-    if asked.base is not Dense:
+    if wanted.base != ORIGIN.base:
         raise ValueError(
             f"{recipe.label} stores W₀ in fewer bits, and merging a task into it would round W₀ once for every task: "
             "learn tasks in turn on a dense base"
         )
-    found = find_targets(model, targets, asked)
-    refuse_large_rank(found, asked)
-    if isinstance(asked.rule, KeepApart):
-        _refuse_what_cannot_stay_apart(found, asked, len(tasks))
+    chosen = find_targets(model, targets, wanted)
+    refuse_large_rank(chosen, wanted)
+    if isinstance(wanted.rule, KeepApart):
+        _refuse_what_cannot_stay_apart(chosen, wanted, len(tasks))
     generator = generator or torch.Generator().manual_seed(0)
     learned: list[dict[str, Pair]] = []
     for task in tasks:
-        inject(model, _knowing(asked, learned), targets, generator)
+        inject(model, _knowing(wanted, learned), targets, generator)
         task(model)
         learned.append(pairs_of(model))
         merge(model)
@@ -84,14 +82,14 @@ def _knowing(recipe: Recipe, learned: list[dict[str, Pair]]) -> Recipe:
     return replace(recipe, rule=replace(recipe.rule, earlier=(*recipe.rule.earlier, *learned)))
 
 
-def _refuse_what_cannot_stay_apart(found: list[Target], recipe: Recipe, tasks: int) -> None:
-    if recipe.init is not kaiming:
+def _refuse_what_cannot_stay_apart(chosen: list[Target], recipe: Recipe, tasks: int) -> None:
+    if recipe.init.takes_from_w0:
         raise ValueError(
             f"{recipe.label}: an adapter that starts inside W₀ cannot be kept apart from earlier ones without changing "
             "the model it starts as; use O-LoRA with LoRA's own start"
         )
-    for target in found:
-        d_in = freeze(target.layer, target.name).store.shape[1]
+    for target in chosen:
+        d_in = target.base.store.shape[1]
         earlier = sum(len(state[target.name].A) for state in recipe.rule.earlier if target.name in state)
         room = capacity(max(0, d_in - earlier), recipe.r)
         if tasks > room:

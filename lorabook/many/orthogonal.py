@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.frozen import Frozen
 from lorabook.core.lora import LowRank
 from lorabook.core.recipe import Recipe
 from lorabook.many.apart import Apart, Projected, Pulled, Rows, squares
@@ -56,7 +57,7 @@ class Project(Keep):
 
 @dataclass(frozen=True, eq=False)
 class KeepApart:
-    """The value on the rule axis: builds the rule that keeps a model's adapters apart from those in `earlier`."""
+    """O-LoRA's value on the rule axis: builds the rule that keeps a model's adapters apart from those in `earlier`."""
 
     how: Keep
     earlier: tuple[State, ...] = ()
@@ -68,7 +69,7 @@ class KeepApart:
     def __hash__(self) -> int:
         return hash((self.how, _ids(self.earlier)))
 
-    def __call__(self, model: nn.Module) -> Apart:
+    def build(self, model: nn.Module) -> Apart:
         """Return the rule, for layers that an earlier adapter touches; the others need none.
 
         Raises:
@@ -76,17 +77,23 @@ class KeepApart:
         """
         rows = {}
         for name, layer in adapted(model).items():
-            found = [state[name].A for state in self.earlier if name in state]
-            if found:
-                rows[name] = layer.update, _fitting(name, layer, found)
+            factors = [state[name].A for state in self.earlier if name in state]
+            if factors:
+                rows[name] = layer.update, _fitting(name, layer, factors)
         return self.how(rows)
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        """Every layer and every other axis suits."""
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return 0
 
 
 def _ids(states: Sequence[State]) -> tuple[int, ...]:
     return tuple(id(state) for state in states)
 
 
-def _fitting(name: str, layer: Adapted, found: list[Tensor]) -> Tensor:
+def _fitting(name: str, layer: Adapted, factors: list[Tensor]) -> Tensor:
     """Return the earlier A of one layer, one below the other, if a further A_t can be kept apart from them."""
     if not isinstance(layer.update, LowRank) or layer.start is not None:
         raise ValueError(
@@ -94,14 +101,14 @@ def _fitting(name: str, layer: Adapted, found: list[Tensor]) -> Tensor:
             "what its A does not read"
         )
     d_in = layer.base.store.shape[1]
-    odd = [a.shape[1] for a in found if a.shape[1] != d_in]
+    odd = [a.shape[1] for a in factors if a.shape[1] != d_in]
     if odd:
         raise ValueError(f"O-LoRA: an earlier A of {name} has {odd[0]} columns, and the layer d_in = {d_in} inputs")
-    rows = torch.cat([a.to(found[0]) for a in found])
+    rows = torch.cat([a.to(factors[0]) for a in factors])
     taken, r = len(row_basis(rows)), len(layer.update.A)
     if taken + r > d_in:
         raise ValueError(
-            f"O-LoRA: {name} has d_in = {d_in} input directions, {len(found)} earlier tasks take {taken} of them and "
+            f"O-LoRA: {name} has d_in = {d_in} input directions, {len(factors)} earlier tasks take {taken} of them and "
             f"this one needs r = {r} more: lower r, or stop adding tasks"
         )
     return rows

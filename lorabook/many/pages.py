@@ -3,6 +3,8 @@
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
+from lorabook.core.whole_number import refuse_unless_whole
+
 
 class PoolFull(RuntimeError):
     """A pool has too few pages that are free or may be taken from somebody."""
@@ -31,12 +33,11 @@ class Pages:
 
     def __init__(self, count: int, size: int = 1) -> None:
         for name, value in (("pages", count), ("page size", size)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} is {value!r}; a pool needs a whole number ≥ 1 (page size 1 is S-LoRA's)")
+            refuse_unless_whole(name, value, 1, " (page size 1 is S-LoRA's)")
         self.count, self.size = count, size
         self._free = list(range(count - 1, -1, -1))
         self._leases = 0
-        self._held: dict[Hashable, Lease] = {}  # the least recently held owner comes first
+        self._owned: dict[Hashable, Lease] = {}  # the least recently used owner comes first
 
     def needed(self, rows: int) -> int:
         """Return how many pages hold `rows` rows: ⌈rows / size⌉."""
@@ -48,7 +49,7 @@ class Pages:
         Raises:
             KeyError: the owner holds no page.
         """
-        lease = self._held[owner]
+        lease = self._owned[owner]
         return [page * self.size + k for page in lease.pages for k in range(self.size)][: lease.rows]
 
     def lease(self, owner: Hashable) -> int:
@@ -57,7 +58,7 @@ class Pages:
         Raises:
             KeyError: the owner holds no page.
         """
-        return self._held[owner].number
+        return self._owned[owner].number
 
     def fits(self, wanted: Mapping[Hashable, int]) -> bool:
         """Return whether `hold` would succeed."""
@@ -75,22 +76,22 @@ class Pages:
         for owner, rows in wanted.items():
             if rows < 1:
                 raise ValueError(f"{owner!r} asks for {rows} rows; it must be 1 or more")
-            if owner in self._held and self._held[owner].rows != rows:
-                raise ValueError(f"{owner!r} holds {self._held[owner].rows} rows and asks for {rows}: drop it first")
+            if owner in self._owned and self._owned[owner].rows != rows:
+                raise ValueError(f"{owner!r} holds {self._owned[owner].rows} rows and asks for {rows}: drop it first")
         if not self.fits(wanted):
             raise PoolFull(
                 f"the pool is full: {', '.join(map(repr, list(wanted)[:4]))} need {self._missing_pages(wanted)} pages "
                 f"more, and of {self.count} only {len(self._free)} are free and {self._takeable(wanted)} unpinned. "
                 "Serve fewer at once, or build the bank with more pages"
             )
-        missing = [owner for owner in wanted if owner not in self._held]
+        missing = [owner for owner in wanted if owner not in self._owned]
         self._evict(sum(self.needed(wanted[owner]) for owner in missing), keep=wanted)
         for owner in missing:
             pages = tuple(self._free.pop() for _ in range(self.needed(wanted[owner])))
             self._leases += 1
-            self._held[owner] = Lease(pages, wanted[owner], self._leases)
+            self._owned[owner] = Lease(pages, wanted[owner], self._leases)
         for owner in wanted:
-            lease = self._held[owner] = self._held.pop(owner)  # to the end: held last
+            lease = self._owned[owner] = self._owned.pop(owner)  # to the end: used last
             lease.pins += 1
         return missing
 
@@ -105,7 +106,7 @@ class Pages:
             if not self.is_pinned(owner):
                 raise ValueError(f"{owner!r} is not pinned, so it cannot be let go")
         for owner in owners:
-            self._held[owner].pins -= 1
+            self._owned[owner].pins -= 1
 
     def drop(self, owner: Hashable) -> None:
         """Give an owner's pages back at once.
@@ -113,19 +114,19 @@ class Pages:
         Raises:
             ValueError: the owner is pinned, or holds nothing.
         """
-        if owner not in self._held or self.is_pinned(owner):
-            state = "is in use" if owner in self._held else "holds no page"
+        if owner not in self._owned or self.is_pinned(owner):
+            state = "is in use" if owner in self._owned else "holds no page"
             raise ValueError(f"{owner!r} {state}: it cannot be dropped")
-        self._free += reversed(self._held.pop(owner).pages)
+        self._free += reversed(self._owned.pop(owner).pages)
 
     def is_pinned(self, owner: Hashable) -> bool:
         """Return whether somebody uses this owner's pages now."""
-        return owner in self._held and self._held[owner].pins > 0
+        return owner in self._owned and self._owned[owner].pins > 0
 
     @property
     def owners(self) -> tuple[Hashable, ...]:
         """Who holds pages, the least recently held first."""
-        return tuple(self._held)
+        return tuple(self._owned)
 
     @property
     def free(self) -> int:
@@ -135,21 +136,21 @@ class Pages:
     @property
     def lost_rows(self) -> int:
         """Rows of held pages that nobody uses: internal fragmentation. There is no other kind."""
-        return (self.count - self.free) * self.size - sum(lease.rows for lease in self._held.values())
+        return (self.count - self.free) * self.size - sum(lease.rows for lease in self._owned.values())
 
     def _missing_pages(self, wanted: Mapping[Hashable, int]) -> int:
-        return sum(self.needed(rows) for owner, rows in wanted.items() if owner not in self._held)
+        return sum(self.needed(rows) for owner, rows in wanted.items() if owner not in self._owned)
 
     def _takeable(self, keep: Mapping[Hashable, int]) -> int:
-        held = self._held.items()
-        return sum(len(lease.pages) for owner, lease in held if not lease.pins and owner not in keep)
+        owned = self._owned.items()
+        return sum(len(lease.pages) for owner, lease in owned if not lease.pins and owner not in keep)
 
     def _evict(self, pages: int, keep: Mapping[Hashable, int]) -> None:
         for owner in self.owners:
             if len(self._free) >= pages:
                 return
-            if not self._held[owner].pins and owner not in keep:
+            if not self._owned[owner].pins and owner not in keep:
                 self.drop(owner)
 
     def __repr__(self) -> str:
-        return f"Pages({self.count} × {self.size}, {self.free} free, {len(self._held)} owners)"
+        return f"Pages({self.count} × {self.size}, {self.free} free, {len(self._owned)} owners)"

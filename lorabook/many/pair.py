@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -42,15 +41,13 @@ def _pair(name: str, layer: Adapted) -> Pair:
         raise ValueError(
             f"{name} is a {type(update).__name__}: a bank holds updates of the form s·BA only; merge it instead"
         )
-    a, b = update.A.detach(), update.B.detach()
     if start is not None and not isinstance(layer.base.store, Dense):
         raise ValueError(
             f"{name} was quantised after s·BA had been taken out of W₀, so its base is its own and cannot be shared in "
             "a bank: serve this model alone, or train the adapter with QLoRA and LoRA's own init"
         )
-    if start is not None:
-        a, b = torch.cat([a, start.A]), torch.cat([b, -start.B], dim=1)
-    return Pair(a.clone(), b.clone(), update.s)
+    factors = layer.against_whole_w0()
+    return Pair(factors.A.clone(), factors.B.clone(), update.s)
 
 
 def check_named(adapters: Mapping[str, State]) -> None:
@@ -73,8 +70,8 @@ def check_state(what: str, state: State) -> None:
     Raises:
         TypeError: as `check_named`.
     """
-    held = list(state.values()) if isinstance(state, Mapping) else [state]
-    odd = [value for value in held if not isinstance(value, Pair)]
+    values = list(state.values()) if isinstance(state, Mapping) else [state]
+    odd = [value for value in values if not isinstance(value, Pair)]
     if odd:
         raise TypeError(
             f"{what} is given as a {type(odd[0]).__name__}, and must be a Pair for every layer: "

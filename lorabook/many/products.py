@@ -39,7 +39,7 @@ class Batch:
 def batch_of(names: Sequence[Hashable], rows: Mapping[Hashable, Sequence[int]], device: torch.device) -> Batch:
     """Return the batch in which row n uses the pool rows rows[names[n]]. A name that `rows` lacks is the bare base."""
     widest = max((len(rows[name]) for name in names if name in rows), default=1)
-    filled = {name: [*held, *[0] * (widest - len(held))] for name, held in rows.items()}
+    filled = {name: [*own, *[0] * (widest - len(own))] for name, own in rows.items()}
     table = torch.tensor([filled.get(name, [0] * widest) for name in names], dtype=torch.long, device=device)
     places: dict[Hashable, list[int]] = {}
     for n, name in enumerate(names):
@@ -70,7 +70,19 @@ def gathered(
     Source: Chen et al. 2023 (Punica, 2310.18547), section 4; S-LoRA, section 5.3.
     """
     # F.embedding fetches whole rows: three to four times as fast as sa[batch.rows].
-    return base.each_row(x, F.embedding(batch.rows, sa), F.embedding(batch.rows, b).mT, onto=base(x))
+    return one_pair_a_row(base, x, F.embedding(batch.rows, sa), F.embedding(batch.rows, b).mT)
+
+
+def one_pair_a_row(
+    base: Frozen, x: Tensor, a: Float[Tensor, "n r d_in"], b: Float[Tensor, "n d_out r"]
+) -> Tensor:
+    """Return W₀x_n + b + B_n(A_n x_n) for every row n of a batch: each row has factors of its own."""
+    y = base(x)
+    if not base.reads_vectors:  # the paths of a single layer, mapped over the rows by torch
+        return torch.vmap(base.up_project)(torch.vmap(base.down_project)(x, a), b, y)
+    h = torch.bmm(x.reshape(len(x), -1, x.shape[-1]), a.mT)
+    # y is fresh from W₀x, and may be written into.
+    return y.view(*h.shape[:2], -1).baddbmm_(h, b.mT).view(y.shape)
 
 
 def segmented(

@@ -1,6 +1,5 @@
 """Stacking: several adapters on one model, as one adapter of it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -9,9 +8,9 @@ from torch import nn
 
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.inject import place
-from lorabook.core.layer_types import freeze
+from lorabook.core.lora import ORIGIN
 from lorabook.core.recipe import Recipe
-from lorabook.core.targets import find_targets
+from lorabook.core.targets import exactly, find_targets
 from lorabook.many.combine import Combine, combined, concatenated
 from lorabook.many.pair import State, check_pair, check_state
 
@@ -57,18 +56,18 @@ def attach(model: nn.Module, state: State) -> dict[str, Adapted]:
         by_rank.setdefault(len(pair.A), []).append(name)
     checked = []
     for r, names in by_rank.items():
-        recipe = Recipe(r, float(r)).complete()
-        found = find_targets(model, _one_of(names), recipe)
-        containers = sorted(set(names) - {target.name for target in found})
+        recipe = Recipe(r, float(r)).complete(ORIGIN)
+        chosen = find_targets(model, exactly(names), recipe)
+        containers = sorted(set(names) - {target.name for target in chosen})
         if containers:
             raise ValueError(f"the adapter is for {containers[0]!r}, which in this model is no single layer")
-        for target in found:
-            check_pair(f"the adapter on {target.name}", state[target.name], *_shape(target.layer))
-        checked.append((recipe, found))
+        for target in chosen:
+            check_pair(f"the adapter on {target.name}", state[target.name], *target.base.store.shape)
+        checked.append((recipe, chosen))
     layers: dict[str, Adapted] = {}
-    for recipe, found in checked:
+    for recipe, chosen in checked:
         # Not `inject`: a sum of adapters may have a rank above min(d_out, d_in).
-        layers |= place(model, recipe, found, torch.Generator().manual_seed(0))
+        layers |= place(model, recipe, chosen, torch.Generator().manual_seed(0))
     return fill(layers, state)
 
 
@@ -79,12 +78,12 @@ def attached(model: nn.Module, state: State) -> Iterator[dict[str, Adapted]]:
     Raises:
         ValueError, UnsupportedLayer: as `attach`.
     """
-    held = [(parent, child, layer) for parent in model.modules() for child, layer in parent._modules.items()]
+    before = [(parent, child, layer) for parent in model.modules() for child, layer in parent._modules.items()]
     trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
         yield attach(model, state)
     finally:
-        for parent, child, layer in held:
+        for parent, child, layer in before:
             parent._modules[child] = layer
         for parameter, trains in trained:
             parameter.requires_grad_(trains)
@@ -97,12 +96,3 @@ def fill(layers: dict[str, Adapted], state: State) -> dict[str, Adapted]:
         layers[name].update.A.copy_(pair.scale * pair.A)
         layers[name].update.B.copy_(pair.B)
     return layers
-
-
-def _shape(layer: nn.Module) -> tuple[int, int]:
-    return freeze(layer).store.shape
-
-
-def _one_of(names: list[str]) -> str:
-    """Return a regular expression that finds exactly these names."""
-    return "^(" + "|".join(re.escape(name) for name in names) + ")$"

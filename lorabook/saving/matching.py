@@ -7,45 +7,46 @@ from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import Adapted
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
+from lorabook.saving.peft.forms import FORMS
 from lorabook.saving.record import LayerRecord, Record
 
 
 def matched(
-    file: AdapterFile, found: Record, layers: dict[str, Adapted], model: nn.Module
+    file: AdapterFile, adapter: Record, layers: dict[str, Adapted], model: nn.Module
 ) -> list[tuple[Tensor, Tensor]]:
     """Return pairs (place in the model, its new numbers).
 
     Raises:
         BadAdapter: layers, form, scale, keys, shapes or the range of numbers do not fit.
     """
-    odd = sorted(found.layers.keys() ^ layers.keys())
+    odd = sorted(adapter.layers.keys() ^ layers.keys())
     if odd:
-        here, there = ("the file", "the model") if odd[0] in found.layers else ("the model", "the file")
+        here, there = ("the file", "the model") if odd[0] in adapter.layers else ("the model", "the file")
         raise BadAdapter(
             f"{file.folder}: layer {odd[0]} has an adapter in {here} and none in {there}: load into a plain model, or "
             "into one that was injected with the same targets"
         )
-    pairs = beside(file, found, model)
+    pairs = also_trained(file, adapter, model)
     for name, layer in layers.items():
-        one = _continued(file, name, found.layers[name], layer)
+        one = _continued(file, name, adapter.layers[name], layer)
         _refuse_other_update(file, name, one, layer)
         mine = layer.update.kept()
         for letter in sorted(mine.keys() ^ one.tensors.keys()):
-            kind = "missing" if letter in mine else "unexpected"
-            raise BadAdapter(f"{file.weights_path}: {kind} key: {letter} of layer {name}")
+            fault = "missing" if letter in mine else "unexpected"
+            raise BadAdapter(f"{file.weights_path}: {fault} key: {letter} of layer {name}")
         pairs += [(place, _checked(file, f"{name}.{key}", one.tensors[key], place)) for key, place in mine.items()]
     return pairs
 
 
-def beside(file: AdapterFile, found: Record, model: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    """Return the pairs of parameters that trained beside the adapters."""
+def also_trained(file: AdapterFile, adapter: Record, model: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Return the pairs of the parameters that `also_train` trained."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
-    for name in found.beside:
+    for name in adapter.also_trained:
         if name not in parameters:
             raise BadAdapter(
                 f"{file.weights_path}: {name} trained beside the adapters, and this model has no such parameter"
             )
-    return [(parameters[name], _checked(file, name, t, parameters[name])) for name, t in found.beside.items()]
+    return [(parameters[name], _checked(file, name, t, parameters[name])) for name, t in adapter.also_trained.items()]
 
 
 def _checked(file: AdapterFile, name: str, tensor: Tensor, here: Tensor) -> Tensor:
@@ -60,14 +61,13 @@ def _checked(file: AdapterFile, name: str, tensor: Tensor, here: Tensor) -> Tens
 
 
 def _refuse_other_update(file: AdapterFile, name: str, one: LayerRecord, layer: Adapted) -> None:
-    said, here = one.recipe, type(layer.update).__name__
-    scale = said.scale(said.alpha, said.r)
-    form = getattr(said.form, "__name__", type(said.form).__name__)
-    mine = layer.recipe.form
-    read_as = "" if getattr(mine, "in_peft", None) is None else mine.in_peft.read_as
-    if said.form != mine and form not in (here, read_as):
-        raise BadAdapter(f"{file.folder}: {name} is a {form} in the file and a {here} in the model")
-    if layer.start is not None and said.init is not layer.recipe.init:
+    theirs, mine = one.recipe, layer.recipe.form
+    scale = theirs.scale.build(theirs.alpha, theirs.r)
+    peft = FORMS.get(type(mine))
+    read_as_mine = peft is not None and peft.read_as is type(theirs.form)
+    if theirs.form != mine and not read_as_mine:
+        raise BadAdapter(f"{file.folder}: {name} is a {theirs.form!r} in the file and a {mine!r} in the model")
+    if layer.start is not None and theirs.init != layer.recipe.init:
         raise BadAdapter(
             f"{file.folder}: {name} is relative to the whole W₀ in the file, and in the model to what its init left of "
             "it: load into a plain model"
@@ -80,13 +80,13 @@ def _refuse_other_update(file: AdapterFile, name: str, one: LayerRecord, layer: 
 
 def _continued(file: AdapterFile, name: str, one: LayerRecord, layer: Adapted) -> LayerRecord:
     """Undo "rank 2r against W₀" for a layer that has the same B₀A₀ taken out of its W₀: give back A and B."""
-    if layer.start is None or one.recipe.init is layer.recipe.init or one.recipe.r != 2 * layer.r:
+    if layer.start is None or one.recipe.init == layer.recipe.init or one.recipe.r != 2 * layer.r:
         return one
     (a, a0), (b, b0) = one.tensors["A"].chunk(2), one.tensors["B"].chunk(2, dim=1)
     mine = layer.start.B.double().cpu() @ layer.start.A.double().cpu()
     apart = float((-(b0.double() @ a0.double()) - mine).norm() / mine.norm())
     # W_res depends on the product B₀A₀ only: one SVD and another may differ in signs and in the last digit.
-    if apart > 8 * max(torch.finfo(kind).eps for kind in (a0.dtype, layer.start.A.dtype)):
+    if apart > 8 * max(torch.finfo(dtype).eps for dtype in (a0.dtype, layer.start.A.dtype)):
         raise BadAdapter(
             f"{file.weights_path}: {name} was started from another W₀: its B₀A₀ is {apart:.1e} away from this model's. "
             "Load it into a plain model"
@@ -97,5 +97,5 @@ def _continued(file: AdapterFile, name: str, one: LayerRecord, layer: Adapted) -
 
 def _half(one: LayerRecord) -> float:
     """Return what α is multiplied by when the rank is halved and the scale stays."""
-    said = one.recipe
-    return said.scale(said.alpha, said.r) / said.scale(said.alpha, said.r // 2)
+    scale, alpha, r = one.recipe.scale, one.recipe.alpha, one.recipe.r
+    return scale.build(alpha, r) / scale.build(alpha, r // 2)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.dense import Dense
-from lorabook.core.kaiming import kaiming
+from lorabook.core.lora import ORIGIN
 from lorabook.core.recipe import Recipe
 
 
@@ -25,11 +25,15 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class Record:
-    """Every adapted layer by name, the parameters of the model that trained beside them, and what is worth knowing."""
+    """Every adapted layer by name, what `also_train` trained in the model, and what is worth knowing."""
 
     layers: dict[str, LayerRecord]
-    beside: dict[str, Tensor]
+    also_trained: dict[str, Tensor]
     note: dict
+
+
+SAVED = ("r", "alpha", "dropout", "form", "scale", "names")
+"""What a file says of a layer's recipe. Bases, optimisers, step rules and attention are not saved."""
 
 
 def record(model: nn.Module) -> Record:
@@ -47,16 +51,16 @@ def record(model: nn.Module) -> Record:
             "the adapted layers of this model keep nothing of their own (a bank's pool holds copies of adapters), so "
             "nothing was saved: save each adapter from the model that trained it"
         )
-    beside = {name: _kept(model.get_parameter(name)) for name in trained_beside(model)}
-    for name, tensors in [(name, one.tensors) for name, one in records.items()] + [("", beside)]:
+    also_trained = {name: _copy(model.get_parameter(name)) for name in also_trained_in(model)}
+    for name, tensors in [(name, one.tensors) for name, one in records.items()] + [("", also_trained)]:
         for letter, tensor in tensors.items():
             if not tensor.isfinite().all():
                 where = f"{name}.{letter}".removeprefix(".")
                 raise ValueError(f"{where} has NaN or infinite entries, so nothing was saved: its training diverged")
-    return Record(records, beside, _note(layers))
+    return Record(records, also_trained, _note(layers))
 
 
-def trained_beside(model: nn.Module) -> list[str]:
+def also_trained_in(model: nn.Module) -> list[str]:
     """Return the parameters of every module in which a recipe's `also_train` trains something, by name."""
     patterns = {layer.recipe.also_train for layer in adapted(model).values()} - {None}
     if not patterns:
@@ -71,26 +75,18 @@ def trained_beside(model: nn.Module) -> list[str]:
 
 
 def _record_layer(layer: Adapted) -> LayerRecord:
-    asked = layer.recipe
-    tensors = {name: _kept(tensor) for name, tensor in layer.update.kept().items()}
-    recipe = Recipe(asked.r, asked.alpha, asked.dropout, asked.form, kaiming, asked.scale, names=asked.names)
+    tensors = {name: _copy(tensor) for name, tensor in layer.update.kept().items()}
+    recipe = replace(Recipe(), **{axis: getattr(layer.recipe, axis) for axis in SAVED}, init=ORIGIN.init)
     if layer.start is None:
         return LayerRecord(recipe, tensors)
-    return _against_whole_w0(recipe, tensors, layer)
+    factors, r = layer.against_whole_w0(), 2 * recipe.r
+    # Twice the rank, and the same s.
+    alpha = recipe.alpha * layer.scale / recipe.scale.build(recipe.alpha, r)
+    whole = {"A": _copy(factors.A), "B": _copy(factors.B)}
+    return LayerRecord(replace(recipe, r=r, alpha=alpha), tensors | whole)
 
 
-def _against_whole_w0(recipe: Recipe, tensors: dict[str, Tensor], layer: Adapted) -> LayerRecord:
-    """Return W_res + s·BA = W₀ + s·(BA − B₀A₀) as an update of rank 2r: A over A₀, B beside −B₀, and the same s."""
-    r = 2 * recipe.r
-    stacked = {
-        "A": torch.cat([tensors["A"], _kept(layer.start.A)]),
-        "B": torch.cat([tensors["B"], -_kept(layer.start.B)], dim=1),
-    }
-    alpha = recipe.alpha * layer.scale / recipe.scale(recipe.alpha, r)
-    return LayerRecord(replace(recipe, r=r, alpha=alpha), tensors | stacked)
-
-
-def _kept(tensor: Tensor) -> Tensor:
+def _copy(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 

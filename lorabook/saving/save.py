@@ -1,7 +1,6 @@
 """Saving and loading adapters: PEFT's two files, so that an adapter trained here runs there and the other way round."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +10,14 @@ from torch import nn
 
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.inject import place
-from lorabook.core.recipe import Recipe
-from lorabook.core.targets import find_targets
+from lorabook.core.lora import ORIGIN
+from lorabook.core.recipe import AxisConflict, Recipe
+from lorabook.core.targets import Target, exactly, find_targets
 from lorabook.core.unmergeable import refuse_unsaved
 from lorabook.saving import own_format
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter, read, write
-from lorabook.saving.matching import beside, matched
-from lorabook.saving.peft import format as peft_format
-from lorabook.saving.peft import reading as peft_reading
+from lorabook.saving.matching import also_trained, matched
+from lorabook.saving.peft import reading, writing
 from lorabook.saving.record import Record, record
 
 
@@ -44,13 +43,13 @@ def save_adapter(model: nn.Module, folder: str | Path, base_name: str | None = N
             nothing is written.
     """
     refuse_unsaved(model)
-    kept = record(model)
-    why = peft_format.obstacle(kept, model)
+    adapter = record(model)
+    why = writing.obstacle(adapter, model)
     if why is None:
-        options, tensors = peft_format.encode(kept, model, base_name)
+        options, tensors = writing.encode(adapter, model, base_name)
     else:
-        options, tensors = own_format.encode(kept, base_name, why)
-    write(Path(folder), options, tensors, kept.note)
+        options, tensors = own_format.encode(adapter, base_name, why)
+    write(Path(folder), options, tensors, adapter.note)
 
 
 def load_adapter(model: nn.Module, folder: str | Path, recipe: Recipe | None = None) -> dict[str, Adapted]:
@@ -69,43 +68,40 @@ def load_adapter(model: nn.Module, folder: str | Path, recipe: Recipe | None = N
         BadAdapter: a file is damaged, or does not fit the model; the message names file and key.
         AxisConflict: `recipe` and the file want different things on one axis.
     """
-    file = read(Path(folder))
     given = Recipe() if recipe is None else recipe
-    if file.options.get("peft_type") == own_format.PEFT_TYPE:
-        found = own_format.decode(file, given, model)
-    else:
-        found = peft_reading.decode(file, model)
+    file = read(Path(folder))
+    own = file.options.get("peft_type") == own_format.PEFT_TYPE
+    adapter = own_format.decode(file, given, model) if own else reading.decode(file, model)
     layers = adapted(model)
     if layers and recipe is not None:
         raise ValueError("this model has its adapters already, so a recipe comes too late; leave `recipe` out")
     if layers:
-        _write(matched(file, found, layers, model))
+        _write(matched(file, adapter, layers, model))
         return layers
-    beside(file, found, model)
+    also_trained(file, adapter, model)
+    chosen = _chosen(file, adapter, given, model)
     with _as_it_was_if_this_fails(model):
-        layers = _injected(file, found, given, model)
-        _write(matched(file, found, layers, model))
+        for wanted, targets in chosen:
+            # Not `inject`: PiSSA's 2r, and a file of PEFT, may have a rank above min(d_out, d_in).
+            layers |= place(model, wanted, targets, torch.Generator().manual_seed(0))
+        _write(matched(file, adapter, layers, model))
     return layers
 
 
-def _injected(file: AdapterFile, found: Record, given: Recipe, model: nn.Module) -> dict[str, Adapted]:
-    """Inject the file's recipes, all layers that share one at once, after every layer has been checked."""
+def _chosen(file: AdapterFile, adapter: Record, given: Recipe, model: nn.Module) -> list[tuple[Recipe, list[Target]]]:
+    """Return the layers of the file in the model, checked, by the recipe that they share."""
     groups: dict[Recipe, list[str]] = {}
-    for name, one in found.layers.items():
-        said = one.recipe if given.dropout is None else replace(one.recipe, dropout=None)
-        wanted = said | given
-        if found.beside:
-            wanted = wanted | Recipe(also_train=_one_of(found.beside))
-        groups.setdefault(wanted, []).append(name)
+    for name, one in adapter.layers.items():
+        wanted = (one.recipe if given.dropout is None else replace(one.recipe, dropout=None)) | given
+        if adapter.also_trained:
+            wanted = wanted | Recipe(also_train=exactly(adapter.also_trained))
+        groups.setdefault(wanted.complete(ORIGIN), []).append(name)
     try:
-        checked = [(w.complete(), find_targets(model, _one_of(names), w.complete())) for w, names in groups.items()]
+        return [(wanted, find_targets(model, exactly(names), wanted)) for wanted, names in groups.items()]
+    except AxisConflict:
+        raise
     except (ValueError, TypeError) as error:
         raise BadAdapter(f"{file.folder}: this adapter does not fit the model: {error}") from error
-    layers: dict[str, Adapted] = {}
-    for wanted, targets in checked:
-        # Not `inject`: PiSSA's 2r, and a file of PEFT, may have a rank above min(d_out, d_in).
-        layers |= place(model, wanted, targets, torch.Generator().manual_seed(0))
-    return layers
 
 
 @torch.no_grad()
@@ -117,12 +113,12 @@ def _write(pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
 @contextmanager
 def _as_it_was_if_this_fails(model: nn.Module) -> Iterator[None]:
     """Put back all that every module holds, and every requires_grad, when the block raises."""
-    held = [(module, dict(vars(module)), dict(module._modules)) for module in model.modules()]
+    before = [(module, dict(vars(module)), dict(module._modules)) for module in model.modules()]
     trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
         yield
     except BaseException:
-        for module, attributes, children in held:
+        for module, attributes, children in before:
             vars(module).clear()
             vars(module).update(attributes)
             module._modules.clear()
@@ -130,8 +126,3 @@ def _as_it_was_if_this_fails(model: nn.Module) -> Iterator[None]:
         for parameter, trains in trained:
             parameter.requires_grad_(trains)
         raise
-
-
-def _one_of(names: Iterable[str]) -> str:
-    """Return a regular expression that finds exactly these names."""
-    return "^(" + "|".join(re.escape(name) for name in names) + ")$"

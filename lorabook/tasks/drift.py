@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lorabook.core.inject import disabled
+from lorabook.core.merge import disabled
 
 
 @torch.no_grad()

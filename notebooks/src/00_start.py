@@ -22,6 +22,7 @@ from lorabook.book.explore.axis_map import axis_map, displacements
 from lorabook.book.explore.predict import predict
 from lorabook.book.explore.state import Steps
 from lorabook.claims.claim import discover
+from lorabook.core.lora import ORIGIN
 from lorabook.models.generate import generate
 from lorabook.models.paths import notebooks_dir
 from lorabook.tasks import text
@@ -101,7 +102,7 @@ displacements()
 
 # %%
 both = lb.rsLoRA() | lb.LoRAPlus()
-print(both.label, "moves on", ", ".join(both.changes()))
+print(both.label, "moves on", ", ".join(both.changes(ORIGIN)))
 try:
     lb.DoRA() | lb.LoHa()
 except lb.AxisConflict as conflict:

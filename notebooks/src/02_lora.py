@@ -40,14 +40,13 @@ from lorabook.book.explore.state import Choice, Steps
 from lorabook.book.explore.training import training_explorer
 from lorabook.book.figures import lora as pictures
 from lorabook.claims.card import card, source
+from lorabook.claims.lora import attention_score as scores
 from lorabook.claims.lora import layers, merging
 from lorabook.claims.lora import low_rank as claims
-from lorabook.claims.lora import score_terms as scores
 from lorabook.claims.lora import start as starts
 from lorabook.claims.rslora import rank_stable as law
-from lorabook.core.kaiming import kaiming
 from lorabook.core.layer_types import freeze
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import ORIGIN, KaimingStart, LowRank
 from lorabook.core.recipe import LayerSpec
 from lorabook.cost import count, memory
 from lorabook.cost.peak import peak_bytes
@@ -284,7 +283,7 @@ print("A moved:", not torch.equal(lora.A, before), "  B moved:", bool(lora.B.abs
 source(LowRank)
 
 # %%
-source(kaiming)
+source(KaimingStart)
 
 # %% [markdown]
 # Are the eight lines and the library the same thing? Give both the same factors, moved away from the start.
@@ -308,7 +307,7 @@ print("equal:", torch.allclose(ours(batch), layer(batch), atol=1e-4))
 # %%
 base_layer = freeze(nn.Linear(1024, 1024, bias=False))
 spec = LayerSpec("layer", 8, 2.0, 0.0, torch.Generator().manual_seed(0))
-branch = LowRank(base_layer, kaiming(base_layer.matrix, spec), spec)
+branch = LowRank(base_layer, KaimingStart().build(base_layer.matrix, spec), spec)
 rows, all_of_it = torch.randn(512, 1024, requires_grad=True), nn.Parameter(torch.randn(1024, 1024))
 paths = {"two paths": lambda: branch(base_layer, rows),
          "W₀ + sBA, built": lambda: F.linear(rows, branch.weight(base_layer.matrix)),
@@ -993,7 +992,7 @@ print(f"kept for backward: {kept_with(0.0):.0f} MiB without dropout, {kept_with(
 
 # %%
 for recipe in (lb.rsLoRA(), lb.PiSSA(), lb.DoRA(), lb.LoRAPlus(16), QLoRA() | lb.rsLoRA()):
-    print(f"{recipe.label:15} moves on: {', '.join(recipe.changes())}")
+    print(f"{recipe.label:15} moves on: {', '.join(recipe.changes(ORIGIN))}")
 
 # %% [markdown]
 # ## 12 · Exercises

@@ -26,7 +26,7 @@ import lorabook as lb
 from lorabook.axes.base.blocks import in_blocks
 from lorabook.axes.base.code_books import int4_codes, lloyd_max, nearest_in, nf4_codes, seventeenths
 from lorabook.axes.base.double_quant import DoubleQuant
-from lorabook.axes.base.nf4 import NF4
+from lorabook.axes.base.nf4 import NF4, NF4Storage
 from lorabook.axes.base.normal_float import count_midpoints_below, nearest_code, quantile_codes
 from lorabook.book.classroom import bits, check, hint, nearest, show
 from lorabook.book.explore.axis_map import axis_map
@@ -41,6 +41,7 @@ from lorabook.claims.qlora import nf4
 from lorabook.claims.qlora import qlora as claims
 from lorabook.core.dense import Dense
 from lorabook.core.frozen import Frozen
+from lorabook.core.lora import ORIGIN
 from lorabook.tasks import text
 
 axis_map(lit="base")
@@ -360,7 +361,7 @@ STEPS, SEEDS = 24, (0, 1, 2)
 recipes = {"LoRA": lb.LoRA(r=8, alpha=16), "QLoRA": lb.QLoRA(r=8, alpha=16),
            "QDoRA": lb.QLoRA(r=8, alpha=16) | lb.DoRA(), "QPiSSA": lb.QLoRA(r=8, alpha=16) | lb.PiSSA()}
 for name, recipe in recipes.items():
-    print(f"{name:7} moves on: {', '.join(recipe.changes()) or 'nothing'}")
+    print(f"{name:7} moves on: {', '.join(recipe.changes(ORIGIN)) or 'nothing'}")
 
 # %%
 def trained(recipe, seed, lr=5e-3):
@@ -531,7 +532,7 @@ else:
 from dataclasses import replace
 
 try:
-    lb.QLoRA() | replace(lb.LoRA(), base=NF4, names=frozenset({"NF4 without double quantisation"}))
+    lb.QLoRA() | replace(lb.LoRA(), base=NF4Storage(), names=frozenset({"NF4 without double quantisation"}))
 except lb.AxisConflict as conflict:
     print(conflict)
 

@@ -1,4 +1,4 @@
-"""What `import lorabook` costs beyond `import torch`, in fresh processes taken in turn.
+"""What all names of `import lorabook` cost beyond `import torch`, in fresh processes taken in turn.
 
     python tests/bench/bench_import.py [--rounds 7]
 
@@ -31,7 +31,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7, help="processes of each kind, after one of each (7)")
     rounds = parser.parse_args().rounds
-    runs = [(seconds("import torch"), seconds("import torch, lorabook")) for _ in range(rounds + 1)][1:]
+    all_names = "import torch, lorabook; [getattr(lorabook, name) for name in lorabook.__all__]"
+    runs = [(seconds("import torch"), seconds(all_names)) for _ in range(rounds + 1)][1:]
     for place, name in enumerate(("wall", "CPU")):
         alone, both = (statistics.median(run[which][place] for run in runs) for which in (0, 1))
         print(f"{name:4s} import torch {alone:.2f} s, with lorabook {both:.2f} s: {both - alone:+.2f} s")

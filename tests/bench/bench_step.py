@@ -28,14 +28,14 @@ from lorabook.claims.catalogue import catalogue
 from lorabook.core.recipe import AxisConflict, Recipe
 
 BATCH = 8
-GOALS = {"LowRank": 0.92, "RowScaled": 0.85}
-GOALS_WIDE = GOALS | {"LeftFactor": 0.85, "Hadamard": 0.80}
+GOALS = {"LowRankForm": 0.92, "DoRAForm": 0.85}
+GOALS_WIDE = GOALS | {"LoKrForm": 0.85, "LoHaForm": 0.80}
 """The largest time ratio to the peer that is good enough, 1.0 where nothing is said; the second from 1024 on."""
 
 
 def forms() -> dict[str, tuple[str, Recipe]]:
     """Return (recipe's name, recipe) for every form of the package, by the form's name."""
-    found = {"LowRank": ("LoRA", lb.LoRA())}
+    found = {"LowRankForm": ("LoRA", lb.LoRA())}
     for folder in catalogue().values():
         for name, recipe in folder.items():
             made = example(recipe)
@@ -142,7 +142,7 @@ def seconds(step: Callable[[], None]) -> float:
 
 def compare(form: str, name: str, recipe: Recipe, options: argparse.Namespace) -> Row:
     """Step ours, theirs and the frozen base in turn."""
-    peer = PEERS.get(form, PEERS["LowRank"])
+    peer = PEERS.get(form, PEERS["LowRankForm"])
     mine = Stepper(ours(options.hidden, recipe, options.dropout))
     model = peer.build(options.hidden, options.dropout)
     optimizer = [mine, Stepper(model, peer.after(model)), FrozenStepper(options.hidden)]

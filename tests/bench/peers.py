@@ -112,21 +112,21 @@ def of_peft(config: type[peft.PeftConfig], dropout: str, **options) -> Callable[
 
 _ADALORA = {"init_r": R, "target_r": 4, "total_step": 10_000, "tinit": 9_000, "tfinal": 500, "lora_alpha": ALPHA}
 PEERS = {
-    "LowRank": Peer("PEFT LoRA", lora),
-    "FrozenA": Peer("PEFT LoRA, A frozen", lora_with_frozen_a),
-    "RowScaled": Peer("PEFT DoRA", lambda hidden, dropout: lora(hidden, dropout, use_dora=True)),
-    "PLQ": Peer("PEFT AdaLoRA", of_peft(peft.AdaLoraConfig, "lora_dropout", **_ADALORA)),
-    "Hadamard": Peer("PEFT LoHa", of_peft(peft.LoHaConfig, "rank_dropout", r=R, alpha=ALPHA)),
-    "LeftFactor": Peer("PEFT LoKr", of_peft(peft.LoKrConfig, "rank_dropout", r=R, alpha=ALPHA)),
-    "ElementwiseScaled": Peer("PEFT HiRA", of_peft(peft.HiraConfig, "hira_dropout", r=R)),
-    "FromOnePair": Peer("PEFT VeRA", of_peft(peft.VeraConfig, "vera_dropout", r=R)),
-    "Kinds": Peer("PEFT GLoRA", of_peft(peft.GloraConfig, "", r=R)),
-    "Choices": Peer("PEFT GLoRA", of_peft(peft.GloraConfig, "", r=R)),
-    "MiniEnsemble": Peer("PEFT LoRA of the same rank", lora_of_twice_the_rank),
-    "Parallel": Peer("PEFT, 3 LoRAs at once", three_loras),
-    "NestedLowRank": Peer("LyCORIS DyLoRA", lycoris_dylora),
-    "LastRowOnly": Peer("LyCORIS DyLoRA", lycoris_dylora),
-    "Following": Peer("PEFT LoRA, the paper's loop", lora, moving_w0),
+    "LowRankForm": Peer("PEFT LoRA", lora),
+    "LoRAFAForm": Peer("PEFT LoRA, A frozen", lora_with_frozen_a),
+    "DoRAForm": Peer("PEFT DoRA", lambda hidden, dropout: lora(hidden, dropout, use_dora=True)),
+    "AdaLoRAForm": Peer("PEFT AdaLoRA", of_peft(peft.AdaLoraConfig, "lora_dropout", **_ADALORA)),
+    "LoHaForm": Peer("PEFT LoHa", of_peft(peft.LoHaConfig, "rank_dropout", r=R, alpha=ALPHA)),
+    "LoKrForm": Peer("PEFT LoKr", of_peft(peft.LoKrConfig, "rank_dropout", r=R, alpha=ALPHA)),
+    "HiRAForm": Peer("PEFT HiRA", of_peft(peft.HiraConfig, "hira_dropout", r=R)),
+    "VeRAForm": Peer("PEFT VeRA", of_peft(peft.VeraConfig, "vera_dropout", r=R)),
+    "GLoRAForm": Peer("PEFT GLoRA", of_peft(peft.GloraConfig, "", r=R)),
+    "GLoRASupernetForm": Peer("PEFT GLoRA", of_peft(peft.GloraConfig, "", r=R)),
+    "MELoRAForm": Peer("PEFT LoRA of the same rank", lora_of_twice_the_rank),
+    "MultiLoRAForm": Peer("PEFT, 3 LoRAs at once", three_loras),
+    "DyLoRAForm": Peer("LyCORIS DyLoRA", lycoris_dylora),
+    "FrozenDyLoRAForm": Peer("LyCORIS DyLoRA", lycoris_dylora),
+    "DeltaLoRAForm": Peer("PEFT LoRA, the paper's loop", lora, moving_w0),
 }
 """By the form's name. MELoRA has no other implementation, and is held against LoRA of the same rank. LoHa and LoKr
 of PEFT drop rows of ΔW instead of inputs; of the DyLoRAs LyCORIS has the one that trains the last row only."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from lorabook.core.whole_number import refuse_unless_whole
 from lorabook.models.decoder import Decoder
 
 
@@ -40,11 +41,8 @@ def interpolate(model: nn.Module, context: int) -> nn.Module:
             "'smollm2'. A transformers model has it in its config: rope_type 'linear' with factor = L'/L"
         )
     config = model.config
-    if not isinstance(context, int) or isinstance(context, bool) or context <= config.context:
-        raise ValueError(
-            f"interpolate: context is {context!r}, and the model reads {config.context} tokens already; "
-            f"give a whole number above that, such as {4 * config.context}"
-        )
+    note = f", such as {4 * config.context}: the model reads {config.context} tokens already"
+    refuse_unless_whole("interpolate: context", context, config.context + 1, note)
     scale = config.position_scale * config.context / context
     model.config = replace(config, context=context, position_scale=scale)
     return model

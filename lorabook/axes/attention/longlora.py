@@ -7,8 +7,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Recipe
-from lorabook.models.decoder import Decoder, full
+from lorabook.core.unmergeable import Unmergeable
+from lorabook.core.whole_number import refuse_unless_whole
+from lorabook.models.decoder import Attention, Decoder, full
 
 
 class Shifted(nn.Module):
@@ -26,10 +29,7 @@ class Shifted(nn.Module):
 
     def __init__(self, group: int) -> None:
         super().__init__()
-        if not isinstance(group, int) or isinstance(group, bool) or group < 2:
-            raise ValueError(
-                f"LongLoRA: group is {group!r}; it must be a whole number of tokens ≥ 2 (a quarter of the text)"
-            )
+        refuse_unless_whole("LongLoRA: group", group, 2, " (a quarter of the text)", unit="tokens")
         self.group = group
 
     def mask(self, heads: int, length: int, device: torch.device) -> Bool[Tensor, "heads length length"]:
@@ -89,23 +89,26 @@ def in_groups(q: Tensor, k: Tensor, v: Tensor, group: int) -> Float[Tensor, "bat
 
 
 @dataclass(frozen=True)
-class Groups:
-    """The value on the attention axis: makes one `Shifted` for each attention module."""
+class ShiftedGroups:
+    """LongLoRA's value on the attention axis: one `Shifted` for each attention module of a decoder."""
 
     group: int
 
     def __post_init__(self) -> None:
         Shifted(self.group)
 
-    def __call__(self) -> Shifted:
-        return Shifted(self.group)
+    def build(self, model: nn.Module) -> None:
+        for attention in _attention_modules(model):
+            attention.attend = Shifted(self.group).train(attention.training)
 
-    def refuse(self, model: nn.Module) -> None:
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
         """Check that the longest text of the model falls into more than one group.
 
         Raises:
-            ValueError: it does not, so that the unshifted heads would train with full attention, and not say so.
+            ValueError: it does not, so that the unshifted heads would train with full attention, and not say so; or the
+                model has no attention of ours, or one that was trained.
         """
+        _attention_modules(model)
         for decoder in model.modules():
             if isinstance(decoder, Decoder) and self.group >= decoder.config.context:
                 longest = decoder.config.context
@@ -114,6 +117,24 @@ class Groups:
                     f"be cut into groups; interpolate(model, context) first to read longer texts, or take a group "
                     f"below {longest}, such as {max(2, longest // 4)}"
                 )
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return 0
+
+
+def _attention_modules(model: nn.Module) -> list[Attention]:
+    attentions = [module for module in model.modules() if isinstance(module, Attention)]
+    if not attentions:
+        raise ValueError(
+            f"the recipe replaces attention, and {type(model).__name__} has no lorabook.models.decoder.Attention: "
+            "load the model with lorabook.load, or drop that recipe"
+        )
+    trained = [attention.attend for attention in attentions if isinstance(attention.attend, Unmergeable)]
+    if trained:
+        raise ValueError(
+            f"the recipe replaces attention, and with it a trained {type(trained[0]).__name__}: use one of the two"
+        )
+    return attentions
 
 
 def LongLoRA(group: int, r: int | None = None, alpha: float | None = None, dropout: float | None = None) -> Recipe:
@@ -131,4 +152,5 @@ def LongLoRA(group: int, r: int | None = None, alpha: float | None = None, dropo
 
     Source: Chen et al. 2023 (2309.12307), sections 3.2 and 3.3.
     """
-    return Recipe(r, alpha, dropout, attention=Groups(group), also_train=r"norm|embed", names=frozenset({"LongLoRA"}))
+    attention = ShiftedGroups(group)
+    return Recipe(r, alpha, dropout, attention=attention, also_train=r"norm|embed", names=frozenset({"LongLoRA"}))

@@ -1,14 +1,17 @@
 """Double quantisation: the constants of the quantisation are quantised too, 0.5 bits a weight down to 0.127."""
 
+from dataclasses import dataclass
 from functools import cache
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorabook.axes.base.blocks import TINY, quantise
-from lorabook.axes.base.nf4 import FourBit
+from lorabook.axes.base.nf4 import FourBit, refuse_not_finite
+from lorabook.core.frozen import Frozen
+from lorabook.core.recipe import Recipe
 
 GROUP = 256
 """Constants that share one float32 scale."""
@@ -84,3 +87,17 @@ class DoubleQuant(FourBit):
     def absmax(self) -> Float32[Tensor, " blocks"]:
         centred = dequantise_constants(self.absmax_codes, self.group_absmax_bits.view(torch.float32))
         return centred + self.mean_bits.view(torch.float32)
+
+
+@dataclass(frozen=True)
+class DoubleQuantStorage:
+    """The value on the base axis: W₀ in NF4, its constants quantised once more; QLoRA's."""
+
+    def build(self, w0: Float[Tensor, "d_out d_in"]) -> DoubleQuant:
+        return DoubleQuant(w0)
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_not_finite(name, base)
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return 0

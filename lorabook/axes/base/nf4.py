@@ -1,12 +1,15 @@
 """NF4 storage: W₀ in four bits a weight and one float32 absmax for every 64 of them, 4.5 bits in all."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Float32, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorabook.axes.base.blocks import dequantise, quantise
+from lorabook.core.frozen import Frozen
+from lorabook.core.recipe import Recipe
 from lorabook.core.store import Store
 
 
@@ -60,3 +63,27 @@ class NF4(FourBit):
     @property
     def absmax(self) -> Float32[Tensor, " blocks"]:
         return self.absmax_bits.view(torch.float32)
+
+
+@dataclass(frozen=True)
+class NF4Storage:
+    """The value on the base axis: W₀ in NF4."""
+
+    def build(self, w0: Float[Tensor, "d_out d_in"]) -> NF4:
+        return NF4(w0)
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_not_finite(name, base)
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return 0
+
+
+def refuse_not_finite(name: str, base: Frozen) -> None:
+    """Refuse numbers that no quantised store can keep.
+
+    Raises:
+        ValueError: W₀ has NaN or infinite entries.
+    """
+    if not base.matrix.isfinite().all():
+        raise ValueError(f"{name}.weight has NaN or infinite entries, which no quantised store can keep; repair it")

@@ -1,6 +1,6 @@
 """QLoRA: LoRA on a base that is kept in four bits."""
 
-from lorabook.axes.base.double_quant import DoubleQuant
+from lorabook.axes.base.double_quant import DoubleQuantStorage
 from lorabook.core.recipe import Recipe
 
 
@@ -12,4 +12,4 @@ def QLoRA(r: int | None = None, alpha: float | None = None, dropout: float | Non
 
     Source: Dettmers et al. 2023 (2305.14314), equation 5.
     """
-    return Recipe(r, alpha, dropout, base=DoubleQuant, names=frozenset({"QLoRA"}))
+    return Recipe(r, alpha, dropout, base=DoubleQuantStorage(), names=frozenset({"QLoRA"}))

@@ -1,17 +1,14 @@
 """PΛQ: AdaLoRA's form, an update written like a singular value decomposition."""
 
-from typing import ClassVar
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
-from lorabook.core.layer_types import FrozenConv1D, FrozenConv2d, FrozenLinear
-from lorabook.core.recipe import Factors, LayerSpec
-from lorabook.core.update import Update, needs_whole_w0
-from lorabook.saving.peft.form import PeftForm, dense_layers
-from lorabook.saving.peft.masked import with_masked_triplets
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
+from lorabook.core.update import Update, refuse_without_whole_w0
 
 
 class PLQ(Update):
@@ -24,17 +21,8 @@ class PLQ(Update):
     Source: Zhang et al. 2023 (2303.10512), equation 3.
     """
 
-    # PEFT insists on a schedule, on which the numbers do not depend; it divides α by r + 10⁻⁵, not by r.
-    in_peft: ClassVar = PeftForm(
-        "ADALORA",
-        dense_layers({"A": "lora_A", "B": "lora_B", "E": "lora_E"}, FrozenLinear, FrozenConv1D, FrozenConv2d),
-        {"A": "r d_in", "B": "d_out r", "E": "r 1"},
-        rank="init_r", required={"total_step": 1}, per_layer=False, whole=with_masked_triplets,
-    )  # fmt: skip
-
     def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> None:
         super().__init__()
-        needs_whole_w0(factors, spec, "PΛQ")
         self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
         self.E = nn.Parameter(factors.A.new_zeros(spec.r, 1))
         self.s = spec.scale
@@ -51,6 +39,19 @@ class PLQ(Update):
         eye = torch.eye(len(self.A), device=self.A.device, dtype=self.A.dtype)
         return (self.B.T @ self.B - eye).square().sum() + (self.A @ self.A.T - eye).square().sum()
 
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
+
+@dataclass(frozen=True)
+class AdaLoRAForm:
+    """AdaLoRA's value on the form axis."""
+
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> PLQ:
+        return PLQ(base, factors, spec)
+
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return ("A", "B", "E")
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_without_whole_w0("PΛQ", name, recipe)
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return r * (d_in + d_out + 1)

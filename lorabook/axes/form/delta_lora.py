@@ -1,15 +1,14 @@
 """Delta-LoRA's form: the frozen matrix follows the adapter, and no gradient knows."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
-from lorabook.core.recipe import AxisConflict, Factors, LayerSpec
-from lorabook.core.update import Family, Update, needs_whole_w0
+from lorabook.core.recipe import AxisConflict, Factors, LayerSpec, Recipe
+from lorabook.core.update import Update, refuse_without_whole_w0
 
 
 class Drifting(Update):
@@ -48,9 +47,6 @@ class Drifting(Update):
         y = base.up_project(self.s * (1 + rate) * base.down_project(x, a), b, onto=base.times_w0(x, base.bias))
         return base.up_project(-self.s * rate * base.down_project(x, self.A_K), self.B_K, onto=y)
 
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
-        return r * (d_in + d_out)
 
 
 def _learning_at(share: Tensor, p: Tensor) -> Tensor:
@@ -62,28 +58,28 @@ def _learning_at(share: Tensor, p: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Following(Family):
-    """Delta-LoRA's form with λ = `rate`."""
+class DeltaLoRAForm:
+    """Delta-LoRA's value on the form axis, with λ = `rate`."""
 
     rate: float
-
-    makes: ClassVar = Drifting
 
     def __post_init__(self) -> None:
         if not 0 < self.rate < float("inf"):
             raise ValueError(f"Delta-LoRA: rate λ is {self.rate!r}; it must be a finite number > 0 (2 in the paper)")
 
-    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> Drifting:
-        needs_whole_w0(factors, spec, "Delta-LoRA")
-        if spec.dropout:
-            raise AxisConflict(
-                f"Delta-LoRA takes no dropout, and dropout is {spec.dropout} (layer {spec.name}): W₀ follows BA as a "
-                "whole, so BA must be what the forward pass used. Set dropout=0"
-            )
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> Drifting:
         return Drifting(base, factors, spec, self.rate)
 
-    def refuse(self, name: str, base: Frozen) -> None:
-        """Every layer suits."""
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return ("A", "B")
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_without_whole_w0("Delta-LoRA", name, recipe)
+        if recipe.dropout:
+            raise AxisConflict(
+                f"Delta-LoRA takes no dropout, and dropout is {recipe.dropout} (layer {name}): W₀ follows BA as a "
+                "whole, so BA must be what the forward pass used. Set dropout=0"
+            )
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
-        return Drifting.count(d_out, d_in, r)
+        return r * (d_in + d_out)

@@ -1,5 +1,6 @@
 """DoRA: train the length of each row of W apart from its direction."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -9,7 +10,6 @@ from torch import Tensor, nn
 from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Update
-from lorabook.saving.peft.form import LORA_LAYERS, PeftForm
 
 
 class RowScaled(Update):
@@ -24,10 +24,6 @@ class RowScaled(Update):
     Source: Liu et al. 2024 (2402.09353), equations 5 and 11.
     """
 
-    in_peft: ClassVar = PeftForm(
-        "LORA", LORA_LAYERS, {"A": "r d_in", "B": "d_out r", "m": "d_out"}, root="use_rslora", marks={"use_dora": True}
-    )
-
     derived: ClassVar = frozenset({"w0_lengths"})
 
     def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> None:
@@ -37,7 +33,7 @@ class RowScaled(Update):
         self.drop = nn.Dropout(spec.dropout)
         w0 = base.matrix
         lengths = self._v(w0).detach().norm(dim=1)
-        _refuse_zero_rows(lengths, spec)
+        _refuse_zero_rows(lengths, spec.name)
         self.m = nn.Parameter(lengths)
         # Lengths, not squares: a cast rounds them as it rounds m, so that m/‖V‖ stays 1, and no square leaves fp16.
         self.register_buffer("w0_lengths", w0.norm(dim=1))
@@ -66,20 +62,35 @@ class RowScaled(Update):
         y = base.add_bias(base.per_row(self.m / self.row_norms(base.matrix)) * vx)
         return y.to(vx.dtype)  # under autocast too a layer answers in the dtype of its product
 
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
+
+
+@dataclass(frozen=True)
+class DoRAForm:
+    """DoRA's value on the form axis."""
+
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> RowScaled:
+        return RowScaled(base, factors, spec)
+
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return ("A", "B", "m")
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        """Refuse a layer with a row of zeros, which has no direction."""
+        _refuse_zero_rows(base.matrix.norm(dim=1), name)
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return r * (d_in + d_out) + d_out
 
 
-def _refuse_zero_rows(lengths: Float[Tensor, " d_out"], spec: LayerSpec) -> None:
+def _refuse_zero_rows(lengths: Float[Tensor, " d_out"], name: str) -> None:
     zero = (lengths == 0).nonzero().flatten().tolist()
     if zero:
         raise ValueError(
-            f"DoRA: row {zero[0]} of {spec.name} is all zeros ({len(zero)} of {len(lengths)} rows are), and has no "
+            f"DoRA: row {zero[0]} of {name} is all zeros ({len(zero)} of {len(lengths)} rows are), and has no "
             "direction: V/‖V‖ would be 0/0. Leave this layer out of the targets, or use LoRA on it"
         )
 
 
 def DoRA(r: int | None = None, alpha: float | None = None, dropout: float | None = None) -> Recipe:
     """Weight-decomposed low-rank adaptation: W = m ⊙ (W₀ + s·BA)/‖W₀ + s·BA‖, row by row."""
-    return Recipe(r, alpha, dropout, form=RowScaled, names=frozenset({"DoRA"}))
+    return Recipe(r, alpha, dropout, form=DoRAForm(), names=frozenset({"DoRA"}))

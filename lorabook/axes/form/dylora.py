@@ -1,14 +1,16 @@
 """DyLoRA's form: the first b rows of A and columns of B are an adapter of rank b, for every b."""
 
 from abc import abstractmethod
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
-from lorabook.core.recipe import Factors, LayerSpec
-from lorabook.core.update import Update, needs_whole_w0
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
+from lorabook.core.update import Update, refuse_without_whole_w0
+from lorabook.core.whole_number import refuse_unless_whole
 
 
 class Nested(Update):
@@ -22,22 +24,21 @@ class Nested(Update):
 
     def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> None:
         super().__init__()
-        needs_whole_w0(factors, spec, "DyLoRA")
         self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
         self.s, self.b = spec.scale, spec.r
         self.drop = nn.Dropout(spec.dropout)
 
     @abstractmethod
-    def held(self) -> int:
+    def frozen_rows(self) -> int:
         """Return how many of the b rows and columns in use get no gradient."""
 
     def moving(self) -> tuple[Float[Tensor, "k d_in"], Float[Tensor, "d_out k"]]:
         """Return the rows of A and columns of B that train at the rank in use."""
-        return self.A[self.held() : self.b], self.B[:, self.held() : self.b]
+        return self.A[self.frozen_rows() : self.b], self.B[:, self.frozen_rows() : self.b]
 
     def nested(self) -> tuple[Float[Tensor, "b d_in"], Float[Tensor, "d_out b"]]:
         """Return the factors of the rank in use."""
-        still, (a, b) = self.held(), self.moving()
+        still, (a, b) = self.frozen_rows(), self.moving()
         if still == 0:
             return a, b
         return torch.cat([self.A[:still].detach(), a]), torch.cat([self.B[:, :still].detach(), b], dim=1)
@@ -53,15 +54,11 @@ class Nested(Update):
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         return base.two_paths(x, self.drop(x), *self.nested(), self.scale(), base.bias)
 
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
-        return r * (d_in + d_out)
-
 
 class NestedLowRank(Nested):
     """All of the first b rows and columns train: the paper's main form."""
 
-    def held(self) -> int:
+    def frozen_rows(self) -> int:
         return 0
 
 
@@ -71,8 +68,42 @@ class LastRowOnly(Nested):
     Source: Valipour et al. 2022 (2210.07558), section 3.2, equations 8 and 9 ("frozen").
     """
 
-    def held(self) -> int:
+    def frozen_rows(self) -> int:
         return self.b - 1
+
+
+@dataclass(frozen=True)
+class DyLoRAForm:
+    """DyLoRA's value on the form axis."""
+
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> NestedLowRank:
+        return NestedLowRank(base, factors, spec)
+
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return ("A", "B")
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_without_whole_w0("DyLoRA", name, recipe)
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return r * (d_in + d_out)
+
+
+@dataclass(frozen=True)
+class FrozenDyLoRAForm:
+    """The value on the form axis of DyLoRA's "frozen" form."""
+
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> LastRowOnly:
+        return LastRowOnly(base, factors, spec)
+
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return ("A", "B")
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_without_whole_w0("DyLoRA", name, recipe)
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return r * (d_in + d_out)
 
 
 def truncate(model: nn.Module, b: int) -> None:
@@ -83,11 +114,10 @@ def truncate(model: nn.Module, b: int) -> None:
     Raises:
         ValueError: the model has no such adapter, or b is not between 1 and its rank.
     """
-    found = [module for module in model.modules() if isinstance(module, Nested)]
-    if not found:
+    updates = [module for module in model.modules() if isinstance(module, Nested)]
+    if not updates:
         raise ValueError("this model has no DyLoRA adapter to truncate: inject a DyLoRA recipe first")
-    r = min(len(update.A) for update in found)
-    if not isinstance(b, int) or isinstance(b, bool) or not 1 <= b <= r:
-        raise ValueError(f"b is {b!r}; it must be a whole number from 1 to r = {r}, the rank that was trained")
-    for update in found:
+    r = min(len(update.A) for update in updates)
+    refuse_unless_whole("b", b, 1, f"; r = {r} is the rank that was trained", most=r)
+    for update in updates:
         update.b = b

@@ -1,18 +1,17 @@
 """GLoRA: scale W₀, add to it, and move the bias as well; each of five terms in a size of its own."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.axes.scale.unit import one
+from lorabook.axes.scale.unit import UnitScale
 from lorabook.core.frozen import Frozen
-from lorabook.core.kaiming import uniform_rows
-from lorabook.core.layer_types import FrozenLinear
+from lorabook.core.lora import uniform_rows
 from lorabook.core.recipe import AxisConflict, Factors, LayerSpec, Recipe
-from lorabook.core.update import Family, Update, built, needs_whole_w0
-from lorabook.saving.peft.form import Beside, PeftForm, Shape, same_unless_bypassed
+from lorabook.core.update import Update, rebuilt, refuse_without_whole_w0
+
+Shape = tuple[int, ...]
 
 SIZES = {"A": "none constant vector lora", "B": "none constant vector lora", "C": "none constant vector lora",
          "D": "none constant vector", "E": "none constant vector"}  # fmt: skip
@@ -21,33 +20,33 @@ SIZES = {"A": "none constant vector lora", "B": "none constant vector lora", "C"
 def term_shapes(kinds: dict[str, str], d_out: int, d_in: int, r: int) -> dict[str, Shape]:
     """Return the shape of every parameter: a low-rank term X has two, X_d and X_u, whose product it is."""
     whole = {"A": (d_out, d_in), "B": (d_out, d_in), "C": (d_in, 1), "D": (d_out, 1), "E": (d_out, 1)}
-    found: dict[str, Shape] = {}
+    shapes: dict[str, Shape] = {}
     for term, kind in kinds.items():
         rows, columns = whole[term]
         if kind == "lora":
-            found |= {f"{term}_d": (rows, r), f"{term}_u": (r, columns)}
+            shapes |= {f"{term}_d": (rows, r), f"{term}_u": (r, columns)}
         elif kind != "none":
-            found[term] = (rows, 1) if kind == "vector" else (1, 1)
-    return found
+            shapes[term] = (rows, 1) if kind == "vector" else (1, 1)
+    return shapes
 
 
-def term_of(held: dict[str, Tensor], name: str) -> Tensor | None:
+def term_of(terms: dict[str, Tensor], name: str) -> Tensor | None:
     """Return one of A…E, or None if it is not there. A vector is one column, a constant 1 × 1: both broadcast."""
-    return held[f"{name}_d"] @ held[f"{name}_u"] if f"{name}_d" in held else held.get(name)
+    return terms[f"{name}_d"] @ terms[f"{name}_u"] if f"{name}_d" in terms else terms.get(name)
 
 
-def weight_of(held: dict[str, Tensor], w0: Float[Tensor, "d_out d_in"], s: float) -> Float[Tensor, "d_out d_in"]:
+def weight_of(terms: dict[str, Tensor], w0: Float[Tensor, "d_out d_in"], s: float) -> Float[Tensor, "d_out d_in"]:
     """Return W₀ + s·(W₀ ⊙ A + B)."""
-    a, b = term_of(held, "A"), term_of(held, "B")
+    a, b = term_of(terms, "A"), term_of(terms, "B")
     w = w0 if a is None else w0 + s * w0 * a
     return w if b is None else w + s * b
 
 
-def bias_of(held: dict[str, Tensor], base: Frozen, s: float) -> Float[Tensor, " d_out"] | None:
+def bias_of(terms: dict[str, Tensor], base: Frozen, s: float) -> Float[Tensor, " d_out"] | None:
     """Return b₀ + s·(D ⊙ b₀ + E + W₀C), or None for a layer without a bias."""
     if base.bias is None:
         return None
-    c, d, e = term_of(held, "C"), term_of(held, "D"), term_of(held, "E")
+    c, d, e = term_of(terms, "C"), term_of(terms, "D"), term_of(terms, "E")
     moved = base.bias
     if d is not None:
         moved = moved + s * d[:, 0] * base.bias
@@ -71,80 +70,53 @@ class GeneralisedLoRA(Update):
         super().__init__()
         d_out, d_in = base.store.shape
         for name, shape in term_shapes(kinds, d_out, d_in, spec.r).items():
-            made = factors.A.new_zeros(shape)
+            start = factors.A.new_zeros(shape)
             if name.endswith("_u"):
-                made = uniform_rows(*shape, factors.A, spec.generator)
-            setattr(self, name, nn.Parameter(made))
+                start = uniform_rows(*shape, factors.A, spec.generator)
+            setattr(self, name, nn.Parameter(start))
         self.s = spec.scale
 
-    def held(self) -> dict[str, Tensor]:
+    def terms(self) -> dict[str, Tensor]:
         """Return the numbers of every term, named as in `term_shapes`."""
         return dict(self.named_parameters())
 
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
-        return weight_of(self.held(), w0, self.s)
+        return weight_of(self.terms(), w0, self.s)
 
     def bias(self, base: Frozen) -> Float[Tensor, " d_out"] | None:
-        return bias_of(self.held(), base, self.s)
+        return bias_of(self.terms(), base, self.s)
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         # A weighs every entry of W₀, so W is dense; each of its parts is computed again backwards, and one copy kept.
-        return base.apply_matrix(x, built(lambda: self.weight(base.matrix)), self.bias(base))
-
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
-        return Kinds().count(d_out, d_in, r)
+        return base.apply_matrix(x, rebuilt(lambda: self.weight(base.matrix)), self.bias(base))
 
 
-def refuse_what_has_no_branch(factors: Factors, spec: LayerSpec) -> None:
+def refuse_what_has_no_branch(name: str, recipe: Recipe) -> None:
     """Refuse what another axis asks of a branch beside W₀.
 
     Raises:
-        AxisConflict: an init has taken s·BA out of W₀, or there is dropout.
+        AxisConflict: the init takes s·BA out of W₀, or there is dropout.
     """
-    needs_whole_w0(factors, spec, "GLoRA")
-    if spec.dropout:
+    refuse_without_whole_w0("GLoRA", name, recipe)
+    if recipe.dropout:
         raise AxisConflict(
-            f"GLoRA scales W₀ itself, so there is no branch whose input dropout = {spec.dropout} could drop "
-            f"(layer {spec.name}): use dropout 0"
+            f"GLoRA scales W₀ itself, so there is no branch whose input dropout = {recipe.dropout} could drop "
+            f"(layer {name}): use dropout 0"
         )
 
 
-def _layout(form: "Kinds", base: Frozen, r: int) -> dict[str, Shape]:
-    return term_shapes(form.on(base.bias is not None), *base.store.shape, r)
-
-
-def _peft_shape(base: Frozen, letter: str, shape: Shape) -> Shape:
-    """PEFT keeps D and E, and constants, with one axis."""
-    return (shape[0],) if letter in "DE" or shape == (1, 1) else shape
-
-
-def _zeros(form: "Kinds", base: Frozen) -> dict[str, Shape]:
-    d_out, d_in = base.store.shape
-    whole = {"A": (d_out, d_in), "B": (d_out, d_in), "C": (d_in, 1), "D": (d_out,), "E": (d_out,)}
-    kinds = form.on(base.bias is not None)
-    return {f"glora_{term}.zeros": shape for term, shape in whole.items() if kinds[term] == "none"}
-
-
-_ENDS = {f"{x}_{part}": f"glora_{x}.X{part}" for x in "ABC" for part in "du"} | {x: f"glora_{x}.X" for x in "ABCDE"}
-
-
 @dataclass(frozen=True)
-class Kinds(Family):
-    """How large each of GLoRA's terms is: "none", "constant", "vector", or for A, B, C a product of rank r, "lora"."""
+class GLoRAForm:
+    """GLoRA's value on the form axis: which kind each term is.
+
+    "none", "constant", "vector", or for A, B and C a product of rank r, "lora".
+    """
 
     A: str = "lora"
     B: str = "lora"
     C: str = "vector"
     D: str = "vector"
     E: str = "vector"
-
-    makes: ClassVar = GeneralisedLoRA
-    in_peft: ClassVar = PeftForm(
-        "GLORA", {FrozenLinear: Beside(_ENDS, _peft_shape, same_unless_bypassed)}, dict.fromkeys(_ENDS, ""),
-        alpha=None, dropout=None, init="init_weights", transposed=None, layout=_layout, zeros=_zeros, per_layer=False,
-        numbers={"A": "config_A_B", "B": "config_A_B", "C": "config_C", "D": "config_D_E", "E": "config_D_E"},
-    )  # fmt: skip
 
     def __post_init__(self) -> None:
         for term, sizes in SIZES.items():
@@ -155,11 +127,18 @@ class Kinds(Family):
         """Return the kind of each term on a layer; C, D and E move a bias, and are absent where there is none."""
         return {term: getattr(self, term) if bias or term in "AB" else "none" for term in SIZES}
 
-    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> GeneralisedLoRA:
-        refuse_what_has_no_branch(factors, spec)
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> GeneralisedLoRA:
         return GeneralisedLoRA(base, factors, spec, self.on(base.bias is not None))
 
-    def refuse(self, name: str, base: Frozen) -> None:
+    def shapes(self, base: Frozen, r: int) -> dict[str, Shape]:
+        """Return the shapes of the parameters that a layer has at rank r."""
+        return term_shapes(self.on(base.bias is not None), *base.store.shape, r)
+
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return tuple(self.shapes(base, r))
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_what_has_no_branch(name, recipe)
         if set(self.on(base.bias is not None).values()) == {"none"}:
             raise ValueError(
                 f"GLoRA: every term is none on {name} (C, D and E move a bias, where there is one), so nothing of it "
@@ -179,4 +158,4 @@ def GLoRA(
     Args:
         A, B, C: "none", "constant", "vector" or "lora" (a product of rank r). D, E: "none", "constant" or "vector".
     """
-    return Recipe(r, None, None, form=Kinds(A, B, C, D, E), scale=one, names=frozenset({"GLoRA"}))
+    return Recipe(r, None, None, form=GLoRAForm(A, B, C, D, E), scale=UnitScale(), names=frozenset({"GLoRA"}))

@@ -6,12 +6,12 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from lorabook.axes.form.glora import GeneralisedLoRA, Kinds
+from lorabook.axes.form.glora import GeneralisedLoRA, GLoRAForm
 from lorabook.axes.form.glora_supernet import Supernet
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.recipe import Factors, LayerSpec
 
-Configuration = Mapping[str, Kinds]
+Configuration = Mapping[str, GLoRAForm]
 """Which kinds each layer uses, by the layer's name."""
 
 
@@ -21,10 +21,10 @@ def supernets(model: nn.Module) -> dict[str, Adapted]:
     Raises:
         ValueError: there is none.
     """
-    found = {name: layer for name, layer in adapted(model).items() if isinstance(layer.update, Supernet)}
-    if not found:
+    layers = {name: layer for name, layer in adapted(model).items() if isinstance(layer.update, Supernet)}
+    if not layers:
         raise ValueError("this model holds no supernet of GLoRA: inject a GLoRASupernet recipe first")
-    return found
+    return layers
 
 
 def use_kinds(model: nn.Module, configuration: Configuration) -> None:
@@ -49,9 +49,9 @@ def use_kinds(model: nn.Module, configuration: Configuration) -> None:
         layer.update.kinds = _on(layer, configuration[name])
 
 
-def kinds_in_use(model: nn.Module) -> dict[str, Kinds]:
+def kinds_in_use(model: nn.Module) -> dict[str, GLoRAForm]:
     """Return the configuration that the supernets of a model compute with now."""
-    return {name: Kinds(**layer.update.kinds) for name, layer in supernets(model).items()}
+    return {name: GLoRAForm(**layer.update.kinds) for name, layer in supernets(model).items()}
 
 
 def cut_supernet(model: nn.Module, configuration: Configuration) -> dict[str, Adapted]:
@@ -78,17 +78,17 @@ def cut_supernet(model: nn.Module, configuration: Configuration) -> dict[str, Ad
     return {name: layers[name] for name in layers if name in kept}
 
 
-def _on(layer: Adapted, kinds: Kinds) -> dict[str, str]:
+def _on(layer: Adapted, kinds: GLoRAForm) -> dict[str, str]:
     return kinds.on(layer.base.bias is not None)
 
 
 @torch.no_grad()
 def _subnet(name: str, layer: Adapted) -> GeneralisedLoRA:
     """Return the adapter that holds a copy of the numbers in use."""
-    numbers, like = layer.update.held(), layer.base.matrix
+    numbers, like = layer.update.terms(), layer.base.matrix
     factors = Factors(A=like.new_zeros(layer.r, like.shape[1]), B=like.new_zeros(len(like), layer.r))
     spec = LayerSpec(name, layer.r, layer.scale, 0.0, torch.Generator())
-    made = GeneralisedLoRA(layer.base, factors, spec, layer.update.kinds)
-    for letter, parameter in made.named_parameters():
+    subnet = GeneralisedLoRA(layer.base, factors, spec, layer.update.kinds)
+    for letter, parameter in subnet.named_parameters():
         parameter.copy_(numbers[letter])
-    return made.train(layer.training)
+    return subnet.train(layer.training)

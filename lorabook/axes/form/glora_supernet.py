@@ -1,15 +1,14 @@
 """GLoRA's supernet: one set of weights that holds every kind of every term."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from lorabook.axes.form.glora import SIZES, GeneralisedLoRA, Kinds, bias_of, refuse_what_has_no_branch, weight_of
+from lorabook.axes.form.glora import SIZES, GeneralisedLoRA, GLoRAForm, bias_of, weight_of
 from lorabook.core.frozen import Frozen
-from lorabook.core.recipe import Factors, LayerSpec
-from lorabook.core.update import Family, Update, built
+from lorabook.core.recipe import Factors, LayerSpec, Recipe
+from lorabook.core.update import Update, rebuilt
 
 SMALLEST_FIRST = ("none", "constant", "vector", "lora")
 
@@ -37,29 +36,25 @@ class Supernet(Update):
         """Return the largest kind of every term."""
         return _largest(self.choices)
 
-    def held(self) -> dict[str, Tensor]:
+    def terms(self) -> dict[str, Tensor]:
         """Return the numbers of the kinds in use, as views, named as GLoRA names its own."""
-        numbers, found = dict(self.named_parameters()), {}
+        numbers, used = dict(self.named_parameters()), {}
         for term, kind in self.kinds.items():
             columns = numbers.get(f"{term}_d", numbers.get(term))
             if kind == "lora":
-                found |= {f"{term}_d": columns, f"{term}_u": numbers[f"{term}_u"]}
+                used |= {f"{term}_d": columns, f"{term}_u": numbers[f"{term}_u"]}
             elif kind != "none":
-                found[term] = columns[:, :1] if kind == "vector" else columns[:1, :1]
-        return found
+                used[term] = columns[:, :1] if kind == "vector" else columns[:1, :1]
+        return used
 
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
-        return weight_of(self.held(), w0, self.s)
+        return weight_of(self.terms(), w0, self.s)
 
     def bias(self, base: Frozen) -> Float[Tensor, " d_out"] | None:
-        return bias_of(self.held(), base, self.s)
+        return bias_of(self.terms(), base, self.s)
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        return base.apply_matrix(x, built(lambda: self.weight(base.matrix)), self.bias(base))
-
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
-        return Choices().count(d_out, d_in, r)
+        return base.apply_matrix(x, rebuilt(lambda: self.weight(base.matrix)), self.bias(base))
 
 
 def _largest(choices: dict[str, tuple[str, ...]]) -> dict[str, str]:
@@ -67,8 +62,8 @@ def _largest(choices: dict[str, tuple[str, ...]]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Choices(Family):
-    """The kinds that each term may have, as words with spaces between: "none constant vector lora".
+class GLoRASupernetForm:
+    """The supernet's value on the form axis: the kinds each term may have, as in "none constant vector lora".
 
     The defaults are those of the official code, which has no constant C: 432 configurations a layer.
     """
@@ -78,8 +73,6 @@ class Choices(Family):
     C: str = "none vector lora"
     D: str = SIZES["D"]
     E: str = SIZES["E"]
-
-    makes: ClassVar = Supernet
 
     def __post_init__(self) -> None:
         for term, known in SIZES.items():
@@ -94,16 +87,18 @@ class Choices(Family):
         """Return the kinds of each term on a layer; C, D and E move a bias, and are absent where there is none."""
         return {term: tuple(getattr(self, term).split()) if bias or term in "AB" else ("none",) for term in SIZES}
 
-    def largest(self, bias: bool = True) -> Kinds:
+    def largest(self, bias: bool = True) -> GLoRAForm:
         """Return the configuration with the largest kind of every term."""
-        return Kinds(**_largest(self.on(bias)))
+        return GLoRAForm(**_largest(self.on(bias)))
 
-    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> Supernet:
-        refuse_what_has_no_branch(factors, spec)
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> Supernet:
         return Supernet(base, factors, spec, self.on(base.bias is not None))
 
-    def refuse(self, name: str, base: Frozen) -> None:
-        self.largest().refuse(name, base)
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return self.largest(base.bias is not None).trains(base, r)
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        self.largest().refuse(name, base, recipe, model)
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         """Return the numbers of the largest configuration: the smaller ones are parts of it."""

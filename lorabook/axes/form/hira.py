@@ -1,19 +1,14 @@
 """HiRA: multiply W₀ entry by entry, and a thin product becomes an update of high rank."""
 
-from typing import ClassVar
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.axes.scale.unit import one
+from lorabook.axes.scale.unit import UnitScale
 from lorabook.core.frozen import Frozen
-from lorabook.core.layer_types import FrozenConv1D, FrozenEmbedding, FrozenLinear
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
-from lorabook.core.update import Update, materialised, needs_whole_w0
-from lorabook.saving.peft.form import Beside, PeftForm, same_unless_bypassed
-
-_ENDS = {"A": "hira_A", "B": "hira_B"}
-_TABLE = {"A": "hira_embedding_A", "B": "hira_embedding_B"}
+from lorabook.core.update import Update, materialised, refuse_without_whole_w0
 
 
 class ElementwiseScaled(Update):
@@ -24,20 +19,8 @@ class ElementwiseScaled(Update):
     Source: Huang et al. 2025 (HiRA, ICLR 2025), equation 3.
     """
 
-    in_peft: ClassVar = PeftForm(
-        "HIRA",
-        {
-            FrozenLinear: Beside(_ENDS, differs=same_unless_bypassed),
-            FrozenConv1D: Beside(_ENDS),
-            FrozenEmbedding: Beside(_TABLE),
-        },
-        {"A": "r d_in", "B": "d_out r"},
-        alpha=None, dropout="hira_dropout", init="init_weights",
-    )  # fmt: skip
-
     def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> None:
         super().__init__()
-        needs_whole_w0(factors, spec, "HiRA")
         self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
         self.s = spec.scale
         self.drop = nn.Dropout(spec.dropout)
@@ -53,11 +36,25 @@ class ElementwiseScaled(Update):
         delta = base.matrix * (self.s * (self.B @ self.A))
         return base.times_w0(x, base.bias) + base.apply_matrix(self.drop(x), delta)
 
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
+
+
+@dataclass(frozen=True)
+class HiRAForm:
+    """HiRA's value on the form axis."""
+
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> ElementwiseScaled:
+        return ElementwiseScaled(base, factors, spec)
+
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return ("A", "B")
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_without_whole_w0("HiRA", name, recipe)
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return r * (d_in + d_out)
 
 
 def HiRA(r: int | None = None, dropout: float | None = None) -> Recipe:
     """Hadamard high-rank adaptation: W = W₀ ⊙ (1 + BA)."""
-    return Recipe(r, None, dropout, form=ElementwiseScaled, scale=one, names=frozenset({"HiRA"}))
+    return Recipe(r, None, dropout, form=HiRAForm(), scale=UnitScale(), names=frozenset({"HiRA"}))

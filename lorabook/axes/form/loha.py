@@ -1,16 +1,14 @@
 """LoHa: the Hadamard product of two rank-r matrices reaches rank r²."""
 
-from typing import ClassVar
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
-from lorabook.core.kaiming import uniform_rows
-from lorabook.core.layer_types import FrozenConv2d, FrozenLinear
+from lorabook.core.lora import uniform_rows
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
-from lorabook.core.update import Update, materialised, needs_whole_w0
-from lorabook.saving.peft.form import PeftForm, dense_layers
+from lorabook.core.update import Update, materialised, refuse_without_whole_w0
 
 
 class Hadamard(Update):
@@ -22,19 +20,8 @@ class Hadamard(Update):
     Source: Hyeon-Woo, Ye-Bin, Oh 2021 (FedPara, 2108.06098), proposition 1; LyCORIS (2309.14859).
     """
 
-    # PEFT drops rows of ΔW or whole layers, never inputs: our dropout has no place in its options.
-    in_peft: ClassVar = PeftForm(
-        "LOHA",
-        dense_layers(
-            {"B": "hada_w1_a", "A": "hada_w1_b", "B2": "hada_w2_a", "A2": "hada_w2_b"}, FrozenLinear, FrozenConv2d
-        ),
-        {"A": "r d_in", "B": "d_out r", "A2": "r d_in", "B2": "d_out r"},
-        alpha="alpha", dropout=None, init="init_weights", transposed=None,
-    )  # fmt: skip
-
     def __init__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> None:
         super().__init__()
-        needs_whole_w0(factors, spec, "LoHa")
         d_out, d_in = base.store.shape
         self.A, self.B = nn.Parameter(factors.A), nn.Parameter(factors.B)
         self.A2 = nn.Parameter(uniform_rows(spec.r, d_in, factors.A, spec.generator))
@@ -52,8 +39,22 @@ class Hadamard(Update):
         a, b = row_products(self.A, self.A2), row_products(self.B.T, self.B2.T).T
         return base.two_paths(x, self.drop(x), a, b, self.s, base.bias)
 
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
+
+
+@dataclass(frozen=True)
+class LoHaForm:
+    """LoHa's value on the form axis."""
+
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> Hadamard:
+        return Hadamard(base, factors, spec)
+
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return ("A", "B", "A2", "B2")
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_without_whole_w0("LoHa", name, recipe)
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 2 * r * (d_in + d_out)
 
 
@@ -72,4 +73,4 @@ def two_paths_pay_off(d_out: int, d_in: int, r: int) -> bool:
 
 def LoHa(r: int | None = None, alpha: float | None = None, dropout: float | None = None) -> Recipe:
     """Low-rank Hadamard product: ΔW = s·(B₁A₁) ⊙ (B₂A₂)."""
-    return Recipe(r, alpha, dropout, form=Hadamard, names=frozenset({"LoHa"}))
+    return Recipe(r, alpha, dropout, form=LoHaForm(), names=frozenset({"LoHa"}))

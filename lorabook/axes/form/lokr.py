@@ -1,18 +1,17 @@
 """LoKr: a Kronecker product, whose rank is the product of the ranks of its factors."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
-from lorabook.core.kaiming import uniform_rows
-from lorabook.core.layer_types import FrozenConv2d, FrozenLinear
+from lorabook.core.lora import uniform_rows
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
-from lorabook.core.update import Family, Update, built, needs_whole_w0
-from lorabook.saving.peft.form import PeftForm, Shape, dense_layers
+from lorabook.core.update import Update, rebuilt, refuse_without_whole_w0
+from lorabook.core.whole_number import refuse_unless_whole
 
 
 def split(dimension: int, factor: int = -1) -> tuple[int, int]:
@@ -65,12 +64,24 @@ class Kronecker(Update):
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         pair = (self.D, None) if self.A is None else (self.A, self.B)
         # What lies between the two products is as wide as the layer: it is computed again backwards, and not kept.
-        moved = built(lambda dropped: base.kronecker(dropped, self.s * self.C, *pair), self.drop(x))
+        moved = rebuilt(lambda dropped: kronecker(base, dropped, self.s * self.C, *pair), self.drop(x))
         return base.times_w0(x, base.bias) + moved
 
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
-        return LeftFactor().count(d_out, d_in, r)
+
+def kronecker(
+    base: Frozen, x: Tensor, c: Float[Tensor, "p m"], d: Float[Tensor, "n_or_r n"], b: Float[Tensor, "k r"] | None
+) -> Tensor:
+    """Return (C ⊗ D)x, or (C ⊗ BD)x if there is a B, without the d_out × d_in product where the input allows."""
+    if base.reads_vectors:
+        # (C ⊗ BD)x = vec(B(D X)Cᵀ) for x = vec(X).
+        h = c @ F.linear(x.unflatten(-1, (c.shape[1], -1)), d)
+        return (h if b is None else F.linear(h, b)).flatten(-2)
+    if x.is_floating_point():  # pictures, read in patches
+        return base.apply_matrix(x, torch.kron(c, d if b is None else b @ d))
+    # Indices: column j of C ⊗ D is column j // n of C ⊗ column j % n of D.
+    right = base.down_project(x % d.shape[1], d)
+    right = right if b is None else F.linear(right, b)
+    return (base.down_project(x // d.shape[1], c)[..., None] * right[..., None, :]).flatten(-2)
 
 
 def shape_of(base: Frozen, factor: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -80,45 +91,31 @@ def shape_of(base: Frozen, factor: int) -> tuple[tuple[int, int], tuple[int, int
     return split(d_out, factor), (m, n * base.patch)
 
 
-def layout(form: "LeftFactor", base: Frozen, r: int) -> dict[str, Shape]:
-    """Return the shapes of the parameters that a layer has at rank r."""
-    (p, k), (m, n) = shape_of(base, form.factor)
-    if factors_whole(k, n // base.patch, r):
-        return {"C": (p, m), "D": (k, n)}
-    return {"C": (p, m), "B": (k, r), "A": (r, n)}
-
-
-def _as_kernels(base: FrozenConv2d, letter: str, shape: Shape) -> Shape:
-    return (shape[0], shape[1] // base.patch, *base.kernel[1:]) if letter == "D" else shape
-
-
-_ENDS = {"C": "lokr_w1", "D": "lokr_w2", "B": "lokr_w2_a", "A": "lokr_w2_b"}
-
-
 @dataclass(frozen=True)
-class LeftFactor(Family):
-    """LoKr with p and m near `factor`, or near the square root (−1)."""
+class LoKrForm:
+    """LoKr's value on the form axis: p and m near `factor`, or near the square root (−1)."""
 
     factor: int = -1
 
-    makes: ClassVar = Kronecker
-    in_peft: ClassVar = PeftForm(
-        "LOKR", dense_layers(_ENDS, FrozenLinear, FrozenConv2d, conv=_as_kernels), dict.fromkeys("CDBA", ""),
-        alpha="alpha", dropout=None, init="init_weights", transposed=None, numbers={"factor": "decompose_factor"},
-        layout=layout,
-    )  # fmt: skip
-
     def __post_init__(self) -> None:
-        whole = isinstance(self.factor, int) and not isinstance(self.factor, bool)
-        if not whole or (self.factor < 1 and self.factor != -1):
-            raise ValueError(f"LoKr: factor is {self.factor!r}; it must be a whole number ≥ 1, or −1 for near the root")
+        if self.factor != -1:
+            refuse_unless_whole("LoKr: factor", self.factor, 1, ", or −1 for near the root")
 
-    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> Kronecker:
-        needs_whole_w0(factors, spec, "LoKr")
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> Kronecker:
         return Kronecker(base, spec, self.factor)
 
-    def refuse(self, name: str, base: Frozen) -> None:
-        """Every layer suits."""
+    def shapes(self, base: Frozen, r: int) -> dict[str, tuple[int, int]]:
+        """Return the shapes of the parameters that a layer has at rank r."""
+        (p, k), (m, n) = shape_of(base, self.factor)
+        if factors_whole(k, n // base.patch, r):
+            return {"C": (p, m), "D": (k, n)}
+        return {"C": (p, m), "B": (k, r), "A": (r, n)}
+
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return tuple(self.shapes(base, r))
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_without_whole_w0("LoKr", name, recipe)
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         """Return p·m + r(k + n), or p·m + k·n where D is whole; n counts whole patches."""
@@ -134,4 +131,4 @@ def LoKr(
     Args:
         factor: size of C's sides; −1 takes the divisors nearest to the square root.
     """
-    return Recipe(r, alpha, dropout, form=LeftFactor(factor), names=frozenset({"LoKr"}))
+    return Recipe(r, alpha, dropout, form=LoKrForm(factor), names=frozenset({"LoKr"}))

@@ -1,16 +1,16 @@
 """MELoRA: n small LoRAs side by side, each on its own slice of the input and of the output."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
-from lorabook.core.kaiming import uniform_rows
+from lorabook.core.lora import uniform_rows
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
-from lorabook.core.update import Family, Update, needs_whole_w0
+from lorabook.core.update import Update, refuse_without_whole_w0
+from lorabook.core.whole_number import refuse_unless_whole
 
 
 class BlockDiagonal(Update):
@@ -36,30 +36,34 @@ class BlockDiagonal(Update):
         return w0 + self.s * torch.block_diag(*(b @ a for b, a in zip(self.B, self.A, strict=True)))
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        return base.blocks(self.drop(x), self.A, self.B, self.s, onto=base.times_w0(x, base.bias))
-
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
-        return r * (d_in + d_out)
+        y, x = base.times_w0(x, base.bias), self.drop(x)
+        if not base.reads_vectors:
+            h = base.down_project(x, torch.block_diag(*self.A))
+            return base.up_project(h, self.s * torch.block_diag(*self.B), onto=y)
+        # Every slice of x goes to its own slice of y, which is fresh from W₀x and may be written into.
+        n = len(self.A)
+        h = torch.bmm(x.reshape(-1, n, x.shape[-1] // n).transpose(0, 1), self.A.mT)
+        y.view(-1, n, y.shape[-1] // n).transpose(0, 1).baddbmm_(h, self.B.mT.to(h.dtype), alpha=self.s)
+        return y
 
 
 @dataclass(frozen=True)
-class MiniEnsemble(Family):
-    """MELoRA with n mini LoRAs."""
+class MELoRAForm:
+    """MELoRA's value on the form axis: n mini LoRAs."""
 
     n: int
 
-    makes: ClassVar = BlockDiagonal
-
     def __post_init__(self) -> None:
-        if not isinstance(self.n, int) or isinstance(self.n, bool) or self.n < 1:
-            raise ValueError(f"MELoRA: n is {self.n!r}; it must be a whole number ≥ 1, the number of mini LoRAs")
+        refuse_unless_whole("MELoRA: n", self.n, 1, ", the number of mini LoRAs")
 
-    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> BlockDiagonal:
-        needs_whole_w0(factors, spec, "MELoRA")
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> BlockDiagonal:
         return BlockDiagonal(base, spec, self.n)
 
-    def refuse(self, name: str, base: Frozen) -> None:
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return ("A", "B")
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_without_whole_w0("MELoRA", name, recipe)
         d_out, d_in = base.store.shape
         if d_out % self.n or d_in % self.n:
             raise ValueError(
@@ -68,7 +72,7 @@ class MiniEnsemble(Family):
             )
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
-        return BlockDiagonal.count(d_out, d_in, r)
+        return r * (d_in + d_out)
 
 
 def MELoRA(
@@ -80,4 +84,4 @@ def MELoRA(
         r: rank of each mini LoRA.
         n: number of mini LoRAs; it must divide both sides of every target.
     """
-    return Recipe(r, alpha, dropout, form=MiniEnsemble(n), names=frozenset({"MELoRA"}))
+    return Recipe(r, alpha, dropout, form=MELoRAForm(n), names=frozenset({"MELoRA"}))

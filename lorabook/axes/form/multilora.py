@@ -1,16 +1,16 @@
 """MultiLoRA: several LoRAs added up, each with a trained factor for every output."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
-from lorabook.core.kaiming import uniform_rows
+from lorabook.core.lora import uniform_rows
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
-from lorabook.core.update import Family, Update, needs_whole_w0
+from lorabook.core.update import Update, refuse_without_whole_w0
+from lorabook.core.whole_number import refuse_unless_whole
 
 
 class ParallelSum(Update):
@@ -42,32 +42,28 @@ class ParallelSum(Update):
         b = (self.B.unflatten(1, (-1, self.r)) * self.v[:, :, None]).flatten(1)
         return base.two_paths(x, self.drop(x), self.A, b, self.s, base.bias)
 
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
-        return r * (d_in + d_out) + d_out
 
 
 @dataclass(frozen=True)
-class Parallel(Family):
-    """MultiLoRA with n pairs."""
+class MultiLoRAForm:
+    """MultiLoRA's value on the form axis: n pairs."""
 
     n: int
 
-    makes: ClassVar = ParallelSum
-
     def __post_init__(self) -> None:
-        if not isinstance(self.n, int) or isinstance(self.n, bool) or self.n < 1:
-            raise ValueError(f"MultiLoRA: n is {self.n!r}; it must be a whole number ≥ 1, the number of LoRAs")
+        refuse_unless_whole("MultiLoRA: n", self.n, 1, ", the number of LoRAs")
 
-    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> ParallelSum:
-        needs_whole_w0(factors, spec, "MultiLoRA")
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> ParallelSum:
         return ParallelSum(base, spec, self.n)
 
-    def refuse(self, name: str, base: Frozen) -> None:
-        """Every layer suits."""
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return ("A", "B", "v")
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_without_whole_w0("MultiLoRA", name, recipe)
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
-        return self.n * ParallelSum.count(d_out, d_in, r)
+        return self.n * (r * (d_in + d_out) + d_out)
 
 
 def MultiLoRA(
@@ -79,4 +75,4 @@ def MultiLoRA(
         r: rank of each.
         n: how many.
     """
-    return Recipe(r, alpha, dropout, form=Parallel(n), names=frozenset({"MultiLoRA"}))
+    return Recipe(r, alpha, dropout, form=MultiLoRAForm(n), names=frozenset({"MultiLoRA"}))

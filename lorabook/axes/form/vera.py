@@ -2,21 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.axes.scale.unit import one
+from lorabook.axes.scale.unit import UnitScale
 from lorabook.core.frozen import Frozen
-from lorabook.core.layer_types import FrozenConv1D, FrozenLinear
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
-from lorabook.core.update import Family, Update, needs_whole_w0
-from lorabook.saving.peft.form import Beside, PeftForm, same_unless_bypassed
-
-_ENDS = {"b": "vera_lambda_b", "d": "vera_lambda_d"}
-_SHARED = {"pair.A": "base_model.vera_A", "pair.B": "base_model.vera_B"}
+from lorabook.core.update import Update, refuse_without_whole_w0
 
 
 class Projections(nn.Module):
@@ -31,8 +25,8 @@ class Projections(nn.Module):
 def kaiming_normalised(rows: int, columns: int, like: Tensor, generator: torch.Generator) -> Tensor:
     """Return rows × columns numbers, uniform on ±√(6/columns): Kaiming's rule for ReLU, as the paper and PEFT draw."""
     bound = math.sqrt(6 / columns)
-    made = torch.empty(rows, columns, device=generator.device).uniform_(-bound, bound, generator=generator)
-    return made.to(like)
+    numbers = torch.empty(rows, columns, device=generator.device).uniform_(-bound, bound, generator=generator)
+    return numbers.to(like)
 
 
 class SharedPair(Update):
@@ -70,32 +64,19 @@ class SharedPair(Update):
         a, b = self.sliced(base.store.shape[1])
         return base.two_paths(x, self.drop(x), a, self.b[:, None] * b * self.d, self.s, base.bias)
 
-    @staticmethod
-    def count(d_out: int, d_in: int, r: int) -> int:
-        return d_out + r
 
 
 @dataclass(frozen=True)
-class FromOnePair(Family):
-    """VeRA's form: makes the shared pair once for each injection, and every layer's two vectors."""
+class VeRAForm:
+    """VeRA's value on the form axis: makes the shared pair once for each injection, and every layer's two vectors."""
 
     d_initial: float = 0.1
-
-    makes: ClassVar = SharedPair
-    in_peft: ClassVar = PeftForm(
-        "VERA",
-        {FrozenLinear: Beside(_ENDS, differs=same_unless_bypassed), FrozenConv1D: Beside(_ENDS)},
-        {"b": "d_out", "d": "r"},
-        alpha=None, dropout="vera_dropout", init="init_weights", shared=_SHARED, numbers={"d_initial": "d_initial"},
-        required={"projection_prng_key": 0, "save_projection": True}, per_layer=False,
-    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.d_initial):
             raise ValueError(f"VeRA: d_initial is {self.d_initial!r}; it must be a finite number (0.1 in the paper)")
 
-    def __call__(self, base: Frozen, factors: Factors, spec: LayerSpec) -> SharedPair:
-        needs_whole_w0(factors, spec, "VeRA")
+    def build(self, base: Frozen, factors: Factors, spec: LayerSpec) -> SharedPair:
         tallest, widest = spec.largest or base.store.shape
         first = "VeRA" not in spec.shared
         if first:
@@ -104,11 +85,14 @@ class FromOnePair(Family):
             spec.shared["VeRA"] = Projections(a, kaiming_normalised(tallest, spec.r, like, source))
         return SharedPair(base, spec, spec.shared["VeRA"], self.d_initial, first)
 
-    def refuse(self, name: str, base: Frozen) -> None:
-        """Every layer suits."""
+    def trains(self, base: Frozen, r: int) -> tuple[str, ...]:
+        return ("b", "d")
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        refuse_without_whole_w0("VeRA", name, recipe)
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
-        return SharedPair.count(d_out, d_in, r)
+        return d_out + r
 
 
 def VeRA(r: int | None = None, dropout: float | None = None, *, d_initial: float = 0.1) -> Recipe:
@@ -117,4 +101,4 @@ def VeRA(r: int | None = None, dropout: float | None = None, *, d_initial: float
     Args:
         d_initial: where every entry of d starts.
     """
-    return Recipe(r, None, dropout, form=FromOnePair(d_initial), scale=one, names=frozenset({"VeRA"}))
+    return Recipe(r, None, dropout, form=VeRAForm(d_initial), scale=UnitScale(), names=frozenset({"VeRA"}))

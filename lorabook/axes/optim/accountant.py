@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from lorabook.core.whole_number import refuse_unless_whole
+
 Accountant = Callable[[], Any]
 """Gives a fresh accountant of dp-accounting."""
 
@@ -47,9 +49,9 @@ def epsilon(*, sigma: float, q: float, steps: int, delta: float, accountant: Acc
     _refuse(q, steps, delta)
     if not 0 < sigma < math.inf:
         raise ValueError(f"sigma is {sigma!r}; without noise there is no finite ε: give a noise multiplier > 0")
-    made = accountant()
-    made.compose(_step(sigma, q), steps)
-    return float(made.get_epsilon(delta))
+    spent = accountant()
+    spent.compose(_step(sigma, q), steps)
+    return float(spent.get_epsilon(delta))
 
 
 def sigma_for(*, epsilon: float, q: float, steps: int, delta: float, accountant: Accountant = renyi) -> float:
@@ -83,7 +85,6 @@ def _step(sigma: float, q: float) -> Any:
 def _refuse(q: float, steps: int, delta: float) -> None:
     if not 0 < q <= 1:
         raise ValueError(f"q is {q!r}; the chance of a contribution to be in a step must lie in (0, 1]")
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise ValueError(f"steps is {steps!r}; it must be a whole number ≥ 1")
+    refuse_unless_whole("steps", steps)
     if not 0 < delta < 1:
         raise ValueError(f"delta is {delta!r}; it must lie between 0 and 1, well below 1/(number of contributors)")

@@ -4,14 +4,15 @@ import re
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import AxisConflict, Recipe
 
 
 @dataclass(frozen=True)
-class FasterB:
-    """AdamW with η_B = ratio·η_A; parameters that are neither A nor B keep η_A."""
+class LoRAPlusAdamW:
+    """LoRA+'s value on the optimiser axis: AdamW with η_B = ratio·η_A; parameters that are neither A nor B keep η_A."""
 
     ratio: float
 
@@ -19,17 +20,27 @@ class FasterB:
         if not 1 <= self.ratio < float("inf"):
             raise ValueError(f"LoRA+ ratio η_B/η_A is {self.ratio!r}; it must be ≥ 1 (the paper recommends about 16)")
 
-    def __call__(self, named: dict[str, Tensor], lr: float) -> torch.optim.AdamW:
-        # B, and the B₂ of forms with two pairs; GLoRA's B_d and B_u are factors of a term that is called B.
-        fast = {name: p for name, p in named.items() if re.fullmatch(r"B\d*", name.rpartition(".")[2])}
-        if not fast:
+    def build(self, named: dict[str, Tensor], lr: float) -> torch.optim.AdamW:
+        fast = [p for name, p in named.items() if _is_factor_b(name)]
+        slow = [p for name, p in named.items() if not _is_factor_b(name)]
+        groups = [{"params": slow, "lr": lr}, {"params": fast, "lr": self.ratio * lr}]
+        return torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=0.0)
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        trained = recipe.form.trains(base, recipe.r)
+        if not any(map(_is_factor_b, trained)):
             raise AxisConflict(
-                f"LoRA+ speeds up the factor B of a product BA, and this recipe trains {', '.join(list(named)[:6])} "
+                f"LoRA+ speeds up the factor B of a product BA, and on {name} this recipe trains {', '.join(trained)} "
                 "without one: use a form s·BA with LoRA+, or leave LoRA+ out"
             )
-        slow = [p for name, p in named.items() if name not in fast]
-        groups = [{"params": slow, "lr": lr}, {"params": list(fast.values()), "lr": self.ratio * lr}]
-        return torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=0.0)
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return 0
+
+
+def _is_factor_b(name: str) -> bool:
+    """B, and the B₂ of forms with two pairs; GLoRA's B_d and B_u are factors of a term that is called B."""
+    return re.fullmatch(r"B\d*", name.rpartition(".")[2]) is not None
 
 
 def LoRAPlus(
@@ -39,4 +50,4 @@ def LoRAPlus(
 
     Source: Hayou, Ghosh, Yu 2024 (2402.12354), section 5.
     """
-    return Recipe(r, alpha, dropout, optim=FasterB(ratio), names=frozenset({"LoRA+"}))
+    return Recipe(r, alpha, dropout, optim=LoRAPlusAdamW(ratio), names=frozenset({"LoRA+"}))

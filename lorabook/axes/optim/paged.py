@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorabook.axes.optim.pages import Pages, refuse_page_and_budget
+from lorabook.core.frozen import Frozen
+from lorabook.core.recipe import Recipe
 
 MiB = 2**20
 
@@ -125,8 +127,14 @@ class Paged:
     def __post_init__(self) -> None:
         refuse_page_and_budget(self.page, self.budget)
 
-    def __call__(self, named: dict[str, Tensor], lr: float) -> PagedAdamW:
+    def build(self, named: dict[str, Tensor], lr: float) -> PagedAdamW:
         return PagedAdamW(list(named.values()), lr, page=self.page, budget=self.budget)
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        """Every layer and every other axis suits."""
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return 0
 
 
 def _update(

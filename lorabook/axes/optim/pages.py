@@ -10,6 +10,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from lorabook.core.whole_number import refuse_unless_whole
+
 
 @dataclass
 class Traffic:
@@ -101,16 +103,13 @@ class Pages:
 
 def refuse_page_and_budget(page: int, budget: int) -> None:
     """Raise ValueError for a page that cannot hold two numbers, or a budget that cannot hold a page."""
-    if not isinstance(page, int) or isinstance(page, bool) or page < 16 or page % 16:
+    refuse_unless_whole("page", page, 16, " (65536 is a fair size)", unit="bytes")
+    if page % 16:
         raise ValueError(
             f"page is {page!r} bytes; it must be a positive multiple of 16, so that both moments of a number lie in "
             "one page (65536 is a fair size)"
         )
-    if not isinstance(budget, int) or isinstance(budget, bool) or budget < page:
-        raise ValueError(
-            f"budget is {budget!r} bytes and a page has {page}: an update needs one page in fast memory, so give at "
-            f"least {page}"
-        )
+    refuse_unless_whole("budget", budget, page, ": an update needs one page in fast memory", unit="bytes")
 
 
 def _slow_storage(size: int, device: torch.device) -> UInt8[Tensor, " bytes"]:

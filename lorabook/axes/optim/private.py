@@ -117,8 +117,8 @@ class Private:
         for i in range(len(x)):
             loss = self.loss(model, (x[i : i + 1], y[i : i + 1]))
             losses.append(loss.item())
-            found = torch.autograd.grad(loss, trained, allow_unused=True)
-            yield [torch.zeros_like(p) if g is None else g for p, g in zip(trained, found, strict=True)]
+            gradients = torch.autograd.grad(loss, trained, allow_unused=True)
+            yield [torch.zeros_like(p) if g is None else g for p, g in zip(trained, gradients, strict=True)]
 
 
 def poisson(x: Tensor, y: Tensor, *, q: float, generator: torch.Generator) -> Iterator[Batch]:

@@ -4,17 +4,19 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from lorabook.axes.form.adalora import PLQ
-from lorabook.axes.init.adalora import gaussian
+from lorabook.axes.form.adalora import PLQ, AdaLoRAForm
+from lorabook.axes.init.adalora import GaussianStart
 from lorabook.axes.rule.allocator import Allocator
 from lorabook.axes.rule.schedule import BudgetPlan
 from lorabook.core.adapted_layer import adapted
+from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Recipe
+from lorabook.core.whole_number import refuse_unless_whole
 
 
 @dataclass(frozen=True)
-class Allocate:
-    """The value on the rule axis: builds the allocator of a model whose layers are PΛQ."""
+class AdaLoRARule:
+    """AdaLoRA's value on the rule axis: builds the allocator of a model whose layers are PΛQ."""
 
     target_r: int
     plan: BudgetPlan
@@ -22,10 +24,7 @@ class Allocate:
     orthogonality: float
 
     def __post_init__(self) -> None:
-        if not isinstance(self.target_r, int) or isinstance(self.target_r, bool) or self.target_r < 1:
-            raise ValueError(
-                f"AdaLoRA: target_r is {self.target_r!r}; it must be a whole number ≥ 1, the mean final rank"
-            )
+        refuse_unless_whole("AdaLoRA: target_r", self.target_r, 1, ", the mean final rank")
         if not all(0 < beta < 1 for beta in self.betas):
             raise ValueError(
                 f"AdaLoRA: beta1 and beta2 are {self.betas}; each must lie between 0 and 1 (0.85 is usual)"
@@ -33,7 +32,7 @@ class Allocate:
         if not 0 <= self.orthogonality < float("inf"):
             raise ValueError(f"AdaLoRA: orthogonality is {self.orthogonality!r}; it must be a finite number ≥ 0")
 
-    def __call__(self, model: nn.Module) -> Allocator:
+    def build(self, model: nn.Module) -> Allocator:
         layers = {name: layer.update for name, layer in adapted(model).items() if isinstance(layer.update, PLQ)}
         if not layers:
             raise ValueError("AdaLoRA's allocator found no layer of the form PΛQ: inject an AdaLoRA recipe first")
@@ -43,6 +42,12 @@ class Allocate:
                 f"AdaLoRA: target_r = {self.target_r} is more than r = {r}, the rank the layers start with"
             )
         return Allocator(layers, self.plan, self.target_r, self.betas, self.orthogonality)
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        """Every layer and every other axis suits."""
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return 0
 
 
 def AdaLoRA(
@@ -68,5 +73,5 @@ def AdaLoRA(
 
     Source: Zhang et al. 2023 (2303.10512).
     """
-    rule = Allocate(target_r, BudgetPlan(total_steps, warm_up, final, every), (beta1, beta2), orthogonality)
-    return Recipe(r, alpha, dropout, form=PLQ, init=gaussian, rule=rule, names=frozenset({"AdaLoRA"}))
+    rule = AdaLoRARule(target_r, BudgetPlan(total_steps, warm_up, final, every), (beta1, beta2), orthogonality)
+    return Recipe(r, alpha, dropout, form=AdaLoRAForm(), init=GaussianStart(), rule=rule, names=frozenset({"AdaLoRA"}))

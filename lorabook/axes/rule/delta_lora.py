@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.axes.form.delta_lora import Drifting, Following
+from lorabook.axes.form.delta_lora import DeltaLoRAForm, Drifting
 from lorabook.core.adapted_layer import adapted
+from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Recipe
-from lorabook.core.step_rule import StepRule
+from lorabook.core.step_rule import AfterStep
+from lorabook.core.whole_number import refuse_unless_whole
 
 
-class StartsToFollow(StepRule):
+class StartsToFollow(AfterStep):
     """From step K on every W₀ follows its BA. A further run of a model whose W₀ follows already changes nothing."""
 
     def __init__(self, updates: list[Drifting], start: int) -> None:
@@ -26,12 +26,6 @@ class StartsToFollow(StepRule):
             )
         if self.start == 0:
             self._start()
-
-    def penalty(self) -> Float[Tensor, ""]:
-        return torch.zeros(())
-
-    def before_step(self, t: int) -> None:
-        return None
 
     def after_step(self, t: int) -> None:
         if t + 1 == self.start:
@@ -47,35 +41,40 @@ class StartsToFollow(StepRule):
                 update.start()
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {name: held.clone() for name, held in self._remembered().items()}
+        return {name: buffer.clone() for name, buffer in self._remembered().items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         mine = self._remembered()
         if mine.keys() != state.keys():
             odd = sorted(mine.keys() ^ state.keys())[0]
             raise ValueError(f"Delta-LoRA: checkpoint and model differ in {odd!r}; resume with the same recipe")
-        for name, held in mine.items():
-            held.copy_(state[name])
+        for name, buffer in mine.items():
+            buffer.copy_(state[name])
 
     def _remembered(self) -> dict[str, Tensor]:
-        return {f"{i}.{name}": held for i, one in enumerate(self.updates) for name, held in one.named_buffers()}
+        return {f"{i}.{name}": buffer for i, one in enumerate(self.updates) for name, buffer in one.named_buffers()}
 
 
 @dataclass(frozen=True)
-class FollowFrom:
-    """The value on the rule axis: the step K from which W₀ follows."""
+class DeltaLoRARule:
+    """Delta-LoRA's value on the rule axis: the step K from which W₀ follows."""
 
     start: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.start, int) or isinstance(self.start, bool) or self.start < 0:
-            raise ValueError(f"Delta-LoRA: start is {self.start!r}; it must be a whole number of steps ≥ 0")
+        refuse_unless_whole("Delta-LoRA: start", self.start, 0, unit="steps")
 
-    def __call__(self, model: nn.Module) -> StartsToFollow:
+    def build(self, model: nn.Module) -> StartsToFollow:
         updates = [layer.update for layer in adapted(model).values() if isinstance(layer.update, Drifting)]
         if not updates:
             raise ValueError("Delta-LoRA found no layer whose W₀ may follow: inject a DeltaLoRA recipe first")
         return StartsToFollow(updates, self.start)
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        """Every layer and every other axis suits."""
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return 0
 
 
 def DeltaLoRA(r: int | None = None, alpha: float | None = None, *, rate: float = 2.0, start: int = 0) -> Recipe:
@@ -89,4 +88,4 @@ def DeltaLoRA(r: int | None = None, alpha: float | None = None, *, rate: float =
 
     Source: Zi et al. 2023 (2309.02411), algorithm 1.
     """
-    return Recipe(r, alpha, None, form=Following(rate), rule=FollowFrom(start), names=frozenset({"Delta-LoRA"}))
+    return Recipe(r, alpha, None, form=DeltaLoRAForm(rate), rule=DeltaLoRARule(start), names=frozenset({"Delta-LoRA"}))

@@ -4,16 +4,18 @@ import random
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.axes.form.dylora import LastRowOnly, Nested, NestedLowRank, truncate
+from lorabook.axes.form.dylora import DyLoRAForm, FrozenDyLoRAForm, Nested, truncate
 from lorabook.core.adapted_layer import adapted
+from lorabook.core.frozen import Frozen
+from lorabook.core.random_state import restore, state_of
 from lorabook.core.recipe import Recipe
-from lorabook.core.step_rule import StepRule
+from lorabook.core.step_rule import AfterStep
+from lorabook.core.whole_number import refuse_unless_whole
 
 
-class SampledRank(StepRule):
+class SampledRank(AfterStep):
     """Before each step b is drawn evenly from r_min … r_max, one for all layers; a run that is over leaves r_max."""
 
     def __init__(self, model: nn.Module, r_min: int, r_max: int, seed: int) -> None:
@@ -23,12 +25,6 @@ class SampledRank(StepRule):
     def begin(self, steps: int) -> None:
         self.steps = steps
         self._use(self.source.randint(self.r_min, self.r_max))
-
-    def penalty(self) -> Float[Tensor, ""]:
-        return torch.zeros(())
-
-    def before_step(self, t: int) -> None:
-        return None
 
     def after_step(self, t: int) -> None:
         if t + 1 >= self.steps:
@@ -44,18 +40,16 @@ class SampledRank(StepRule):
         truncate(self.model, b)
 
     def state_dict(self) -> dict[str, Tensor]:
-        version, words, _ = self.source.getstate()
-        return {"b": torch.tensor(self.b), "source": torch.tensor([version, *words])}
+        return {"b": torch.tensor(self.b), "source": state_of(self.source)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        version, *words = state["source"].tolist()
-        self.source.setstate((version, tuple(words), None))
+        restore(self.source, state["source"])
         self._use(int(state["b"]))
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """The value on the rule axis: which ranks are drawn, and by which seed. r_max is the layers' own rank if None."""
+class DyLoRARule:
+    """DyLoRA's value on the rule axis: which ranks are drawn, and by which seed; r_max is the layers' rank if None."""
 
     r_min: int
     r_max: int | None
@@ -63,12 +57,12 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for name, value in (("r_min", self.r_min), ("r_max", self.r_max)):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ValueError(f"DyLoRA: {name} is {value!r}; it must be a whole number ≥ 1")
+            if value is not None:
+                refuse_unless_whole(f"DyLoRA: {name}", value)
         if self.r_max is not None and self.r_min > self.r_max:
             raise ValueError(f"DyLoRA: r_min = {self.r_min} is more than r_max = {self.r_max}: no rank can be drawn")
 
-    def __call__(self, model: nn.Module) -> SampledRank:
+    def build(self, model: nn.Module) -> SampledRank:
         updates = [layer.update for layer in adapted(model).values()]
         nested = [update for update in updates if isinstance(update, Nested)]
         if not nested:
@@ -78,6 +72,12 @@ class Sampling:
         if not self.r_min <= r_max <= r:
             raise ValueError(f"DyLoRA: r_min = {self.r_min} and r_max = {r_max} must both lie in 1 … r = {r}")
         return SampledRank(model, self.r_min, r_max, self.seed)
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        """Every layer and every other axis suits."""
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return 0
 
 
 def DyLoRA(
@@ -92,8 +92,8 @@ def DyLoRA(
 
     Source: Valipour et al. 2022 (2210.07558), algorithm 1.
     """
-    rule = Sampling(r_min, r_max, seed)
-    return Recipe(r, alpha, dropout, form=NestedLowRank, rule=rule, names=frozenset({"DyLoRA"}))
+    rule = DyLoRARule(r_min, r_max, seed)
+    return Recipe(r, alpha, dropout, form=DyLoRAForm(), rule=rule, names=frozenset({"DyLoRA"}))
 
 
 def FrozenDyLoRA(
@@ -104,5 +104,5 @@ def FrozenDyLoRA(
 
     Source: Valipour et al. 2022 (2210.07558), section 3.2.
     """
-    rule = Sampling(r_min, r_max, seed)
-    return Recipe(r, alpha, dropout, form=LastRowOnly, rule=rule, names=frozenset({"DyLoRA"}))
+    rule = DyLoRARule(r_min, r_max, seed)
+    return Recipe(r, alpha, dropout, form=FrozenDyLoRAForm(), rule=rule, names=frozenset({"DyLoRA"}))

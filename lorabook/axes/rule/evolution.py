@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from tqdm.auto import tqdm
 
+from lorabook.core.whole_number import refuse_unless_whole
+
 Genome = tuple[int, ...]
 """For each gene the number of the option it takes."""
 
@@ -36,9 +38,7 @@ class Evolution:
 
     def __post_init__(self) -> None:
         for name, least in (("population", 2), ("parents", 1), ("crossovers", 0), ("mutations", 0), ("rounds", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"evolution: {name} is {value!r}; it must be a whole number ≥ {least}")
+            refuse_unless_whole(f"evolution: {name}", getattr(self, name), least)
         if self.crossovers + self.mutations > self.population:
             raise ValueError(
                 f"evolution: {self.crossovers} crossovers and {self.mutations} mutations are more than the population "

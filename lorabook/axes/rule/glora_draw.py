@@ -4,18 +4,19 @@ import random
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.axes.form.glora import SIZES
 from lorabook.axes.form.glora_subnet import supernets
-from lorabook.axes.form.glora_supernet import Choices
-from lorabook.axes.scale.unit import one
+from lorabook.axes.form.glora_supernet import GLoRASupernetForm
+from lorabook.axes.scale.unit import UnitScale
+from lorabook.core.frozen import Frozen
+from lorabook.core.random_state import restore, state_of
 from lorabook.core.recipe import Recipe
-from lorabook.core.step_rule import StepRule
+from lorabook.core.step_rule import AfterStep
 
 
-class DrawnKinds(StepRule):
+class DrawnKinds(AfterStep):
     """Before each step every term of every layer draws its kind, evenly and by itself; a run leaves the largest.
 
     A draw in which nothing at all could learn is drawn again.
@@ -27,12 +28,6 @@ class DrawnKinds(StepRule):
     def begin(self, steps: int) -> None:
         self.steps = steps
         self._draw()
-
-    def penalty(self) -> Float[Tensor, ""]:
-        return torch.zeros(())
-
-    def before_step(self, t: int) -> None:
-        return None
 
     def after_step(self, t: int) -> None:
         if t + 1 >= self.steps:
@@ -58,31 +53,35 @@ class DrawnKinds(StepRule):
             self.layers[name].update.kinds = kinds
 
     def state_dict(self) -> dict[str, Tensor]:
-        version, words, _ = self.source.getstate()
         used = [layer.update.kinds for layer in self.layers.values()]
         chosen = [[SIZES[term].split().index(kind) for term, kind in kinds.items()] for kinds in used]
-        return {"kinds": torch.tensor(chosen), "source": torch.tensor([version, *words])}
+        return {"kinds": torch.tensor(chosen), "source": state_of(self.source)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        version, *words = state["source"].tolist()
-        self.source.setstate((version, tuple(words), None))
+        restore(self.source, state["source"])
         for layer, row in zip(self.layers.values(), state["kinds"].tolist(), strict=True):
             layer.update.kinds = {term: SIZES[term].split()[i] for term, i in zip(SIZES, row, strict=True)}
 
 
 @dataclass(frozen=True)
-class DrawKinds:
-    """The value on the rule axis: the seed of the draws."""
+class GLoRASupernetRule:
+    """The supernet's value on the rule axis: the seed of the draws."""
 
     seed: int
 
-    def __call__(self, model: nn.Module) -> DrawnKinds:
+    def build(self, model: nn.Module) -> DrawnKinds:
         return DrawnKinds(model, self.seed)
+
+    def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
+        """Every layer and every other axis suits."""
+
+    def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
+        return 0
 
 
 def GLoRASupernet(
-    r: int | None = None, *, A: str = Choices.A, B: str = Choices.B, C: str = Choices.C, D: str = Choices.D,
-    E: str = Choices.E, seed: int = 0,
+    r: int | None = None, *, A: str = GLoRASupernetForm.A, B: str = GLoRASupernetForm.B,
+    C: str = GLoRASupernetForm.C, D: str = GLoRASupernetForm.D, E: str = GLoRASupernetForm.E, seed: int = 0,
 ) -> Recipe:  # fmt: skip
     """GLoRA with every kind of every term in one set of weights; then `search_kinds`, and `cut_supernet`.
 
@@ -93,5 +92,5 @@ def GLoRASupernet(
     Source: Chavan et al. 2023 (2306.07967), section 3.3. The official code draws at every forward pass, this at every
     step: with gradient accumulation one configuration sees all batches of a step.
     """
-    form = Choices(A, B, C, D, E)
-    return Recipe(r, None, None, form=form, scale=one, rule=DrawKinds(seed), names=frozenset({"GLoRA"}))
+    form = GLoRASupernetForm(A, B, C, D, E)
+    return Recipe(r, None, None, form=form, scale=UnitScale(), rule=GLoRASupernetRule(seed), names=frozenset({"GLoRA"}))

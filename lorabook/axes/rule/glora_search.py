@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from lorabook.axes.form.glora import Kinds, term_shapes
+from lorabook.axes.form.glora import GLoRAForm, term_shapes
 from lorabook.axes.form.glora_subnet import kinds_in_use, supernets, use_kinds
 from lorabook.axes.rule.evolution import Evolution, Genome, cost, evolve
 from lorabook.core.modes import evaluating
@@ -16,7 +16,7 @@ from lorabook.core.modes import evaluating
 class Found:
     """The best configuration, its validation loss, its trained numbers, and how many configurations were tried."""
 
-    configuration: dict[str, Kinds]
+    configuration: dict[str, GLoRAForm]
     loss: float
     parameters: int
     tried: int
@@ -45,11 +45,11 @@ def search_kinds(
             genes.append((name, term, kinds))
             costs.append([_numbers(term, kind, *layer.base.store.shape, layer.r) for kind in kinds])
 
-    def configuration(genome: Genome) -> dict[str, Kinds]:
+    def configuration(genome: Genome) -> dict[str, GLoRAForm]:
         chosen: dict[str, dict[str, str]] = {name: {} for name in layers}
         for (name, term, kinds), i in zip(genes, genome, strict=True):
             chosen[name][term] = kinds[i]
-        return {name: Kinds(**kinds) for name, kinds in chosen.items()}
+        return {name: GLoRAForm(**kinds) for name, kinds in chosen.items()}
 
     def at(genome: Genome) -> float:
         use_kinds(model, configuration(genome))

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import Adapted, adapted
-from lorabook.core.kaiming import kaiming
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import KaimingStart, LowRank
 from lorabook.core.modes import evaluating
 from lorabook.core.recipe import LayerSpec
 
@@ -74,15 +73,15 @@ def importance(model: nn.Module, inputs: Iterable[Tensor]) -> dict[str, float]:
     sums = {name: [0.0, 0] for name in layers}
 
     def listen(name: str):
-        def heard(layer: Adapted, given: tuple[Tensor, ...], said: Tensor) -> None:
+        def measure(layer: Adapted, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             # Not said − W₀x: in 16 bits a small ΔWx would be lost in the rounding of the two.
             base, update = layer.base, layer.update
-            moved = base.up_project(base.down_project(given[0], update.A), update.s * update.B, update.A.new_zeros(()))
+            moved = base.up_project(base.down_project(inputs[0], update.A), update.s * update.B, update.A.new_zeros(()))
             exact = torch.promote_types(moved.dtype, torch.float32)
             sums[name][0] += float(moved.to(exact).square().sum())
             sums[name][1] += moved.numel() // base.store.shape[0]
 
-        return heard
+        return measure
 
     hooks = [layer.register_forward_hook(listen(name)) for name, layer in layers.items()]
     try:
@@ -149,7 +148,7 @@ def share_the_rest(
     for names in groups.values():
         first = rest[names[0]]
         spec = LayerSpec(names[0], first.r, first.scale, first.recipe.dropout, generator)
-        one = LowRank(first.base, kaiming(first.base.matrix, spec), spec).train(first.training)
+        one = LowRank(first.base, KaimingStart().build(first.base.matrix, spec), spec).train(first.training)
         for name in names:
             rest[name].update = one
     return {names[0]: names for names in groups.values()}

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from lorabook.core.whole_number import refuse_unless_whole
+
 
 @dataclass(frozen=True)
 class CubicBudget:
@@ -24,9 +26,7 @@ class CubicBudget:
 
     def __post_init__(self) -> None:
         for name, least in (("total_steps", 1), ("warm_up", 0), ("final", 1), ("every", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"AdaLoRA: {name} is {value!r}; it must be a whole number ≥ {least}, counted in steps")
+            refuse_unless_whole(f"AdaLoRA: {name}", getattr(self, name), least, unit="steps")
         if self.warm_up + self.final >= self.total_steps:
             raise ValueError(
                 f"AdaLoRA: warm_up + final = {self.warm_up} + {self.final} steps leave nothing of total_steps = "

@@ -10,7 +10,8 @@ from typing import Any
 
 from lorabook.book import style
 from lorabook.claims.catalogue import catalogue, example, folders
-from lorabook.core.recipe import IDEAS, Recipe, as_in_lora
+from lorabook.core.lora import ORIGIN
+from lorabook.core.recipe import IDEAS, Recipe
 
 DECIDES = {
     "form": ("form", "what is added to W₀"),
@@ -53,8 +54,8 @@ class Shown:
 
 def axes() -> list[Axis]:
     """Return the eight axes with who lives on them."""
-    origin = as_in_lora()
-    moved = {name: recipe.changes() for name, recipe in variants().items()}
+    origin = ORIGIN
+    moved = {name: recipe.changes(ORIGIN) for name, recipe in variants().items()}
     found = []
     for field, (name, decides) in DECIDES.items():
         movers = tuple(who for who, changes in moved.items() if field in changes)
@@ -100,9 +101,9 @@ def displacements() -> Shown:
     fields = [field for field in DECIDES if field in IDEAS] + ["also_train"]
     names = [DECIDES.get(field, ("also trains", ""))[0] for field in fields]
     lines = ["| variant | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(fields)]
-    origin = as_in_lora()
+    origin = ORIGIN
     for who, recipe in variants().items():
-        cells = {f: f"**{said(v)}**" for f, v in recipe.changes().items()}
+        cells = {f: f"**{said(v)}**" for f, v in recipe.changes(ORIGIN).items()}
         if who == "LoRA":
             cells = {f: said(getattr(origin, f)) for f in fields}
         # In a Markdown table a bar ends the cell.

@@ -167,7 +167,7 @@ def _one_sgd_step(layer: Adapted, problem: _Problem, generator: torch.Generator)
 
 
 def _adam_steps(layer: Adapted, problem: _Problem, generator: torch.Generator) -> None:
-    _step(layer, problem, layer.recipe.optim(dict(layer.update.named_parameters()), 1e-4), 10)
+    _step(layer, problem, layer.recipe.optim.build(dict(layer.update.named_parameters()), 1e-4), 10)
 
 
 def _step(layer: Adapted, problem: _Problem, optimizer: torch.optim.Optimizer, times: int) -> None:

@@ -17,6 +17,7 @@ from lorabook.book.explore.recorded import Recording, read_recording
 from lorabook.book.explore.training_runs import Runs, warm_up
 from lorabook.book.explore.training_state import FULL, MODELS, TARGETS, VARIANTS, Line, State
 from lorabook.core.fit import constant
+from lorabook.core.lora import ORIGIN
 from lorabook.cost.count import decoder_parameters, matched
 from lorabook.models.decoder import DecoderConfig
 from lorabook.models.load import load
@@ -135,7 +136,7 @@ def _trained(state: State, shape: DecoderConfig, steps: int) -> int:
     recipe = VARIANTS[state.variant](steps)
     if recipe is None:
         return decoder_parameters(shape)
-    form = recipe.complete().form
+    form = recipe.complete(ORIGIN).form
     return shape.layers * sum(form.count(*sides, state.r) for sides in matched(shape, TARGETS[state.targets]).values())
 
 

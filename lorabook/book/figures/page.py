@@ -9,6 +9,7 @@ import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
 from lorabook.book.figures.terms import Box, Matrix, Term, Word, of, row
 from lorabook.core.adapted_layer import Adapted
+from lorabook.core.lora import ORIGIN
 
 D_OUT, D_IN, RANK, ALPHA = 48, 64, 8, 16.0
 LEFT, MIDDLE, RIGHT, TOP, BOTTOM = 24, 222, 736, 56, 258
@@ -80,7 +81,7 @@ def trains(layer: Adapted) -> str:
     """Say how many numbers the layer trains, how many LoRA does at the gallery's rank, and how many W₀ has."""
     here = sum(p.numel() for p in layer.parameters() if p.requires_grad)
     d_out, d_in = layer.base.store.shape
-    plain = type(adapt(lb.LoRA(r=RANK)).update).count(d_out, d_in, RANK)
+    plain = ORIGIN.form.count(d_out, d_in, RANK)
     return f"Trains {here:,} numbers; LoRA of rank {RANK} trains {plain:,}; W₀ has {d_out * d_in:,}."
 
 

@@ -14,7 +14,7 @@ from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.unchecked import Unchecked
 from lorabook.core.inject import inject
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import LowRankForm
 
 BETA1, BETA2, STEPS, TARGET = 0.85, 0.7, 14, 2
 SHAPES = (Case(12, 9, 3), Case(7, 16, 4), Case(6, 6, 6))
@@ -37,7 +37,7 @@ def run(case: Case) -> Run:
         case.r, case.alpha, total_steps=STEPS, target_r=TARGET, warm_up=2, final=3, every=2, beta1=BETA1, beta2=BETA2
     )
     layers = inject(model, recipe, r"\d", case.generator("layers"))
-    rule, budgets, products = recipe.rule(model), [], {}
+    rule, budgets, products = recipe.rule.build(model), [], {}
     adam = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.05)
     goal = 2 * case.randn(case.d_out, case.d_in, stream="goal")
     for t in range(STEPS):
@@ -185,8 +185,8 @@ def a_masked_lambda_still_has_a_gradient(case: Case):
     update.E.data[0] = 0.0
     (slope * update.weight(case.w0())).sum().backward()
     by_hand = case.s * update.B[:, 0] @ slope @ update.A[0]
-    found = torch.cat([update.E.grad[0], update.B.grad[:, 0], update.A.grad[0]])
-    return found, torch.cat([by_hand[None], torch.zeros(case.d_out + case.d_in)]).detach()
+    gradient = torch.cat([update.E.grad[0], update.B.grad[:, 0], update.A.grad[0]])
+    return gradient, torch.cat([by_hand[None], torch.zeros(case.d_out + case.d_in)]).detach()
 
 
 @misconception(
@@ -205,7 +205,7 @@ def false_a_masked_lambda_is_gone(case: Case):
 )
 def lambdas_are_trained_too(case: Case):
     numbers = sum(p.numel() for p in trained(case).parameters())
-    return torch.tensor(numbers), torch.tensor(LowRank.count(case.d_out, case.d_in, case.r) + case.r)
+    return torch.tensor(numbers), torch.tensor(LowRankForm().count(case.d_out, case.d_in, case.r) + case.r)
 
 
 OUTPERFORMS_LORA = Unchecked(

@@ -32,13 +32,13 @@ def plain(case: Case) -> nn.Sequential:
 
 def adapter(case: Case, nonlinearity: Callable[[Tensor], Tensor] = F.gelu) -> Bottleneck:
     """Return the layer with a bottleneck of width r behind it, all of whose numbers have moved."""
-    made = insert_bottlenecks(plain(case), "0", m=case.r, generator=case.generator("down"), nonlinearity=nonlinearity)[
-        "0"
-    ]
+    generator = case.generator("down")
+    inserted = insert_bottlenecks(plain(case), "0", m=case.r, generator=generator, nonlinearity=nonlinearity)
+    bottleneck = inserted["0"]
     with torch.no_grad():
-        for name, p in made.named_parameters(recurse=False):
+        for name, p in bottleneck.named_parameters(recurse=False):
             p.add_(case.randn(*p.shape, stream=f"moved {name}"))
-    return made
+    return bottleneck
 
 
 @claim(statement=r"Behind a layer of width $d$ a bottleneck of width $m$ trains $2dm+d+m$ numbers.", source=HOULSBY)
@@ -71,10 +71,10 @@ def a_bottleneck_starts_at_the_base(case: Case):
     return model(case.x()), F.linear(case.x(), case.w0(), case.randn(case.d_out, stream="bias"))
 
 
-def folded(case: Case, made: Bottleneck) -> Tensor:
+def folded(case: Case, bottleneck: Bottleneck) -> Tensor:
     """Return what one matrix and one bias would give: W = (I + W_up·W_down)·W₀, with the biases carried along."""
-    turn = torch.eye(case.d_out, dtype=torch.float64) + made.W_up @ made.W_down
-    bias = turn @ case.randn(case.d_out, stream="bias") + made.W_up @ made.b_down + made.b_up
+    turn = torch.eye(case.d_out, dtype=torch.float64) + bottleneck.W_up @ bottleneck.W_down
+    bias = turn @ case.randn(case.d_out, stream="bias") + bottleneck.W_up @ bottleneck.b_down + bottleneck.b_up
     return F.linear(case.x(), turn @ case.w0(), bias)
 
 
@@ -85,8 +85,8 @@ def folded(case: Case, made: Bottleneck) -> Tensor:
     when=r"$\varphi$ is the identity: then it is LoRA whose $A$ reads through $W_0$",
 )
 def a_linear_bottleneck_folds_into_its_layer(case: Case):
-    made = adapter(case, identity)
-    return made(case.x()), folded(case, made)
+    bottleneck = adapter(case, identity)
+    return bottleneck(case.x()), folded(case, bottleneck)
 
 
 @misconception(
@@ -95,5 +95,5 @@ def a_linear_bottleneck_folds_into_its_layer(case: Case):
     source="tables that list both as low-rank; φ stands between the two matrices",
 )
 def false_a_bottleneck_merges_like_lora(case: Case):
-    made = adapter(case)
-    return made(case.x()), folded(case, made)
+    bottleneck = adapter(case)
+    return bottleneck(case.x()), folded(case, bottleneck)

@@ -7,7 +7,7 @@ from lorabook.axes.base.qlora import QLoRA
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.core.inject import inject
-from lorabook.core.lora import LoRA, LowRank
+from lorabook.core.lora import LoRA, LowRankForm
 from lorabook.core.recipe import Recipe
 from lorabook.cost.count import LLAMA, decoder_parameters, lora_parameters, trainable
 from lorabook.models.decoder import Decoder, DecoderConfig
@@ -119,7 +119,7 @@ def false_all_matrices_are_sixty_hundredths(case: Case):
     tol=0,
 )
 def qlora_trains_as_many_as_lora(case: Case):
-    return trained_on_one(case, QLoRA(case.r)), torch.tensor(LowRank.count(case.d_out, case.d_in, case.r))
+    return trained_on_one(case, QLoRA(case.r)), torch.tensor(LowRankForm().count(case.d_out, case.d_in, case.r))
 
 
 @misconception(
@@ -139,7 +139,7 @@ def false_qlora_trains_half_of_lora(case: Case):
     tol=0,
 )
 def an_adapter_of_gpt3_is_36_mebibytes(case: Case):
-    count = 96 * 2 * LowRank.count(case.d_out, case.d_in, case.r)
+    count = 96 * 2 * LowRankForm().count(case.d_out, case.d_in, case.r)
     return torch.tensor([count, 2 * count]), torch.tensor([18_874_368, 36 * 2**20])
 
 

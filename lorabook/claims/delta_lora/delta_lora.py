@@ -1,10 +1,12 @@
 """What Delta-LoRA's moves of W₀ add up to, and what they are said to add up to."""
 
-from collections.abc import Callable
+
+from functools import partial
 
 import torch
 from torch import Tensor, linalg, nn
 
+from lorabook.axes.optim.any_optimizer import AnyOptimizer
 from lorabook.axes.rule.delta_lora import DeltaLoRA
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
@@ -14,7 +16,7 @@ from lorabook.core.dense import Dense
 from lorabook.core.fit import fit
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
-from lorabook.core.recipe import Recipe
+from lorabook.core.recipe import Optim, Recipe
 
 ZI = "Zi et al. 2023 (2309.02411)"
 TEXT = "a teaching text's section on Delta-LoRA"
@@ -128,21 +130,20 @@ def a_warm_up_moves_the_base_once(case: Case):
     return effective(layer), layer.base.matrix - RATE * products[K] + (1 + RATE) * products[-1]
 
 
-def twins(case: Case, mine: Callable, lora: Callable, lr: float) -> tuple[Tensor, Tensor]:
+def twins(case: Case, mine: Optim, lora: Optim, lr: float) -> tuple[Tensor, Tensor]:
     """Train Delta-LoRA from K = 0 with one optimiser, LoRA of α(1 + λ) with another at `lr`; return both W."""
     delta = DeltaLoRA(case.r, case.alpha, rate=RATE) | Recipe(optim=mine)
     other = LoRA(case.r, case.alpha * (1 + RATE)) | Recipe(optim=lora)
     return effective(learn(case, delta)[0]), effective(learn(case, other, lr)[0])
 
 
-def adamw(eps: float) -> Callable:
+def adamw(eps: float) -> Optim:
     """Return AdamW with this ε, and some weight decay."""
-    return lambda named, lr: torch.optim.AdamW(list(named.values()), lr=lr, eps=eps, weight_decay=0.1)
+    return AnyOptimizer(partial(torch.optim.AdamW, eps=eps, weight_decay=0.1))
 
 
-def sgd(named: dict[str, Tensor], lr: float) -> torch.optim.SGD:
-    """Return gradient descent with momentum."""
-    return torch.optim.SGD(list(named.values()), lr=lr, momentum=0.9)
+SGD = AnyOptimizer(partial(torch.optim.SGD, momentum=0.9))
+"""Gradient descent with momentum."""
 
 
 @claim(
@@ -164,7 +165,7 @@ def it_is_lora_with_a_larger_alpha(case: Case):
     cases=SHAPES,
 )
 def under_sgd_the_step_is_smaller(case: Case):
-    return twins(case, sgd, sgd, lr=0.05 / (1 + RATE))
+    return twins(case, SGD, SGD, lr=0.05 / (1 + RATE))
 
 
 @misconception(
@@ -173,7 +174,7 @@ def under_sgd_the_step_is_smaller(case: Case):
     source="a natural guess: only optimisers that divide the gradient's size out do not notice 1 + λ",
 )
 def false_under_sgd_the_step_is_the_same(case: Case):
-    return twins(case, sgd, sgd, lr=0.05)
+    return twins(case, SGD, SGD, lr=0.05)
 
 
 @claim(
@@ -212,8 +213,8 @@ def two_small_factors_are_kept(case: Case):
     layer, products = learn(case, DeltaLoRA(case.r, case.alpha, rate=RATE, start=K))
     update, numbers = layer.update, case.r * (case.d_in + case.d_out) + 1
     drift = effective(layer) - layer.base.matrix - products[-1]
-    told = RATE * (products[-1] - update.s * update.B_K @ update.A_K)
-    return torch.cat([drift.flatten(), kept(layer)]), torch.cat([told.flatten(), torch.tensor([numbers])])
+    telescoped = RATE * (products[-1] - update.s * update.B_K @ update.A_K)
+    return torch.cat([drift.flatten(), kept(layer)]), torch.cat([telescoped.flatten(), torch.tensor([numbers])])
 
 
 @misconception(
@@ -228,7 +229,7 @@ def false_the_last_product_is_kept(case: Case):
 
 def kept(layer: Adapted) -> Tensor:
     """Return how many numbers an update holds besides those that train."""
-    return torch.tensor([sum(held.numel() for held in layer.update.buffers())])
+    return torch.tensor([sum(buffer.numel() for buffer in layer.update.buffers())])
 
 
 BETTER_THAN_LORA = Unchecked(

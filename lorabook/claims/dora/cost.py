@@ -7,8 +7,9 @@ from lorabook.axes.form.dora import DoRA
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.dora.dora import LIU
-from lorabook.core.inject import inject, merge
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import merge
 from lorabook.core.recipe import Recipe
 from lorabook.cost.count import layer_matrices, measured_flops, saved_bytes, trainable
 from lorabook.models.decoder import Decoder, DecoderConfig
@@ -19,23 +20,23 @@ ROWS = 11
 
 def model(case: Case, recipe: Recipe) -> nn.Sequential:
     """Return one adapted Linear of the case, its trained numbers moved from their start."""
-    made = nn.Sequential(nn.Linear(case.d_in, case.d_out, dtype=torch.float64))
-    made[0].weight.data.copy_(case.w0())
-    inject(made, recipe, "0", case.generator("A"))
-    made[0].update.B.data.copy_(case.factors().B)
-    return made
+    net = nn.Sequential(nn.Linear(case.d_in, case.d_out, dtype=torch.float64))
+    net[0].weight.data.copy_(case.w0())
+    inject(net, recipe, "0", case.generator("A"))
+    net[0].update.B.data.copy_(case.factors().B)
+    return net
 
 
 def forward_flops(case: Case, recipe: Recipe) -> Tensor:
     """Return the operations of all matrix products of a forward pass."""
-    made = model(case, recipe)
-    return torch.tensor(measured_flops(lambda: made(case.x(ROWS))))
+    net = model(case, recipe)
+    return torch.tensor(measured_flops(lambda: net(case.x(ROWS))))
 
 
 def kept(case: Case, recipe: Recipe) -> Tensor:
     """Return the bytes that a forward pass keeps for backward, beside its input and the frozen buffers."""
-    made, x = model(case, recipe), case.x(ROWS)
-    return torch.tensor(saved_bytes(lambda: made(x), besides=[x, *made.buffers()]))
+    net, x = model(case, recipe), case.x(ROWS)
+    return torch.tensor(saved_bytes(lambda: net(x), besides=[x, *net.buffers()]))
 
 
 @claim(
@@ -129,9 +130,9 @@ def false_dora_keeps_no_more_than_lora(case: Case):
     when="the layer is merged; in two paths every forward pass pays for the norms again",
 )
 def merged_dora_costs_nothing(case: Case):
-    made, x = model(case, DoRA(case.r)), case.x(ROWS)
-    before = made(x).flatten().detach()
-    plain = merge(made)
+    net, x = model(case, DoRA(case.r)), case.x(ROWS)
+    before = net(x).flatten().detach()
+    plain = merge(net)
     measured = torch.tensor([measured_flops(lambda: plain(x))], dtype=torch.float64)
     expected = torch.tensor([2 * ROWS * case.d_out * case.d_in], dtype=torch.float64)
     return torch.cat([plain(x).flatten(), measured]), torch.cat([before, expected])

@@ -116,8 +116,8 @@ def false_normalising_ba_alone_gives_length_m(case: Case):
     source=f"{LIU}, equations 6 and 11; LyCORIS keeps the norm in the graph, PEFT and torchtune do not",
 )
 def the_constant_norm_leaves_in_the_part_along_v(case: Case):
-    held, free, unit = gradients(case)
-    return free, held - (held * unit).sum(1, keepdim=True) * unit
+    constant, free, unit = gradients(case)
+    return free, constant - (constant * unit).sum(1, keepdim=True) * unit
 
 
 @misconception(
@@ -126,8 +126,8 @@ def the_constant_norm_leaves_in_the_part_along_v(case: Case):
     source=f"read into {LIU}, section 4.3, which finds no loss of accuracy; the gradient is another",
 )
 def false_the_constant_norm_changes_no_gradient(case: Case):
-    held, free, _ = gradients(case)
-    return free, held
+    constant, free, _ = gradients(case)
+    return free, constant
 
 
 @claim(
@@ -137,9 +137,9 @@ def false_the_constant_norm_changes_no_gradient(case: Case):
     source=f"{LIU}, section 4.2; W does not depend on the length of V",
 )
 def the_full_gradient_is_orthogonal_to_v(case: Case):
-    held, free, unit = gradients(case)
-    along = (held * unit).sum(1)
-    return torch.stack([((held - free) * unit).sum(1), (free * unit).sum(1)]), torch.stack([along, 0 * along])
+    constant, free, unit = gradients(case)
+    along = (constant * unit).sum(1)
+    return torch.stack([((constant - free) * unit).sum(1), (free * unit).sum(1)]), torch.stack([along, 0 * along])
 
 
 @claim(

@@ -12,8 +12,7 @@ from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.dora.dora import LIU, trained
 from lorabook.claims.unchecked import Unchecked
-from lorabook.core.kaiming import kaiming
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import KaimingStart, LowRank
 from lorabook.core.update import Update
 from lorabook.cost.spectrum import singular_values
 
@@ -162,7 +161,7 @@ def learnt(case: Case, target_rank: int, form: type[Update] | None) -> Tensor:
         whole = torch.nn.Parameter(w0.clone())
         trainable, weight = [whole], lambda: whole
     else:
-        update = form(case.linear(), kaiming(w0, case.spec()), case.spec())
+        update = form(case.linear(), KaimingStart().build(w0, case.spec()), case.spec())
         trainable, weight = list(update.parameters()), lambda: update.weight(w0)
     optimizer = torch.optim.Adam(trainable, lr=RATE)
     for _ in range(STEPS):

@@ -15,11 +15,11 @@ from lorabook.core.fit import Batch
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.core.recipe import Recipe
-from lorabook.many.federated import Client, DPDyLoRA, Federation, added, federate
+from lorabook.many.federated import Client, DPDyLoRA, Federation, ServerStep, federate
 
 XU = "Xu et al. 2024 (2405.06368)"
 MCMAHAN = "McMahan et al. 2018 (1710.06963)"
-PLAIN = LoRA() | Recipe(optim=added)
+PLAIN = LoRA() | Recipe(optim=ServerStep())
 N, C, EXPECTED = 5, 0.3, 4.0
 LOOSE = Noise(C=1e9, sigma=0.0, expected=N)
 CLIPPED, SIGMA = Noise(C, sigma=0.0, expected=EXPECTED), 1.5
@@ -36,20 +36,20 @@ def net(case: Case, recipe: Recipe = PLAIN) -> nn.Module:
     model = nn.Sequential(nn.Linear(case.d_in, case.d_out), nn.Tanh(), nn.Linear(case.d_out, case.d_out)).double()
     for name, parameter in model.named_parameters():
         parameter.data = case.randn(*parameter.shape, stream=name) / case.d_in**0.5
-    made = inject(model, recipe | Recipe(r=case.r, alpha=case.alpha), "0|2", case.generator("inject"))
-    for name, layer in made.items():
+    layers = inject(model, recipe | Recipe(r=case.r, alpha=case.alpha), "0|2", case.generator("inject"))
+    for name, layer in layers.items():
         layer.update.B.data = case.randn(case.d_out, case.r, stream=f"B{name}") / 4
     return model
 
 
 def clients(case: Case, loud: float = 1.0) -> list[Client]:
     """Return N clients, each with a batch of its own; the data of the last are so many times larger."""
-    made = []
+    everyone = []
     for who in range(N):
         size = loud if who == N - 1 else 1.0
         x, y = (size * case.randn(8, d, stream=f"client {who}, {d}") for d in (case.d_in, case.d_out))
-        made.append(lambda x=x, y=y: repeat((x, y)))
-    return made
+        everyone.append(lambda x=x, y=y: repeat((x, y)))
+    return everyone
 
 
 def numbers(model: nn.Module) -> Tensor:
@@ -75,12 +75,12 @@ def after(
     tol=1e-12,
 )
 def one_client_moves_the_server_by_c_over_l(case: Case):
-    found = []
+    measured = []
     for loud in (1.0, 1e3):
         of = clients(case, loud)
         whole = numbers(after(case, of, CLIPPED))
-        found += [(numbers(after(case, of[:i] + of[i + 1 :], CLIPPED)) - whole).norm() for i in (0, N - 1)]
-    return torch.stack(found), torch.full((len(found),), C / EXPECTED, dtype=torch.float64)
+        measured += [(numbers(after(case, of[:i] + of[i + 1 :], CLIPPED)) - whole).norm() for i in (0, N - 1)]
+    return torch.stack(measured), torch.full((len(measured),), C / EXPECTED, dtype=torch.float64)
 
 
 @misconception(
@@ -156,8 +156,8 @@ def deviation(case: Case, noise: Noise) -> tuple[Tensor, Tensor]:
     model = net(case)
     rounds = -(-2000 // len(numbers(model)))
     drawn = torch.cat([of_nobody(model, noise, case.generator(f"noise {i}")) for i in range(rounds)])
-    found = drawn.square().mean().sqrt()
-    return found, found / (2 * len(drawn)) ** 0.5
+    measured = drawn.square().mean().sqrt()
+    return measured, measured / (2 * len(drawn)) ** 0.5
 
 
 @claim(
@@ -166,8 +166,8 @@ def deviation(case: Case, noise: Noise) -> tuple[Tensor, Tensor]:
     relation="~",
 )
 def the_server_adds_sigma_c_over_l(case: Case):
-    found, error = deviation(case, NOISY)
-    return found, torch.tensor(SIGMA * C / EXPECTED), error
+    measured, error = deviation(case, NOISY)
+    return measured, torch.tensor(SIGMA * C / EXPECTED), error
 
 
 @misconception(
@@ -176,8 +176,8 @@ def the_server_adds_sigma_c_over_l(case: Case):
     source="the deviations of m clients add up to √m·σC: that is the price when the server is not trusted with the sum",
 )
 def false_each_client_adds_its_own_noise(case: Case):
-    found, error = deviation(case, NOISY)
-    return found, torch.tensor(SIGMA * C * EXPECTED**0.5 / EXPECTED), error
+    measured, error = deviation(case, NOISY)
+    return measured, torch.tensor(SIGMA * C * EXPECTED**0.5 / EXPECTED), error
 
 
 @claim(
@@ -187,9 +187,9 @@ def false_each_client_adds_its_own_noise(case: Case):
     relation="~",
 )
 def a_client_is_one_over_sigma_deviations(case: Case):
-    found, error = deviation(case, NOISY)
-    apart = _apart(case) / found
-    return apart, torch.tensor(1 / SIGMA), apart * error / found
+    measured, error = deviation(case, NOISY)
+    apart = _apart(case) / measured
+    return apart, torch.tensor(1 / SIGMA), apart * error / measured
 
 
 @misconception(
@@ -198,8 +198,8 @@ def a_client_is_one_over_sigma_deviations(case: Case):
     source="without noise the two means are two different numbers: whoever sees one knows, and no ε is finite",
 )
 def false_clipping_alone_hides_a_client(case: Case):
-    found, error = deviation(case, CLIPPED)
-    return _apart(case) / found, torch.tensor(1 / SIGMA), error
+    measured, error = deviation(case, CLIPPED)
+    return _apart(case) / measured, torch.tensor(1 / SIGMA), error
 
 
 def _apart(case: Case) -> Tensor:

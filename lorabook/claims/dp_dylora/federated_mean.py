@@ -13,7 +13,7 @@ from lorabook.claims.dp_dylora.federated import LOOSE, MCMAHAN, PLAIN, N, after,
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.fit import fit
 from lorabook.core.recipe import Recipe
-from lorabook.many.federated import added
+from lorabook.many.federated import ServerStep
 
 SUN = "Sun et al. 2024 (2403.12313)"
 ALONE = Noise(C=1e9, sigma=0.0, expected=1)
@@ -36,7 +36,7 @@ def of_each(case: Case, recipe: Recipe) -> list[nn.Module]:
     when=r"$A$ is fixed and the same for all, as in LoRA-FA and FFA-LoRA",
 )
 def the_mean_of_factors_is_the_mean_of_updates(case: Case):
-    return _server_and_mean(case, LoRAFA() | Recipe(optim=added))
+    return _server_and_mean(case, LoRAFA() | Recipe(optim=ServerStep()))
 
 
 @misconception(

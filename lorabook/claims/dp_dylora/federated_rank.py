@@ -7,7 +7,7 @@ from lorabook.axes.optim.private import Noise, noisy_mean
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.dp_dylora.federated import EXPECTED, NOISY, SIGMA, XU, C, net, numbers, of_nobody
-from lorabook.claims.dylora.nested import DEEP
+from lorabook.claims.dylora.cut import DEEP
 from lorabook.claims.unchecked import Unchecked
 from lorabook.core.adapted_layer import adapted
 from lorabook.many.federated import DPDyLoRA
@@ -21,9 +21,9 @@ from lorabook.many.federated import DPDyLoRA
     cases=DEEP,
 )
 def a_drawn_rank_lowers_the_noise(case: Case):
-    found, rows = _squared_noise(case)
+    measured, rows = _squared_noise(case)
     prediction = (case.r + 1) / 2 * rows * (SIGMA * C / EXPECTED) ** 2
-    return found.mean(), torch.tensor(prediction), found.std() / len(found) ** 0.5
+    return measured.mean(), torch.tensor(prediction), measured.std() / len(measured) ** 0.5
 
 
 @misconception(
@@ -32,20 +32,20 @@ def a_drawn_rank_lowers_the_noise(case: Case):
     source="so it would be if each client drew its own rank: the sum does not say who sent which rows",
 )
 def false_every_row_gets_noise(case: Case):
-    found, rows = _squared_noise(case)
+    measured, rows = _squared_noise(case)
     prediction = case.r * rows * (SIGMA * C / EXPECTED) ** 2
-    return found.mean(), torch.tensor(prediction), found.std() / len(found) ** 0.5
+    return measured.mean(), torch.tensor(prediction), measured.std() / len(measured) ** 0.5
 
 
 def _squared_noise(case: Case) -> tuple[Tensor, int]:
     """Return the squared norm of the noise of many rounds at drawn ranks, and the numbers in one row of all layers."""
     model = net(case, DPDyLoRA())
-    rule, found = adapted(model)["0"].recipe.rule(model), []
+    rule, measured = adapted(model)["0"].recipe.rule.build(model), []
     rule.begin(10**6)
     for t in range(150):
-        found.append(of_nobody(model, NOISY, case.generator(f"noise {t}")).square().sum())
+        measured.append(of_nobody(model, NOISY, case.generator(f"noise {t}")).square().sum())
         rule.after_step(t)
-    return torch.stack(found), len(numbers(model)) // case.r
+    return torch.stack(measured), len(numbers(model)) // case.r
 
 
 @claim(

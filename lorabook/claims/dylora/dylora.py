@@ -10,7 +10,7 @@ from lorabook.axes.form.dylora import LastRowOnly, Nested, NestedLowRank, trunca
 from lorabook.axes.rule.dylora import DyLoRA, SampledRank
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.claims.dylora.nested import DEEP, VALIPOUR, cuts, nested, small
+from lorabook.claims.dylora.cut import DEEP, VALIPOUR, cuts, nested, small
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.fit import fit
 from lorabook.core.frozen import Frozen
@@ -63,8 +63,8 @@ def drawn(case: Case, steps: int) -> Tensor:
 def shares(case: Case) -> tuple[Tensor, Tensor]:
     """Return in which share of the steps each row but the first is trained, and the standard error of that."""
     ranks = drawn(case, 3000)
-    found = torch.stack([(ranks > i).double().mean() for i in range(1, case.r)])
-    return found, (found * (1 - found) / len(ranks)).sqrt()
+    measured = torch.stack([(ranks > i).double().mean() for i in range(1, case.r)])
+    return measured, (measured * (1 - measured) / len(ranks)).sqrt()
 
 
 @claim(
@@ -76,8 +76,8 @@ def shares(case: Case) -> tuple[Tensor, Tensor]:
     cases=DEEP,
 )
 def early_rows_train_most(case: Case):
-    found, error = shares(case)
-    return found, torch.tensor([(case.r - i) / case.r for i in range(1, case.r)]), error
+    measured, error = shares(case)
+    return measured, torch.tensor([(case.r - i) / case.r for i in range(1, case.r)]), error
 
 
 @misconception(
@@ -86,8 +86,8 @@ def early_rows_train_most(case: Case):
     source="true of the ranks that are drawn, and of the rows in the frozen form only",
 )
 def false_rows_train_equally(case: Case):
-    found, error = shares(case)
-    return found, torch.full_like(found, (case.r + 1) / (2 * case.r)), error
+    measured, error = shares(case)
+    return measured, torch.full_like(measured, (case.r + 1) / (2 * case.r)), error
 
 
 @claim(
@@ -177,10 +177,10 @@ def false_dylora_selects_the_rank(case: Case):
 )
 def every_rank_is_there_after_one_run(case: Case):
     model, _ = trained(case)
-    layer, x, said, expected = adapted(model)["0"], case.x(), [], []
+    layer, x, outputs, expected = adapted(model)["0"], case.x(), [], []
     a, b = layer.update.A, layer.update.B
     for rank in (*range(1, case.r + 1), case.r):
         truncate(model, rank)
-        said.append(model(x))
+        outputs.append(model(x))
         expected.append(layer.base(x) + case.alpha / rank * x @ a[:rank].T @ b[:, :rank].T)
-    return torch.stack(said), torch.stack(expected)
+    return torch.stack(outputs), torch.stack(expected)

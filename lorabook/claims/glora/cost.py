@@ -7,8 +7,8 @@ from lorabook.axes.form.glora import GLoRA
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.glora.glora import layer, trained
-from lorabook.core.inject import merge
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import merge
 from lorabook.cost.count import measured_flops
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, linalg, nn
 
-from lorabook.axes.form.glora import GeneralisedLoRA, GLoRA, Kinds
+from lorabook.axes.form.glora import GeneralisedLoRA, GLoRA, GLoRAForm
 from lorabook.baselines.bottleneck import Bottleneck
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
@@ -21,10 +21,10 @@ TEXT = "a teaching text's section on GLoRA"
 SQUARE = (Case(6, 6, 6), Case(16, 16, 3), Case(9, 9, 1))
 
 
-def trained(case: Case, kinds: Kinds | None = None) -> tuple[Frozen, GeneralisedLoRA]:
+def trained(case: Case, kinds: GLoRAForm | None = None) -> tuple[Frozen, GeneralisedLoRA]:
     """Return a frozen layer with a bias, and a GLoRA update of which every number has moved."""
-    base, spec = case.linear(), case.spec(lambda alpha, r: 1.0)
-    update = (kinds or Kinds())(base, case.factors(), spec)
+    base, spec = case.linear(), case.spec(1.0)
+    update = (kinds or GLoRAForm()).build(base, case.factors(), spec)
     for name, parameter in update.named_parameters():
         parameter.data = case.randn(*parameter.shape, stream=name) / parameter.shape[-1] ** 0.5
     return base, update
@@ -121,8 +121,8 @@ def false_a_matrix_product_reaches_full_rank(case: Case):
     when="C, D and b of the text are none of GLoRA's; and LoRA's scale is 1",
 )
 def glora_holds_lora(case: Case):
-    base, update = trained(case, Kinds("none", "lora", "none", "none", "none"))
-    lora = LowRank(base, Factors(update.B_u.detach(), update.B_d.detach()), case.spec(lambda alpha, r: 1.0))
+    base, update = trained(case, GLoRAForm("none", "lora", "none", "none", "none"))
+    lora = LowRank(base, Factors(update.B_u.detach(), update.B_d.detach()), case.spec(1.0))
     return update(base, case.x()), lora(base, case.x())
 
 
@@ -131,7 +131,7 @@ def glora_holds_lora(case: Case):
     source=f"{CHAVAN}, equation 10",
 )
 def without_a_and_b_the_bias_moves(case: Case):
-    base, u = trained(case, Kinds("none", "none", "lora", "vector", "vector"))
+    base, u = trained(case, GLoRAForm("none", "none", "lora", "vector", "vector"))
     moved = base.matrix @ (u.C_d @ u.C_u)[:, 0] + u.D[:, 0] * base.bias + u.E[:, 0]
     x = case.x()
     return u(base, x) - base(x), moved.expand(len(x), -1)
@@ -143,7 +143,7 @@ def without_a_and_b_the_bias_moves(case: Case):
     source=f"{TEXT}; here an adapter with trained numbers, which answers every input in its own way",
 )
 def false_without_a_and_b_it_is_an_adapter(case: Case):
-    base, u = trained(case, Kinds("none", "none", "lora", "vector", "vector"))
+    base, u = trained(case, GLoRAForm("none", "none", "lora", "vector", "vector"))
     adapter, x = bottleneck(case), case.x()
     return u(base, x) - base(x), adapter(x) - base(x)
 

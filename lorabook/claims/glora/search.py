@@ -6,14 +6,15 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lorabook.axes.form.glora import Kinds
+from lorabook.axes.form.glora import GLoRAForm
 from lorabook.axes.form.glora_subnet import cut_supernet, kinds_in_use, supernets, use_kinds
-from lorabook.axes.form.glora_supernet import Choices
+from lorabook.axes.form.glora_supernet import GLoRASupernetForm
 from lorabook.axes.rule.evolution import Evolution, Genome, draw, evolve
 from lorabook.axes.rule.glora_draw import DrawnKinds, GLoRASupernet
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.core.inject import inject, merge
+from lorabook.core.inject import inject
+from lorabook.core.merge import merge
 
 CHAVAN = "Chavan et al. 2023 (2306.07967)"
 LAYERS = 3
@@ -66,7 +67,7 @@ def the_subnet_is_the_supernet_there(case: Case):
 def false_the_subnet_is_the_whole_supernet(case: Case):
     model, _ = trained(case)
     small = kinds_in_use(model)
-    use_kinds(model, {name: Choices().largest() for name in small})
+    use_kinds(model, {name: GLoRASupernetForm().largest() for name in small})
     whole = _value_and_gradient(model, case)
     cut_supernet(model, small)
     return _value_and_gradient(model, case), whole
@@ -86,7 +87,7 @@ def _value_and_gradient(model: nn.Module, case: Case) -> Tensor:
 )
 def a_supernet_holds_its_largest_member(case: Case):
     model, _ = trained(case)
-    largest = Choices().largest()
+    largest = GLoRASupernetForm().largest()
     return torch.tensor(numbers(model)), torch.tensor(sum(largest.count(*shape, case.r) for shape in shapes(model)))
 
 
@@ -97,7 +98,8 @@ def a_supernet_holds_its_largest_member(case: Case):
 )
 def false_a_supernet_holds_every_kind_apart(case: Case):
     model, _ = trained(case)
-    kinds = [Kinds(**dict.fromkeys("ABCDE", "none") | {term: k}) for term, ks in Choices().on(True).items() for k in ks]
+    choices = GLoRASupernetForm().on(True).items()
+    kinds = [GLoRAForm(**dict.fromkeys("ABCDE", "none") | {term: kind}) for term, of in choices for kind in of]
     apart = sum(kind.count(*shape, case.r) for shape in shapes(model) for kind in kinds)
     return torch.tensor(numbers(model)), torch.tensor(apart)
 
@@ -130,10 +132,10 @@ def false_a_layer_has_1024_configurations(case: Case):
 def a_step_trains_what_was_drawn(case: Case):
     model, _ = trained(case)
     model(case.x()).square().sum().backward()
-    told = sum(int((p.grad != 0).sum()) for p in model.parameters() if p.grad is not None)
+    moving = sum(int((p.grad != 0).sum()) for p in model.parameters() if p.grad is not None)
     used = kinds_in_use(model)
     drawn = [kinds.count(*model.get_submodule(name).base.store.shape, case.r) for name, kinds in used.items()]
-    return torch.tensor(told), torch.tensor(sum(drawn))
+    return torch.tensor(moving), torch.tensor(sum(drawn))
 
 
 @misconception(
@@ -179,8 +181,8 @@ def blind_space(case: Case, space: int) -> dict[Genome, float]:
 def by_evolution(losses: dict[Genome, float], source: torch.Generator) -> bool:
     """Say whether the genomes that evolution tries have the best of a space among them."""
     plan = Evolution(population=10, parents=4, crossovers=4, mutations=4, rounds=8)
-    found = evolve([[0] * OPTIONS] * GENES, losses.__getitem__, plan=plan, generator=source, progress=False)
-    return next(iter(found.values())) == min(losses.values())
+    tried = evolve([[0] * OPTIONS] * GENES, losses.__getitem__, plan=plan, generator=source, progress=False)
+    return next(iter(tried.values())) == min(losses.values())
 
 
 def at_random(losses: dict[Genome, float], source: torch.Generator) -> bool:

@@ -31,8 +31,8 @@ def delta(base: Frozen, update: ElementwiseScaled) -> Tensor:
     cases=(Case(24, 20, 2), Case(30, 28, 3)),
 )
 def hira_rank_is_a_product(case: Case):
-    found = linalg.matrix_rank(delta(*thin_base(case, 4)), rtol=1e-10)
-    return found, torch.tensor(4 * case.r)
+    measured = linalg.matrix_rank(delta(*thin_base(case, 4)), rtol=1e-10)
+    return measured, torch.tensor(4 * case.r)
 
 
 @misconception(

@@ -17,7 +17,7 @@ ROWS = 64
 WIDE = (Case(96, 96, 8), Case(128, 64, 16))
 
 
-def made(case: Case, form: type[Update]) -> tuple[Frozen, Update]:
+def update_of(case: Case, form: type[Update]) -> tuple[Frozen, Update]:
     """Return a frozen layer and an update of this form on it."""
     base = case.linear()
     return base, form(base, case.factors(), case.spec())
@@ -25,12 +25,12 @@ def made(case: Case, form: type[Update]) -> tuple[Frozen, Update]:
 
 def numbers(case: Case, form: type[Update]) -> Tensor:
     """Return how many numbers the form trains."""
-    return torch.tensor(sum(p.numel() for p in made(case, form)[1].parameters()))
+    return torch.tensor(sum(p.numel() for p in update_of(case, form)[1].parameters()))
 
 
 def operations(case: Case, form: type[Update]) -> Tensor:
     """Return the operations of a forward pass on 64 rows, without W₀x."""
-    base, update = made(case, form)
+    base, update = update_of(case, form)
     x = case.x(ROWS)
     return torch.tensor(measured_flops(lambda: update(base, x)) - measured_flops(lambda: base(x)))
 
@@ -41,7 +41,7 @@ def operations(case: Case, form: type[Update]) -> Tensor:
     tol=0,
 )
 def loha_trains_twice_as_many(case: Case):
-    assert len(list(made(case, Hadamard)[1].parameters())) == 4
+    assert len(list(update_of(case, Hadamard)[1].parameters())) == 4
     return numbers(case, Hadamard), 2 * numbers(case, LowRank)
 
 
@@ -62,7 +62,7 @@ def false_loha_trains_as_many(case: Case):
     cases=(Case(40, 40, 3), Case(40, 40, 6)),
 )
 def loha_has_more_rank_for_its_numbers(case: Case):
-    base, update = made(case, Hadamard)
+    base, update = update_of(case, Hadamard)
     delta = (update.weight(base.matrix) - base.matrix).detach()
     lora_rank = numbers(case, Hadamard) // (case.d_in + case.d_out)
     return lora_rank + 1, torch.linalg.matrix_rank(delta, rtol=1e-10)
@@ -92,7 +92,7 @@ def false_loha_computes_as_lora_does(case: Case):
 
 def gradient_at_start(case: Case, zeroed: tuple[str, ...]) -> Tensor:
     """Return Σ|∂L/∂θ| over all four factors, when these are zero and the others are not."""
-    base, update = made(case, Hadamard)
+    base, update = update_of(case, Hadamard)
     with torch.no_grad():
         for name in zeroed:
             getattr(update, name).zero_()
@@ -107,7 +107,7 @@ def gradient_at_start(case: Case, zeroed: tuple[str, ...]) -> Tensor:
     cases=SHAPES,
 )
 def one_zero_factor_can_learn(case: Case):
-    base, update = made(case, Hadamard)
+    base, update = update_of(case, Hadamard)
     with torch.no_grad():
         update.B.zero_()
     x = case.x()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, linalg
 
-from lorabook.axes.form.lokr import Kronecker, LeftFactor, factors_whole, split
+from lorabook.axes.form.lokr import Kronecker, LoKrForm, factors_whole, split
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.core.frozen import Frozen
@@ -18,7 +18,7 @@ ROWS = 32
 def trained(case: Case) -> tuple[Frozen, Kronecker]:
     """Return a frozen layer and a LoKr update with C away from zero."""
     base = case.linear()
-    update = LeftFactor()(base, case.factors(), case.spec())
+    update = LoKrForm().build(base, case.factors(), case.spec())
     update.C.data = case.randn(*update.C.shape, stream="C")
     return base, update
 

@@ -1,5 +1,6 @@
 """What LongLoRA computes, counted where it is computed, and what is often said instead."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -32,7 +33,7 @@ class Scores(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def scores(attend, qkv: list[Tensor]) -> Tensor:
+def scores(attend: Callable, qkv: list[Tensor]) -> Tensor:
     """Return how many scores one call computes, per head and text."""
     with Scores() as counted:
         attend(*qkv)

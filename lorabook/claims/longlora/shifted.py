@@ -1,5 +1,7 @@
 """What is true of LongLoRA's shifted groups, and what is often said instead."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -101,7 +103,7 @@ def rolled(q: Tensor, k: Tensor, v: Tensor, group: int) -> Tensor:
     return turned(in_groups(*(turned(t, -shift) for t in (q, k, v)), group), shift)
 
 
-def influence(attend, qkv: list[Tensor]) -> Tensor:
+def influence(attend: Callable, qkv: list[Tensor]) -> Tensor:
     """Return |∂ out_i / ∂ input_j|, summed over q, k, v, heads and entries: positions × positions."""
     out = attend(*qkv).square().sum((0, 1, 3))
     rows = [torch.autograd.grad(out_i, qkv, retain_graph=True) for out_i in out]

@@ -12,8 +12,9 @@ from lorabook.claims.claim import claim, misconception
 from lorabook.claims.longlora.cost import QKVO
 from lorabook.claims.longlora.shifted import PAPER
 from lorabook.claims.unchecked import Unchecked
-from lorabook.core.inject import inject, merged
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import merged
 from lorabook.core.recipe import Recipe
 from lorabook.cost.count import LLAMA, lora_parameters, trainable
 from lorabook.models.decoder import Decoder, DecoderConfig, full, rotations
@@ -21,7 +22,7 @@ from lorabook.models.decoder import Decoder, DecoderConfig, full, rotations
 SHAPE = DecoderConfig(vocab=32, hidden=16, layers=2, heads=2, kv_heads=1, d_head=8, ffn=24, context=16)
 
 
-def made(case: Case, recipe: Recipe) -> Decoder:
+def decoder(case: Case, recipe: Recipe) -> Decoder:
     """Return a small decoder adapted with this case's rank, in training mode, every number moved from its start."""
     model = Decoder(SHAPE).double()
     _draw(case, model)  # before injection, since a frozen matrix is no parameter any more
@@ -42,7 +43,7 @@ def _said(case: Case, model: Decoder) -> Tensor:
 
 def _merged_in_full(case: Case) -> Tensor:
     """Return what plain layers with the merged weights say under full attention."""
-    model = made(case, LongLoRA(4))
+    model = decoder(case, LongLoRA(4))
     with merged(model):
         plain = Decoder(SHAPE, full).double()
         plain.load_state_dict(model.state_dict())
@@ -54,7 +55,7 @@ def _merged_in_full(case: Case) -> Tensor:
     source=f"{PAPER}, section 3.2; groups are for training, and no weight knows of them",
 )
 def inference_is_full_attention(case: Case) -> tuple[Tensor, Tensor]:
-    return _said(case, made(case, LongLoRA(4)).eval()), _merged_in_full(case)
+    return _said(case, decoder(case, LongLoRA(4)).eval()), _merged_in_full(case)
 
 
 @misconception(
@@ -63,12 +64,12 @@ def inference_is_full_attention(case: Case) -> tuple[Tensor, Tensor]:
     source="the forward pass of training, taken for the model's own",
 )
 def false_inference_stays_in_groups(case: Case) -> tuple[Tensor, Tensor]:
-    return _said(case, made(case, LongLoRA(4))), _merged_in_full(case)
+    return _said(case, decoder(case, LongLoRA(4))), _merged_in_full(case)
 
 
 def _far_scores(case: Case) -> tuple[Tensor, ScoreTerms]:
     """Return the scores that a trained first layer computes at inference, and the parts they are made of."""
-    model = made(case, LongLoRA(4)).eval()
+    model = decoder(case, LongLoRA(4)).eval()
     attention, caught = model.layers[0].self_attn, []
     x = case.randn(1, SHAPE.context, SHAPE.hidden, stream="x")
     turns = [t.double() for t in rotations(SHAPE.context, SHAPE.d_head, SHAPE.rope_theta, x.device)]
@@ -103,7 +104,7 @@ def false_far_scores_stay_frozen(case: Case) -> tuple[Tensor, Tensor]:
 
 
 def _numbers(case: Case, recipe: Recipe) -> Tensor:
-    return torch.tensor(trainable(made(case, recipe)))
+    return torch.tensor(trainable(decoder(case, recipe)))
 
 
 @claim(

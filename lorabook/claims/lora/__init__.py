@@ -1,5 +1,6 @@
 """What holds of LoRA, and what is only said of it."""
 
+from lorabook.claims.lora.attention_score import *
 from lorabook.claims.lora.blocks import *
 from lorabook.claims.lora.conventions import *
 from lorabook.claims.lora.cost import *
@@ -9,7 +10,6 @@ from lorabook.claims.lora.low_rank import *
 from lorabook.claims.lora.merging import *
 from lorabook.claims.lora.penalty import *
 from lorabook.claims.lora.rate import *
-from lorabook.claims.lora.score_terms import *
 from lorabook.claims.lora.start import *
 from lorabook.claims.lora.use import *
 

@@ -8,8 +8,9 @@ from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.lora.layers import CONVOLUTIONS, trained
 from lorabook.core.adapted_layer import adapted
-from lorabook.core.inject import inject, merged
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import merged
 from lorabook.models.decoder import MLP, Decoder, DecoderConfig
 
 CONFIG = DecoderConfig(vocab=11, hidden=16, layers=3, heads=2, kv_heads=1, d_head=8, ffn=24, context=8)

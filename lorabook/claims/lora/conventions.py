@@ -7,8 +7,7 @@ from lorabook.claims.case import SHAPES, Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.lora.low_rank import HU, trained
 from lorabook.core.inject import inject
-from lorabook.core.kaiming import kaiming
-from lorabook.core.lora import LoRA, LowRank
+from lorabook.core.lora import KaimingStart, LoRA, LowRank
 from lorabook.core.recipe import Factors
 from lorabook.cost.count import parameters, trainable
 
@@ -20,7 +19,7 @@ from lorabook.cost.count import parameters, trainable
 def any_a_starts_at_the_base(case: Case):
     base = case.linear()
     gaussian = Factors(case.randn(case.r, case.d_in, stream="A"), case.w0().new_zeros(case.d_out, case.r))
-    starts = (LowRank(base, f, case.spec()) for f in (gaussian, kaiming(base.matrix, case.spec())))
+    starts = (LowRank(base, f, case.spec()) for f in (gaussian, KaimingStart().build(base.matrix, case.spec())))
     return torch.stack([start.weight(base.matrix) for start in starts]), base.matrix.expand(2, -1, -1)
 
 

@@ -8,7 +8,7 @@ from lorabook.claims.claim import claim, misconception
 from lorabook.claims.lora.low_rank import HU, trained
 from lorabook.claims.lora.merging import adapt, layer_of
 from lorabook.core.inject import inject
-from lorabook.core.lora import LoRA, LowRank
+from lorabook.core.lora import LoRA, LowRankForm
 from lorabook.core.optimizer import optimizer
 from lorabook.cost.count import measured_flops, saved_bytes
 
@@ -119,8 +119,9 @@ def adam_keeps_moments_of_the_factors(case: Case):
     adamw = optimizer(model, lr=0.01)
     model(case.x()).square().sum().backward()
     adamw.step()
-    moments = [held for state in adamw.state.values() for held in state.values() if held.ndim == 2]
-    return torch.tensor(sum(m.numel() for m in moments)), torch.tensor(2 * LowRank.count(case.d_out, case.d_in, case.r))
+    moments = [moment for state in adamw.state.values() for moment in state.values() if moment.ndim == 2]
+    factors = LowRankForm().count(case.d_out, case.d_in, case.r)
+    return torch.tensor(sum(m.numel() for m in moments)), torch.tensor(2 * factors)
 
 
 @misconception(

@@ -1,27 +1,29 @@
 """What Kaiming's rule means for A: inputs come out of it with a third of their variance, at every rank."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from lorabook.axes.scale.unit import one
+from lorabook.axes.scale.unit import UnitScale
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.core.frozen import Frozen
-from lorabook.core.kaiming import kaiming
+from lorabook.core.lora import KaimingStart
 from lorabook.core.recipe import LayerSpec
 
 WORLD = (Case(2, 256, 64),)
 RANKS, DRAWS = (4, 16, 64), 24
 
 
-def reduced(case: Case, start) -> tuple[Tensor, Tensor]:
+def reduced(case: Case, start: Callable) -> tuple[Tensor, Tensor]:
     """Return the mean square of Ax, inputs of unit variance, at each rank, and its standard error."""
     base: Frozen = case.linear()
     means, errors = [], []
     for r in RANKS:
         squares = []
         for i in range(DRAWS):
-            spec = LayerSpec("layer", r, one(1, r), 0.0, case.generator(f"A {r} {i}"))
+            spec = LayerSpec("layer", r, UnitScale().build(1, r), 0.0, case.generator(f"A {r} {i}"))
             x = case.randn(32, case.d_in, stream=f"x {r} {i}")
             squares.append(base.down_project(x, start(base.matrix, spec)).square().mean())
         squares = torch.stack(squares)
@@ -38,7 +40,7 @@ def reduced(case: Case, start) -> tuple[Tensor, Tensor]:
     cases=WORLD,
 )
 def ax_has_a_third_of_the_variance(case: Case):
-    estimate, error = reduced(case, lambda w0, spec: kaiming(w0, spec).A)
+    estimate, error = reduced(case, lambda w0, spec: KaimingStart().build(w0, spec).A)
     return estimate, torch.full_like(estimate, 1 / 3), error
 
 

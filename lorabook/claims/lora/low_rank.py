@@ -1,13 +1,13 @@
 """What is true of LoRA, and what is only often said."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
+from lorabook.core.frozen import Frozen
 from lorabook.core.inject import inject
-from lorabook.core.kaiming import kaiming, uniform_rows
-from lorabook.core.lora import LoRA, LowRank
+from lorabook.core.lora import KaimingStart, LoRA, LowRank, uniform_rows
 from lorabook.cost.spectrum import singular_values
 
 HU = "Hu et al. 2021 (2106.09685)"
@@ -19,7 +19,7 @@ def trained(case: Case) -> tuple:
     return base, LowRank(base, case.factors(), case.spec())
 
 
-def gradients(case: Case, update: LowRank, base):
+def gradients(case: Case, update: LowRank, base: Frozen) -> tuple[Tensor, Tensor, Tensor]:
     """Return ∂L/∂A, ∂L/∂B and G = ∂L/∂W for L = Σ y²/2 over a few inputs."""
     x = case.x()
     update(base, x).square().sum().div(2).backward()
@@ -34,7 +34,7 @@ def gradients(case: Case, update: LowRank, base):
 )
 def starts_at_the_base(case: Case):
     base = case.linear()
-    update = LowRank(base, kaiming(base.matrix, case.spec()), case.spec())
+    update = LowRank(base, KaimingStart().build(base.matrix, case.spec()), case.spec())
     return update.weight(base.matrix), base.matrix
 
 
@@ -57,7 +57,7 @@ def gradients_of_the_factors(case: Case):
 )
 def only_b_moves_first(case: Case):
     base = case.linear()
-    update = LowRank(base, kaiming(base.matrix, case.spec()), case.spec())
+    update = LowRank(base, KaimingStart().build(base.matrix, case.spec()), case.spec())
     da, db, g = gradients(case, update, base)
     zero = torch.zeros_like(da).flatten()
     return torch.cat([da.flatten(), db.flatten()]), torch.cat([zero, (update.s * g @ update.A.detach().T).flatten()])
@@ -71,7 +71,7 @@ def only_b_moves_first(case: Case):
 )
 def false_both_factors_move_at_once(case: Case):
     base = case.linear()
-    update = LowRank(base, kaiming(base.matrix, case.spec()), case.spec())
+    update = LowRank(base, KaimingStart().build(base.matrix, case.spec()), case.spec())
     da, db, g = gradients(case, update, base)
     expected = update.s * case.factors().B.T @ g
     return torch.cat([da.flatten(), db.flatten()]), torch.cat([expected.flatten(), db.flatten()])

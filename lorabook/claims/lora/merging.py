@@ -6,8 +6,9 @@ from torch import nn
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.lora.low_rank import merging_is_exact
-from lorabook.core.inject import inject, merge
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import merge
 
 
 def layer_of(case: Case, dtype: torch.dtype) -> nn.Sequential:

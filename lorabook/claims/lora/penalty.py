@@ -24,7 +24,7 @@ def added(case: Case, recipe: Recipe) -> tuple[Tensor, nn.Module]:
     for name, parameter in layer.update.named_parameters():
         parameter.data = case.randn(*parameter.shape, stream=name)
     rule = layer.recipe.rule
-    return torch.zeros(()).double() if rule is None else rule(model).penalty().detach(), layer.update
+    return torch.zeros(()).double() if rule is None else rule.build(model).penalty().detach(), layer.update
 
 
 def added_by_all(case: Case) -> tuple[Tensor, nn.Module]:

@@ -9,8 +9,7 @@ from torch import Tensor
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.lora.low_rank import HU
-from lorabook.core.kaiming import kaiming
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import KaimingStart, LowRank
 from lorabook.core.recipe import Factors
 
 RATE, TIMES = 0.02, 4.0
@@ -23,8 +22,8 @@ def update_after(
 ) -> Tensor:
     """Return ΔW after a few steps; α, the start of A and the step size are multiplied by the factors given."""
     base = case.linear()
-    factors = kaiming(base.matrix, case.spec())
-    update = LowRank(base, Factors(start * factors.A, factors.B), case.spec(lambda a, r: alpha * a / r))
+    factors = KaimingStart().build(base.matrix, case.spec())
+    update = LowRank(base, Factors(start * factors.A, factors.B), case.spec(alpha * case.s))
     optimizer = optimiser(update.parameters(), lr=lr * RATE)
     for _ in range(steps):
         optimizer.zero_grad()

@@ -5,8 +5,7 @@ import torch
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.lora.low_rank import HU, starts_at_the_base
-from lorabook.core.kaiming import kaiming
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import KaimingStart, LowRank
 from lorabook.core.recipe import Factors
 
 STEPS, RATE = 5, 0.05
@@ -40,7 +39,7 @@ def both_zero_never_moves(case: Case):
     source="a frequent worry; it confuses BA = 0 with ∂(BA) = 0",
 )
 def false_one_zero_never_moves(case: Case):
-    return descended(case, kaiming(case.w0(), case.spec()))
+    return descended(case, KaimingStart().build(case.w0(), case.spec()))
 
 
 @misconception(

@@ -8,8 +8,9 @@ from lorabook.claims.claim import claim, misconception
 from lorabook.claims.lora.low_rank import HU, starts_at_the_base, trained
 from lorabook.claims.lora.merging import adapt, layer_of
 from lorabook.claims.unchecked import Unchecked
-from lorabook.core.inject import disabled, inject, merge, merged
+from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.merge import disabled, merge, merged
 from lorabook.core.optimizer import optimizer
 
 SQUARE = (Case(6, 6, 1), Case(8, 8, 3), Case(5, 5, 5))

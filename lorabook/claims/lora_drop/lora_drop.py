@@ -9,7 +9,7 @@ from lorabook.claims.claim import claim, misconception
 from lorabook.claims.unchecked import Unchecked
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.inject import inject
-from lorabook.core.lora import LoRA, LowRank
+from lorabook.core.lora import LoRA, LowRankForm
 from lorabook.cost.count import measured_flops, trainable
 
 ZHOU = "Zhou et al. 2024 (2402.07721)"
@@ -91,8 +91,8 @@ def a_large_update_can_do_nothing(case: Case):
     relation="<=",
 )
 def as_few_as_reach_the_threshold(case: Case):
-    found = importance(trained(case), [case.x()])
-    kept = [found[name] for name in important(found, T)]
+    shares = importance(trained(case), [case.x()])
+    kept = [shares[name] for name in important(shares, T)]
     return torch.tensor([T, sum(kept[:-1])]), torch.tensor([sum(kept), T])
 
 
@@ -133,7 +133,8 @@ def false_the_rest_is_dropped(case: Case):
 )
 def one_more_adapter_than_kept_layers(case: Case):
     model, kept = after_sharing(case)
-    return torch.tensor(trainable(model)), torch.tensor((len(kept) + 1) * LowRank.count(case.d_in, case.d_in, case.r))
+    each = LowRankForm().count(case.d_in, case.d_in, case.r)
+    return torch.tensor(trainable(model)), torch.tensor((len(kept) + 1) * each)
 
 
 @misconception(
@@ -143,7 +144,7 @@ def one_more_adapter_than_kept_layers(case: Case):
 )
 def false_every_layer_trains_its_own(case: Case):
     model, _ = after_sharing(case)
-    return torch.tensor(trainable(model)), torch.tensor(LAYERS * LowRank.count(case.d_in, case.d_in, case.r))
+    return torch.tensor(trainable(model)), torch.tensor(LAYERS * LowRankForm().count(case.d_in, case.d_in, case.r))
 
 
 @claim(

@@ -9,8 +9,7 @@ from lorabook.axes.optim.projected import projected
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.unchecked import Unchecked
-from lorabook.core.kaiming import uniform_rows
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import LowRank, uniform_rows
 from lorabook.core.update import Update
 from lorabook.cost.count import measured_flops, saved_bytes
 
@@ -55,8 +54,8 @@ def a_random_a_sees_r_of_d_in(case: Case):
         a = uniform_rows(case.r, case.d_in, case.randn(1), case.generator(f"A{i}"))
         wanted = case.randn(case.d_out, case.d_in, stream=f"T{i}")
         shares.append((wanted @ seen_by(a)).square().sum() / wanted.square().sum())
-    found = torch.stack(shares)
-    return found.mean(), torch.tensor(case.r / case.d_in, dtype=torch.float64), found.std() / len(found) ** 0.5
+    measured = torch.stack(shares)
+    return measured.mean(), torch.tensor(case.r / case.d_in, dtype=torch.float64), measured.std() / len(measured) ** 0.5
 
 
 @misconception(
@@ -65,8 +64,8 @@ def a_random_a_sees_r_of_d_in(case: Case):
     source="a teaching text; what is close on benchmarks is a real restriction of what can be said",
 )
 def false_a_random_a_sees_everything(case: Case):
-    found, _, error = a_random_a_sees_r_of_d_in(case)
-    return found, torch.ones((), dtype=torch.float64), error
+    measured, _, error = a_random_a_sees_r_of_d_in(case)
+    return measured, torch.ones((), dtype=torch.float64), error
 
 
 @claim(
@@ -94,8 +93,8 @@ def false_half_of_the_memory_goes(case: Case):
     cases=SQUARE,
 )
 def a_square_layer_trains_half(case: Case):
-    made = [form(case.linear(), case.factors(), case.spec()) for form in (FrozenA, LowRank)]
-    mine, lora = (sum(p.numel() for p in update.parameters()) for update in made)
+    updates = [form(case.linear(), case.factors(), case.spec()) for form in (FrozenA, LowRank)]
+    mine, lora = (sum(p.numel() for p in update.parameters()) for update in updates)
     return torch.tensor(4 * mine), torch.tensor(2 * lora)
 
 

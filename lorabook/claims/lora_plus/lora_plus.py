@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lorabook.claims.case import Case, ratio_of_means
 from lorabook.claims.claim import claim, misconception
-from lorabook.core.kaiming import uniform_rows
+from lorabook.core.lora import uniform_rows
 
 HAYOU = "Hayou, Ghosh, Yu 2024 (2402.12354)"
 DRAWS, NARROW, WIDE_N, R = 200, 128, 2048, 4

@@ -107,7 +107,7 @@ def _costs(case: Case, recipe: Recipe) -> Tensor:
     adamw = optimizer(model, lr=1e-3)
     flops = measured_flops(lambda: model(case.x()).sum().backward())
     adamw.step()
-    moments = sum(held.numel() for state in adamw.state.values() for held in state.values() if held.ndim == 2)
+    moments = sum(moment.numel() for state in adamw.state.values() for moment in state.values() if moment.ndim == 2)
     return torch.tensor([sum(p.numel() for p in model.parameters()), flops, moments])
 
 

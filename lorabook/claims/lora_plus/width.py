@@ -5,15 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lorabook.axes.optim.lora_plus import FasterB
+from lorabook.axes.optim.lora_plus import LoRAPlusAdamW
 from lorabook.claims.case import Case, ratio_of_means
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.lora_plus.lora_plus import HAYOU
 from lorabook.claims.rslora.rank_laws import zero_base
-from lorabook.core.adamw import adamw
-from lorabook.core.alpha_over_r import alpha_over_r
-from lorabook.core.kaiming import kaiming
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import AdamW, AlphaOverR, KaimingStart, LowRank
 from lorabook.core.recipe import LayerSpec
 
 NARROW, WIDE, STEPS, DRAWS, RATE = 128, 2048, 4, 16, 0.1
@@ -25,8 +22,8 @@ def parts(case: Case, n: int, r: int, optimiser: Optimiser, seed: int) -> Tensor
     """Return the sizes of BΔAx, ΔB·Ax and Ax in the last of four steps on L = ⟨g, y⟩ at width n."""
     stream = f"{n} {r} {seed}"
     base = zero_base(Case(case.d_out, n, r))
-    spec = LayerSpec("layer", r, alpha_over_r(case.alpha, r), 0.0, case.generator("A" + stream))
-    update = LowRank(base, kaiming(base.matrix, spec), spec)
+    spec = LayerSpec("layer", r, AlphaOverR().build(case.alpha, r), 0.0, case.generator("A" + stream))
+    update = LowRank(base, KaimingStart().build(base.matrix, spec), spec)
     x, g = case.randn(n, stream="x" + stream), case.randn(case.d_out, stream="g" + stream)
     optimizer = optimiser(dict(update.named_parameters()))
     for _ in range(STEPS):
@@ -66,7 +63,7 @@ def exponents(*of: float) -> Tensor:
     when="the width grows; small models show small gains",
 )
 def rates_a_width_apart_keep_every_part(case: Case):
-    estimate, error = growth(case, lambda n: lambda named: FasterB(float(n))(named, RATE / n))
+    estimate, error = growth(case, lambda n: lambda named: LoRAPlusAdamW(float(n)).build(named, RATE / n))
     return estimate, exponents(0, 0, 0), error
 
 
@@ -76,7 +73,7 @@ def rates_a_width_apart_keep_every_part(case: Case):
     source="plain LoRA with one rate; Ax and the output grow as n",
 )
 def false_equal_rates_keep_every_part(case: Case):
-    estimate, error = growth(case, lambda n: lambda named: adamw(named, RATE))
+    estimate, error = growth(case, lambda n: lambda named: AdamW().build(named, RATE))
     return estimate, exponents(0, 0, 0), error
 
 
@@ -86,7 +83,7 @@ def false_equal_rates_keep_every_part(case: Case):
     source="the rule for a single matrix; B then hardly moves, and both parts fade as 1/n",
 )
 def false_equal_small_rates_keep_every_part(case: Case):
-    estimate, error = growth(case, lambda n: lambda named: adamw(named, RATE / n))
+    estimate, error = growth(case, lambda n: lambda named: AdamW().build(named, RATE / n))
     return estimate, exponents(0, 0, 0), error
 
 
@@ -108,8 +105,9 @@ def false_a_faster_a_keeps_every_part(case: Case):
 def balance(case: Case) -> tuple[Tensor, Tensor]:
     """Return (BΔAx over ΔB·Ax) at r = 128 over the same at r = 16, width 256, and its standard error."""
     n = 256
+    plus = LoRAPlusAdamW(float(n))
     both = [
-        torch.stack([parts(case, n, r, lambda named: FasterB(float(n))(named, RATE / n), i) for i in range(DRAWS)])
+        torch.stack([parts(case, n, r, lambda named: plus.build(named, RATE / n), i) for i in range(DRAWS)])
         for r in (128, 16)
     ]
     return ratio_of_means(*(sizes[:, 0] / sizes[:, 1] for sizes in both))

@@ -1,5 +1,7 @@
 """What LoRAHub makes of several adapters and their weights, and what is said of it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, linalg
 
@@ -27,7 +29,7 @@ def delta(pair: Pair) -> Tensor:
     return pair.scale * pair.B @ pair.A
 
 
-def summed_files(pairs: list[Pair], weights) -> Tensor:
+def summed_files(pairs: list[Pair], weights: Sequence[float] | Tensor) -> Tensor:
     """Return ΔW as the authors' loop makes it: A and B summed apart, the first adapter's scale on the product."""
     a, b = weights[0] * pairs[0].A, weights[0] * pairs[0].B
     for pair, w in zip(pairs[1:], weights[1:], strict=True):
@@ -45,8 +47,8 @@ def lorahub_multiplies_sums(case: Case) -> tuple[Tensor, Tensor]:
     for one, w in zip(pairs, WEIGHTS, strict=True):
         for other, v in zip(pairs, WEIGHTS, strict=True):
             terms = terms + w * v * case.s * one.B @ other.A
-    made = delta(product_of_sums(pairs, WEIGHTS))
-    return torch.stack([made, made]), torch.stack([terms, summed_files(pairs, WEIGHTS)])
+    summed = delta(product_of_sums(pairs, WEIGHTS))
+    return torch.stack([summed, summed]), torch.stack([terms, summed_files(pairs, WEIGHTS)])
 
 
 @misconception(
@@ -55,8 +57,8 @@ def lorahub_multiplies_sums(case: Case) -> tuple[Tensor, Tensor]:
     source=f"{TEXT}; that operator is linear in w and of rank up to Σ r_i",
 )
 def false_lorahub_adds_products(case: Case) -> tuple[Tensor, Tensor]:
-    made = delta(product_of_sums(three(case), WEIGHTS))
-    return torch.stack([made, made]), weighted_sum(three(case), WEIGHTS).expand(2, -1, -1)
+    summed = delta(product_of_sums(three(case), WEIGHTS))
+    return torch.stack([summed, summed]), weighted_sum(three(case), WEIGHTS).expand(2, -1, -1)
 
 
 @claim(
@@ -88,8 +90,8 @@ def false_pefts_linear_is_lorahub(case: Case) -> tuple[Tensor, Tensor]:
 def lorahub_is_no_nearer_than_the_best_of_its_rank(case: Case) -> tuple[Tensor, Tensor]:
     pairs = three(case)
     whole = weighted_sum(pairs, WEIGHTS)
-    best, made = delta(Truncated(case.r)(pairs, WEIGHTS)), delta(product_of_sums(pairs, WEIGHTS))
-    return linalg.matrix_norm(whole - best), linalg.matrix_norm(whole - made)
+    best, summed = delta(Truncated(case.r)(pairs, WEIGHTS)), delta(product_of_sums(pairs, WEIGHTS))
+    return linalg.matrix_norm(whole - best), linalg.matrix_norm(whole - summed)
 
 
 @misconception(

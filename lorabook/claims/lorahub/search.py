@@ -29,13 +29,13 @@ def composed(case: Case, seen: list[bool]) -> tuple[Composed, list[State], Tenso
         first, second = (w + summed_files([s[name] for s in states], weights) for w, name in zip(w0, "01", strict=True))
         return case.x() @ first.T @ second.T
 
-    def loss(found: nn.Module) -> Tensor:
+    def loss(candidate: nn.Module) -> Tensor:
         seen.append(torch.is_grad_enabled())
-        return (found(case.x()) - after((0.5, -0.9, 0.2))).square().mean()
+        return (candidate(case.x()) - after((0.5, -0.9, 0.2))).square().mean()
 
-    made = compose(model, dict(zip("abc", states, strict=True)), loss, budget=25, progress=False)
-    there = (after(list(made.weights.values())) - after((0.5, -0.9, 0.2))).square().mean()
-    return made, states, there
+    best = compose(model, dict(zip("abc", states, strict=True)), loss, budget=25, progress=False)
+    there = (after(list(best.weights.values())) - after((0.5, -0.9, 0.2))).square().mean()
+    return best, states, there
 
 
 @claim(
@@ -43,9 +43,9 @@ def composed(case: Case, seen: list[bool]) -> tuple[Composed, list[State], Tenso
     source=f"{CODE}: default_l1_regularization, the mean of |w|",
 )
 def the_objective_is_loss_and_mean_weight(case: Case) -> tuple[Tensor, Tensor]:
-    made, _, loss = composed(case, [])
-    size = sum(abs(w) for w in made.weights.values())
-    return torch.tensor(min(made.objectives), dtype=torch.float64), loss + 0.05 * size / 3
+    best, _, loss = composed(case, [])
+    size = sum(abs(w) for w in best.weights.values())
+    return torch.tensor(min(best.objectives), dtype=torch.float64), loss + 0.05 * size / 3
 
 
 @misconception(
@@ -54,8 +54,8 @@ def the_objective_is_loss_and_mean_weight(case: Case) -> tuple[Tensor, Tensor]:
     source=TEXT,
 )
 def false_the_objective_is_the_mean_loss(case: Case) -> tuple[Tensor, Tensor]:
-    made, _, loss = composed(case, [])
-    return torch.tensor(min(made.objectives), dtype=torch.float64), loss
+    best, _, loss = composed(case, [])
+    return torch.tensor(min(best.objectives), dtype=torch.float64), loss
 
 
 @misconception(
@@ -64,18 +64,18 @@ def false_the_objective_is_the_mean_loss(case: Case) -> tuple[Tensor, Tensor]:
     source="the norm is a sum; the authors' code divides it by N, which for 20 adapters is 20 times less",
 )
 def false_the_penalty_is_the_norm(case: Case) -> tuple[Tensor, Tensor]:
-    made, _, loss = composed(case, [])
-    size = sum(abs(w) for w in made.weights.values())
-    return torch.tensor(min(made.objectives), dtype=torch.float64), loss + 0.05 * size
+    best, _, loss = composed(case, [])
+    size = sum(abs(w) for w in best.weights.values())
+    return torch.tensor(min(best.objectives), dtype=torch.float64), loss + 0.05 * size
 
 
 def found_for(case: Case, wanted: Tensor) -> Tensor:
     """Return what the library's search finds for the loss ‖w − w*‖²."""
-    found, _ = minimise(
+    weights, _ = minimise(
         lambda w: float(((w - wanted.numpy()) ** 2).sum()), len(wanted), bound=1.5, budget=100,
         generator=case.generator("search"), progress=False,
     )  # fmt: skip
-    return torch.from_numpy(found)
+    return torch.from_numpy(weights)
 
 
 def far(case: Case) -> Tensor:
@@ -127,10 +127,10 @@ def false_composing_takes_no_examples(case: Case) -> tuple[Tensor, Tensor]:
     source=f"{CODE}: one weight for a whole state dict; two layers are compared",
 )
 def one_weight_serves_every_layer(case: Case) -> tuple[Tensor, Tensor]:
-    made, states, _ = composed(case, [])
-    weights = list(made.weights.values())
+    best, states, _ = composed(case, [])
+    weights = list(best.weights.values())
     theirs = [summed_files([state[name] for state in states], weights).flatten() for name in "01"]
-    return torch.cat([delta(made.adapter[name]).flatten() for name in "01"]), torch.cat(theirs)
+    return torch.cat([delta(best.adapter[name]).flatten() for name in "01"]), torch.cat(theirs)
 
 
 COMPOSED_IN_MINUTES = Unchecked(

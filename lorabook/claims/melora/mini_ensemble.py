@@ -5,14 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, linalg
 
-from lorabook.axes.form.melora import BlockDiagonal, MiniEnsemble
+from lorabook.axes.form.melora import BlockDiagonal, MELoRAForm
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.unchecked import Unchecked
-from lorabook.core.adamw import adamw
 from lorabook.core.frozen import Frozen
-from lorabook.core.kaiming import kaiming
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import AdamW, KaimingStart, LowRank, LowRankForm
 from lorabook.core.recipe import Factors
 from lorabook.core.update import Update
 
@@ -26,7 +24,7 @@ STEPS = 12
 def trained(case: Case) -> tuple[Frozen, BlockDiagonal]:
     """Return a frozen layer, and MELoRA with two minis of rank r that have moved."""
     base = case.linear()
-    update = MiniEnsemble(N)(base, case.factors(), case.spec())
+    update = MELoRAForm(N).build(base, case.factors(), case.spec())
     update.B.data = case.randn(*update.B.shape, stream="B")
     return base, update
 
@@ -39,7 +37,7 @@ def delta(base: Frozen, update: Update) -> Tensor:
 def minis(case: Case, base: Frozen) -> list[LowRank]:
     """Return two small LoRAs of rank r on the whole layer, each at LoRA's start."""
     spec = case.spec()
-    return [LowRank(base, kaiming(base.matrix, spec), spec) for _ in range(N)]
+    return [LowRank(base, KaimingStart().build(base.matrix, spec), spec) for _ in range(N)]
 
 
 def joined(case: Case, base: Frozen, parts: Sequence[LowRank]) -> LowRank:
@@ -57,7 +55,7 @@ def loss(case: Case, base: Frozen, parts: Sequence[Update]) -> Tensor:
 
 def train(case: Case, base: Frozen, parts: Sequence[Update]) -> None:
     """Take some steps of AdamW on all parts together."""
-    adam = adamw({str(i): p for i, p in enumerate(p for part in parts for p in part.parameters())}, lr=0.05)
+    adam = AdamW().build({str(i): p for i, p in enumerate(p for part in parts for p in part.parameters())}, lr=0.05)
     for _ in range(STEPS):
         adam.zero_grad()
         loss(case, base, parts).backward()
@@ -122,7 +120,7 @@ def a_sum_of_minis_is_one_lora(case: Case):
 )
 def false_blocks_are_one_lora(case: Case):
     base = case.linear()
-    blocks = MiniEnsemble(N)(base, case.factors(), case.spec())
+    blocks = MELoRAForm(N).build(base, case.factors(), case.spec())
     a, b = torch.block_diag(*blocks.A.detach()), torch.block_diag(*blocks.B.detach())
     one = LowRank(base, Factors(a, b), case.spec())
     train(case, base, [blocks])
@@ -175,7 +173,7 @@ def _gradients(case: Case, base: Frozen, parts: Sequence[LowRank], together: boo
 )
 def melora_trains_n_times_fewer(case: Case):
     numbers = _numbers(trained(case)[1])
-    of_rank = [LowRank.count(case.d_out, case.d_in, r) for r in (case.r, N * case.r)]
+    of_rank = [LowRankForm().count(case.d_out, case.d_in, r) for r in (case.r, N * case.r)]
     return torch.tensor([numbers, N * numbers]), torch.tensor(of_rank)
 
 
@@ -186,7 +184,7 @@ def melora_trains_n_times_fewer(case: Case):
 )
 def false_melora_trains_as_many(case: Case):
     numbers = _numbers(trained(case)[1])
-    return torch.tensor([numbers]), torch.tensor([LowRank.count(case.d_out, case.d_in, N * case.r)])
+    return torch.tensor([numbers]), torch.tensor([LowRankForm().count(case.d_out, case.d_in, N * case.r)])
 
 
 @misconception(
@@ -196,7 +194,7 @@ def false_melora_trains_as_many(case: Case):
 )
 def false_the_rank_is_split_among_minis(case: Case):
     numbers = _numbers(trained(case)[1])
-    return torch.tensor([numbers]), torch.tensor([LowRank.count(case.d_out, case.d_in, case.r) / N])
+    return torch.tensor([numbers]), torch.tensor([LowRankForm().count(case.d_out, case.d_in, case.r) / N])
 
 
 def _numbers(update: Update) -> int:

@@ -34,7 +34,9 @@ LITTLE, MUCH = Batch(1, 512), Batch(4, 2048)
 PAGED = Optimiser(state=8, paged=True)
 
 
-def step(name: str, method: Method, batch: Batch = LITTLE, checkpointing: bool = True, optimiser=ADAMW) -> Budget:
+def step(
+    name: str, method: Method, batch: Batch = LITTLE, checkpointing: bool = True, optimiser: Optimiser = ADAMW
+) -> Budget:
     """Return the budget of a training step of a LLaMA in mixed precision."""
     return training(LLAMA[name], method, MIXED, optimiser, batch, checkpointing=checkpointing)
 
@@ -94,8 +96,8 @@ def false_a_gibibyte_is_a_gigabyte(case: Case):
 )
 def full_fine_tuning_takes_sixteen_bytes(case: Case):
     budget = step("70B", FullFineTuning())
-    held = budget.weights + budget.gradients + budget.optimiser
-    return gb(each(held), 70 * each(held)), gb(16, 1120)
+    states = budget.weights + budget.gradients + budget.optimiser
+    return gb(each(states), 70 * each(states)), gb(16, 1120)
 
 
 @misconception(
@@ -105,8 +107,8 @@ def full_fine_tuning_takes_sixteen_bytes(case: Case):
 )
 def false_full_fine_tuning_takes_two_bytes(case: Case):
     budget = step("70B", FullFineTuning())
-    held = budget.weights + budget.gradients + budget.optimiser
-    return gb(each(held), 70 * each(held)), gb(2, 140)
+    states = budget.weights + budget.gradients + budget.optimiser
+    return gb(each(states), 70 * each(states)), gb(2, 140)
 
 
 @claim(

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, linalg
 
-from lorabook.axes.form.melora import MiniEnsemble
-from lorabook.axes.form.multilora import Parallel, ParallelSum
+from lorabook.axes.form.melora import MELoRAForm
+from lorabook.axes.form.multilora import MultiLoRAForm, ParallelSum
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.unchecked import Unchecked
 from lorabook.core.frozen import Frozen
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import LowRank, LowRankForm
 from lorabook.core.recipe import Factors
 from lorabook.core.update import Update
 
@@ -21,7 +21,7 @@ N = 2
 def fresh(case: Case) -> tuple[Frozen, ParallelSum]:
     """Return a frozen layer, and MultiLoRA with two pairs of rank r at its start."""
     base = case.linear()
-    return base, Parallel(N)(base, case.factors(), case.spec())
+    return base, MultiLoRAForm(N).build(base, case.factors(), case.spec())
 
 
 def trained(case: Case) -> tuple[Frozen, ParallelSum]:
@@ -58,7 +58,7 @@ def multilora_is_one_lora_with_scales(case: Case):
 def false_multilora_is_melora(case: Case):
     base, update = trained(case)
     update.v.data.fill_(1.0)
-    blocks = MiniEnsemble(N)(base, case.factors(), case.spec())
+    blocks = MELoRAForm(N).build(base, case.factors(), case.spec())
     blocks.A.data = update.A.view(N, case.r, -1)[..., : case.d_in // N].detach()
     blocks.B.data = torch.stack(update.B.split(case.r, dim=1))[:, : case.d_out // N].detach()
     return update(base, case.x()), blocks(base, case.x())
@@ -102,7 +102,7 @@ def multilora_trains_scales_too(case: Case):
 )
 def false_multilora_trains_as_one_lora(case: Case):
     numbers = sum(p.numel() for p in fresh(case)[1].parameters())
-    return torch.tensor(numbers), torch.tensor(LowRank.count(case.d_out, case.d_in, N * case.r))
+    return torch.tensor(numbers), torch.tensor(LowRankForm().count(case.d_out, case.d_in, N * case.r))
 
 
 @claim(

@@ -1,5 +1,7 @@
 """O-LoRA's penalty, its room, and what it costs."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,7 +20,7 @@ from lorabook.many.row_space import capacity, outside, row_basis
 WEIGHT = 0.7
 
 
-def pulled(case: Case, measure) -> tuple[LowRank, Tensor, Tensor]:
+def pulled(case: Case, measure: Callable) -> tuple[LowRank, Tensor, Tensor]:
     """Return the second task's update, the first task's A, and the library's penalty."""
     update, first = LowRank(case.linear(), case.factors(), case.spec()), earlier(case, 1, case.d_in)
     return update, first, Pulled({"layer": (update, first)}, WEIGHT, measure).penalty()
@@ -120,7 +122,7 @@ def third_task(case: Case) -> tuple[nn.Module, Recipe]:
 )
 def o_lora_keeps_every_earlier_a(case: Case):
     model, recipe = third_task(case)
-    return torch.tensor(recipe.rule(model).kept()), torch.tensor(2 * case.r * case.d_in)
+    return torch.tensor(recipe.rule.build(model).kept()), torch.tensor(2 * case.r * case.d_in)
 
 
 @misconception(
@@ -130,7 +132,7 @@ def o_lora_keeps_every_earlier_a(case: Case):
 )
 def false_o_lora_keeps_nothing(case: Case):
     model, recipe = third_task(case)
-    return torch.tensor(recipe.rule(model).kept()), torch.tensor(0)
+    return torch.tensor(recipe.rule.build(model).kept()), torch.tensor(0)
 
 
 @claim(

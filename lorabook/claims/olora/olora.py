@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, linalg
 
-from lorabook.axes.init.olora import orthonormal
-from lorabook.axes.init.pissa import principal
+from lorabook.axes.init.olora import OrthonormalStart
+from lorabook.axes.init.pissa import PrincipalStart
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.unchecked import Unchecked
@@ -26,7 +26,7 @@ def uneven(case: Case, size: float = 1.0) -> Tensor:
 
 def gradients(case: Case, w0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return ∂L/∂A, ∂L/∂B at OLoRA's start on this W₀, and G = ∂L/∂W, the same for every W₀."""
-    factors, g = orthonormal(w0, case.spec()), case.randn(case.d_out, case.d_in, stream="G")
+    factors, g = OrthonormalStart().build(w0, case.spec()), case.randn(case.d_out, case.d_in, stream="G")
     update = LowRank(case.linear(), Factors(factors.A, factors.B), case.spec())
     (g * update.weight(factors.residual)).sum().backward()
     return update.A.grad, update.B.grad, g
@@ -45,7 +45,7 @@ def condition(m: Tensor) -> Tensor:
 )
 def the_factors_are_those_of_qr(case: Case):
     w0 = case.w0()
-    f, (q, r) = orthonormal(w0, case.spec()), linalg.qr(w0)
+    f, (q, r) = OrthonormalStart().build(w0, case.spec()), linalg.qr(w0)
     mine = torch.cat([f.B.flatten(), f.A.flatten(), (f.residual + case.s * f.B @ f.A).flatten()])
     return mine, torch.cat([q[:, : case.r].flatten(), r[: case.r].flatten(), w0.flatten()])
 
@@ -57,7 +57,7 @@ def the_factors_are_those_of_qr(case: Case):
 )
 def false_the_residual_has_no_scale(case: Case):
     w0 = case.w0()
-    f = orthonormal(w0, case.spec())
+    f = OrthonormalStart().build(w0, case.spec())
     return f.residual, w0 - f.B @ f.A
 
 
@@ -68,7 +68,7 @@ def false_the_residual_has_no_scale(case: Case):
     cases=SHAPES,
 )
 def b_starts_orthonormal(case: Case):
-    b, first = orthonormal(case.w0(), case.spec()).B, case.w0()[:, : case.r]
+    b, first = OrthonormalStart().build(case.w0(), case.spec()).B, case.w0()[:, : case.r]
     return torch.cat([b.T @ b, b @ b.T @ first]), torch.cat([torch.eye(case.r), first])
 
 
@@ -79,7 +79,7 @@ def b_starts_orthonormal(case: Case):
 )
 def false_b_stays_orthonormal(case: Case):
     _, slope, _ = gradients(case, case.w0())
-    b = orthonormal(case.w0(), case.spec()).B - 0.1 * slope
+    b = OrthonormalStart().build(case.w0(), case.spec()).B - 0.1 * slope
     return b.T @ b, torch.eye(case.r, dtype=torch.float64)
 
 
@@ -89,7 +89,7 @@ def false_b_stays_orthonormal(case: Case):
     source=f"{TEXT}, headed 'orthogonal'; A is R, which has all of W₀'s size",
 )
 def false_a_starts_orthonormal(case: Case):
-    a = orthonormal(case.w0(), case.spec()).A
+    a = OrthonormalStart().build(case.w0(), case.spec()).A
     return a @ a.T, torch.eye(case.r, dtype=torch.float64)
 
 
@@ -99,7 +99,7 @@ def false_a_starts_orthonormal(case: Case):
     source=f"{TEXT}; r columns span r dimensions",
 )
 def false_b_spans_everything(case: Case):
-    b = orthonormal(case.w0(), case.spec()).B
+    b = OrthonormalStart().build(case.w0(), case.spec()).B
     return b @ b.T, torch.eye(case.d_out, dtype=torch.float64)
 
 
@@ -111,7 +111,7 @@ def false_b_spans_everything(case: Case):
 def the_first_columns_decide(case: Case):
     other = case.w0()
     other[:, case.r :] = case.randn(case.d_out, case.d_in - case.r, stream="other")
-    return orthonormal(other, case.spec()).B, orthonormal(case.w0(), case.spec()).B
+    return OrthonormalStart().build(other, case.spec()).B, OrthonormalStart().build(case.w0(), case.spec()).B
 
 
 @misconception(
@@ -120,7 +120,7 @@ def the_first_columns_decide(case: Case):
     source="a reading of 'basis of W₀'; numbered backwards, the inputs give another space",
 )
 def false_the_order_of_inputs_does_not_matter(case: Case):
-    one, other = (orthonormal(w, case.spec()).B for w in (case.w0(), case.w0().flip(1)))
+    one, other = (OrthonormalStart().build(w, case.spec()).B for w in (case.w0(), case.w0().flip(1)))
     return one @ one.T, other @ other.T
 
 
@@ -132,7 +132,7 @@ def false_the_order_of_inputs_does_not_matter(case: Case):
     cases=SHAPES,
 )
 def pissa_leaves_less(case: Case):
-    return _left(case, principal), _left(case, orthonormal)
+    return _left(case, PrincipalStart()), _left(case, OrthonormalStart())
 
 
 @misconception(
@@ -141,18 +141,18 @@ def pissa_leaves_less(case: Case):
     source="a reading of 'like PiSSA, only faster'",
 )
 def false_qr_leaves_as_little(case: Case):
-    return _left(case, orthonormal), _left(case, principal)
+    return _left(case, OrthonormalStart()), _left(case, PrincipalStart())
 
 
 def _left(case: Case, init) -> Tensor:
     """Return ‖W_res‖_F at several α."""
     specs = [LayerSpec("layer", case.r, s, 0.0, case.generator("site")) for s in (0.5, 1.0, 2.0)]
-    return torch.stack([init(case.w0(), spec).residual.norm() for spec in specs])
+    return torch.stack([init.build(case.w0(), spec).residual.norm() for spec in specs])
 
 
 @claim(statement=r"$\kappa(B)=1$.", source="all singular values of Q_r are 1", cases=SHAPES)
 def b_is_perfectly_conditioned(case: Case):
-    return condition(orthonormal(uneven(case), case.spec()).B), torch.ones((), dtype=torch.float64)
+    return condition(OrthonormalStart().build(uneven(case), case.spec()).B), torch.ones((), dtype=torch.float64)
 
 
 @misconception(
@@ -162,7 +162,7 @@ def b_is_perfectly_conditioned(case: Case):
 )
 def false_a_is_conditioned_like_w0(case: Case):
     w0 = case.w0()
-    return condition(orthonormal(w0, case.spec()).A), condition(w0)
+    return condition(OrthonormalStart().build(w0, case.spec()).A), condition(w0)
 
 
 @claim(
@@ -217,7 +217,7 @@ def false_gradients_do_not_explode(case: Case):
     tol=0,
 )
 def two_products_and_a_small_qr(case: Case):
-    spent = measured_flops(lambda: orthonormal(case.w0(), case.spec()))
+    spent = measured_flops(lambda: OrthonormalStart().build(case.w0(), case.spec()))
     return torch.tensor(spent), torch.tensor(4 * case.d_out * case.d_in * case.r - 2 * case.d_out * case.r**2)
 
 

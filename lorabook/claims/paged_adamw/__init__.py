@@ -1,6 +1,6 @@
 """What holds of paged AdamW, and what is only said of it."""
 
-from lorabook.claims.paged_adamw.paged import *
+from lorabook.claims.paged_adamw.same_step import *
 
 ABOUT = "paged AdamW"
 AXIS = "optim"

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, linalg, nn
 
-from lorabook.axes.init.pissa import PiSSA, principal
+from lorabook.axes.init.pissa import PiSSA, PrincipalStart
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.unchecked import Unchecked
@@ -42,7 +42,7 @@ def effective(layer: Adapted) -> Tensor:
 @claim(statement=r"$W_{res}+sBA=W_0$: the start is the pretrained model.", source=f"{MENG}, equation 4", cases=SHAPES)
 def residual_and_factors_add_up(case: Case):
     w0, spec = case.w0(), case.spec()
-    f = principal(w0, spec)
+    f = PrincipalStart().build(w0, spec)
     return f.residual + spec.scale * f.B @ f.A, w0
 
 
@@ -64,7 +64,7 @@ def false_it_starts_with_an_update(case: Case):
 )
 def the_factors_are_the_top_directions(case: Case):
     w0, spec = case.w0(), case.spec()
-    f = principal(w0, spec)
+    f = PrincipalStart().build(w0, spec)
     return spec.scale * f.B @ f.A, nearest_of_rank(w0, case.r)
 
 
@@ -75,7 +75,7 @@ def the_factors_are_the_top_directions(case: Case):
 )
 def false_the_scale_does_not_matter(case: Case):
     w0 = case.w0()
-    f = principal(w0, case.spec())
+    f = PrincipalStart().build(w0, case.spec())
     return f.B @ f.A, nearest_of_rank(w0, case.r)
 
 
@@ -86,7 +86,7 @@ def false_the_scale_does_not_matter(case: Case):
 )
 def the_residual_starts_at_the_next_singular_value(case: Case):
     w0 = case.w0()
-    residual = principal(w0, case.spec()).residual
+    residual = PrincipalStart().build(w0, case.spec()).residual
     return singular_values(residual)[0], singular_values(w0)[case.r]
 
 
@@ -97,9 +97,9 @@ def the_residual_starts_at_the_next_singular_value(case: Case):
     cases=SHAPES,
 )
 def the_factors_hold_the_most_energy(case: Case):
-    w0, f = case.w0(), principal(case.w0(), case.spec())
-    held = (case.s * f.B @ f.A).square().sum() / w0.square().sum()
-    return held, torch.tensor(energy_kept(w0, case.r), dtype=torch.float64)
+    w0, f = case.w0(), PrincipalStart().build(case.w0(), case.spec())
+    share = (case.s * f.B @ f.A).square().sum() / w0.square().sum()
+    return share, torch.tensor(energy_kept(w0, case.r), dtype=torch.float64)
 
 
 @misconception(
@@ -109,7 +109,7 @@ def the_factors_hold_the_most_energy(case: Case):
     source=f"{TEXT}; what a task needs is not in W₀: here ΔW is random, and A reads what a random A would",
 )
 def false_the_task_lies_in_the_principal_directions(case: Case):
-    wanted, f = case.randn(case.d_out, case.d_in, stream="task"), principal(case.w0(), case.spec())
+    wanted, f = case.randn(case.d_out, case.d_in, stream="task"), PrincipalStart().build(case.w0(), case.spec())
     seen = wanted @ linalg.pinv(f.A) @ f.A
     best = torch.tensor(energy_kept(wanted, case.r), dtype=torch.float64)
     return seen.square().sum() / wanted.square().sum(), best
@@ -121,7 +121,7 @@ def false_the_task_lies_in_the_principal_directions(case: Case):
     cases=SHAPES,
 )
 def the_factors_are_balanced(case: Case):
-    f, sigma = principal(case.w0(), case.spec()), singular_values(case.w0())[: case.r]
+    f, sigma = PrincipalStart().build(case.w0(), case.spec()), singular_values(case.w0())[: case.r]
     return torch.cat([f.B.T @ f.B, f.A @ f.A.T]), torch.diag(sigma / case.s).repeat(2, 1)
 
 
@@ -131,7 +131,7 @@ def the_factors_are_balanced(case: Case):
     source=f"{TEXT}, comparing PiSSA with OLoRA; each has half of Σ in it",
 )
 def false_the_factors_are_orthonormal(case: Case):
-    f = principal(case.w0(), case.spec())
+    f = PrincipalStart().build(case.w0(), case.spec())
     return torch.cat([f.B.T @ f.B, f.A @ f.A.T]), torch.eye(case.r, dtype=torch.float64).repeat(2, 1)
 
 
@@ -181,7 +181,7 @@ def first_gradients(case: Case, recipe: Recipe) -> Tensor:
     cases=SHAPES,
 )
 def both_factors_learn_at_once(case: Case):
-    g, f = case.randn(case.d_out, case.d_in, stream="G"), principal(case.w0(), case.spec())
+    g, f = case.randn(case.d_out, case.d_in, stream="G"), PrincipalStart().build(case.w0(), case.spec())
     by_hand = torch.stack([(case.s * f.B.T @ g).norm(), (case.s * g @ f.A.T).norm()])
     return first_gradients(case, PiSSA(case.r, case.alpha)), by_hand
 

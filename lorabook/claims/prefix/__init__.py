@@ -1,6 +1,6 @@
 """What holds of prefix, and what is only said of it."""
 
-from lorabook.claims.prefix.prefix import *
+from lorabook.claims.prefix.key_value import *
 
 ABOUT = "prefix"
 AXIS = "baselines"

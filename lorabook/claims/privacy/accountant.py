@@ -35,9 +35,10 @@ def by_hand(sigma: float, steps: int) -> float:
     cases=ONE,
 )
 def epsilon_is_the_best_renyi_bound(case: Case):
-    asked = [(s, t) for s in SIGMAS for t in STEPS]
-    ours = [epsilon(sigma=s, q=1.0, steps=t, delta=DELTA) for s, t in asked]
-    return torch.tensor(ours, dtype=torch.float64), torch.tensor([by_hand(s, t) for s, t in asked], dtype=torch.float64)
+    settings = [(s, t) for s in SIGMAS for t in STEPS]
+    ours = [epsilon(sigma=s, q=1.0, steps=t, delta=DELTA) for s, t in settings]
+    theirs = [by_hand(s, t) for s, t in settings]
+    return torch.tensor(ours, dtype=torch.float64), torch.tensor(theirs, dtype=torch.float64)
 
 
 @claim(
@@ -136,8 +137,9 @@ def false_the_textbook_sigma_keeps_to_the_budget(case: Case):
     cases=ONE,
 )
 def the_loss_distribution_is_exact(case: Case):
-    found = [epsilon(sigma=s, q=1.0, steps=t, delta=DELTA, accountant=loss_distribution) for s, t in ((4, 1), (12, 4))]
-    return torch.tensor(found), torch.tensor([exact(4.0), exact(6.0)])
+    runs = ((4, 1), (12, 4))
+    spent = [epsilon(sigma=s, q=1.0, steps=t, delta=DELTA, accountant=loss_distribution) for s, t in runs]
+    return torch.tensor(spent), torch.tensor([exact(4.0), exact(6.0)])
 
 
 @claim(

@@ -93,8 +93,8 @@ def false_clipping_the_batch_bounds_one_example(case: Case):
 )
 def noise_on_the_mean_is_sigma_c_over_l(case: Case):
     noise = Noise(C, sigma=1.5, expected=N)
-    found, error = deviation(noise_alone(case, noise))
-    return found, torch.tensor(1.5 * C / N), error
+    measured, error = deviation(noise_alone(case, noise))
+    return measured, torch.tensor(1.5 * C / N), error
 
 
 def noise_alone(case: Case, noise: Noise) -> Tensor:
@@ -106,8 +106,8 @@ def noise_alone(case: Case, noise: Noise) -> Tensor:
 
 def deviation(errors: Tensor) -> tuple[Tensor, Tensor]:
     """Return the deviation of errors whose mean is zero, and the standard error of that number."""
-    found = errors.square().mean().sqrt()
-    return found, found / (2 * len(errors)) ** 0.5
+    measured = errors.square().mean().sqrt()
+    return measured, measured / (2 * len(errors)) ** 0.5
 
 
 @misconception(
@@ -116,8 +116,8 @@ def deviation(errors: Tensor) -> tuple[Tensor, Tensor]:
     source="σ is measured in units of C: half the C is half the noise, at the same ε",
 )
 def false_noise_does_not_depend_on_c(case: Case):
-    found, error = deviation(noise_alone(case, Noise(C, sigma=1.5, expected=N)))
-    return found, torch.tensor(1.5 / N), error
+    measured, error = deviation(noise_alone(case, Noise(C, sigma=1.5, expected=N)))
+    return measured, torch.tensor(1.5 / N), error
 
 
 @claim(

@@ -16,9 +16,9 @@ from lorabook.core.inject import inject
 
 def layer(case: Case) -> Adapted:
     """Return a Linear of the case with QDoRA, at its start."""
-    made = nn.Sequential(nn.Linear(case.d_in, case.d_out, dtype=torch.float64))
-    made[0].weight.data.copy_(case.w0())
-    return inject(made, QLoRA(case.r, case.alpha) | DoRA(), "0", case.generator("A"))["0"]
+    module = nn.Sequential(nn.Linear(case.d_in, case.d_out, dtype=torch.float64))
+    module[0].weight.data.copy_(case.w0())
+    return inject(module, QLoRA(case.r, case.alpha) | DoRA(), "0", case.generator("A"))["0"]
 
 
 @claim(
@@ -27,8 +27,8 @@ def layer(case: Case) -> Adapted:
     source="Liu et al. 2024 (2402.09353), on QDoRA; PEFT dequantises before it takes the norm",
 )
 def qdora_starts_at_the_quantised_base(case: Case):
-    made = layer(case)
-    return made.update.weight(made.base.matrix), made.base.matrix
+    module = layer(case)
+    return module.update.weight(module.base.matrix), module.base.matrix
 
 
 @misconception(
@@ -37,9 +37,9 @@ def qdora_starts_at_the_quantised_base(case: Case):
     source="a natural reading of “m starts at ‖W₀‖”; quantisation changes the length of every row",
 )
 def false_qdora_takes_the_original_lengths(case: Case):
-    made = layer(case)
-    made.update.m.data = case.w0().norm(dim=1)
-    return made.update.weight(made.base.matrix), made.base.matrix
+    module = layer(case)
+    module.update.m.data = case.w0().norm(dim=1)
+    return module.update.weight(module.base.matrix), module.base.matrix
 
 
 @claim(
@@ -48,15 +48,15 @@ def false_qdora_takes_the_original_lengths(case: Case):
     source="QLoRA and DoRA set different axes, so they combine",
 )
 def qdora_trains_beside_its_bytes(case: Case):
-    made = layer(case)
-    optimizer = torch.optim.AdamW(made.update.parameters(), lr=0.05)
+    module = layer(case)
+    optimizer = torch.optim.AdamW(module.update.parameters(), lr=0.05)
     for _ in range(3):
         optimizer.zero_grad()
-        made(case.x()).square().sum().backward()
+        module(case.x()).square().sum().backward()
         optimizer.step()
     once = NF4(case.w0()).packed
-    lengths = made.update.weight(made.base.matrix).norm(dim=1)
-    return torch.cat([made.base.store.packed.double(), lengths]), torch.cat([once.double(), made.update.m.abs()])
+    lengths = module.update.weight(module.base.matrix).norm(dim=1)
+    return torch.cat([module.base.store.packed.double(), lengths]), torch.cat([once.double(), module.update.m.abs()])
 
 
 @claim(
@@ -65,8 +65,8 @@ def qdora_trains_beside_its_bytes(case: Case):
     source="QLoRA's two, and W₀Aᵀ in the norms",
 )
 def qdora_dequantises_three_times(case: Case):
-    made = layer(case)
-    return sum(dequantised(made, case.x())), 3 * DoubleQuant(case.w0()).dense()
+    module = layer(case)
+    return sum(dequantised(module, case.x())), 3 * DoubleQuant(case.w0()).dense()
 
 
 @misconception(
@@ -75,5 +75,5 @@ def qdora_dequantises_three_times(case: Case):
     source="a guess from the parameter counts, which differ by one number a row",
 )
 def false_qdora_dequantises_as_qlora_does(case: Case):
-    made = layer(case)
-    return sum(dequantised(made, case.x())), 2 * DoubleQuant(case.w0()).dense()
+    module = layer(case)
+    return sum(dequantised(module, case.x())), 2 * DoubleQuant(case.w0()).dense()

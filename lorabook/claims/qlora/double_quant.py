@@ -7,13 +7,14 @@ from lorabook.axes.base.blocks import quantise
 from lorabook.axes.base.double_quant import DoubleQuant, dequantise_constants, quantise_constants
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
+from lorabook.core.store import Store
 
 QLORA = "Dettmers et al. 2023 (2305.14314)"
 WHOLE = (Case(d_out=512, d_in=32, r=1), Case(d_out=64, d_in=512, r=3), Case(d_out=128, d_in=128, r=128))
 """Whole groups of 256 blocks of 64, so that no constant is shared by fewer weights than it could be."""
 
 
-def bits_per_weight(case: Case, storage) -> Tensor:
+def bits_per_weight(case: Case, storage: type[Store]) -> Tensor:
     """Return 8·(bytes really kept)/(d_out·d_in)."""
     return torch.tensor(8 * storage(case.w0()).nbytes / (case.d_out * case.d_in))
 

@@ -1,5 +1,7 @@
 """Claims about QLoRA: products, gradients, what is kept for backward, merging."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,15 +14,16 @@ from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.qlora.double_quant import QLORA, WHOLE
 from lorabook.core.adapted_layer import Adapted
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import ORIGIN, LowRank
+from lorabook.core.store import Store
 from lorabook.cost.count import measured_flops, two_path_flops
 
 
-def layer(case: Case, storage=DoubleQuant) -> Adapted:
+def layer(case: Case, storage: type[Store] = DoubleQuant) -> Adapted:
     """Return a Linear with W₀ kept by `storage` and a LoRA whose factors are both non-zero."""
     base = case.linear()
     base.store = storage(case.w0())
-    recipe = QLoRA(r=case.r, alpha=case.alpha).complete()
+    recipe = QLoRA(r=case.r, alpha=case.alpha).complete(ORIGIN)
     return Adapted(base, LowRank(base, case.factors(), case.spec()), recipe, case.s, None)
 
 
@@ -53,7 +56,7 @@ def false_qlora_saves_three_quarters(case: Case):
     return products(layer(case), case.x()), products_of_lora(case) / 4
 
 
-def gradient(x: Tensor, apply) -> Tensor:
+def gradient(x: Tensor, apply: Callable) -> Tensor:
     """Return ∂(½‖y‖²)/∂x of y = apply(x)."""
     x = x.requires_grad_()
     return torch.autograd.grad(apply(x).square().sum() / 2, x)[0]
@@ -81,21 +84,21 @@ def false_gradient_sees_the_original_weight(case: Case):
     return gradient(case.x(), base), gradient(case.x(), lambda x: F.linear(x, case.w0(), base.bias))
 
 
-def kept_after_forward(case: Case, apply) -> Tensor:
+def kept_after_forward(case: Case, apply: Callable) -> Tensor:
     """Return the bytes of input and of dequantised Ŵ that are alive after a forward pass, its graph being held."""
     base = case.linear()
     base.store = DoubleQuant(case.w0())
-    made, dense = [], base.store.dense
+    built, dense = [], base.store.dense
 
     def watched() -> Tensor:
         w = dense()
-        made.append((StorageWeakRef(w.untyped_storage()), w.nbytes))
+        built.append((StorageWeakRef(w.untyped_storage()), w.nbytes))
         return w
 
     base.store.dense = watched
     x = case.x().requires_grad_()
     y = apply(base, x)
-    kept = sum(size for memory, size in made if not memory.expired())
+    kept = sum(size for memory, size in built if not memory.expired())
     assert y.requires_grad  # the graph must outlive the count
     return torch.tensor(float(kept + x.nbytes))
 

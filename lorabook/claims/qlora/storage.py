@@ -13,7 +13,7 @@ from lorabook.claims.qlora.qlora import layer, products
 from lorabook.claims.unchecked import Unchecked
 from lorabook.core.adapted_layer import Adapted
 from lorabook.core.inject import inject
-from lorabook.core.lora import LoRA, LowRank
+from lorabook.core.lora import LoRA, LowRankForm
 from lorabook.core.recipe import Recipe
 from lorabook.cost.count import decoder_parameters, linear_parameters, lora_parameters, trainable
 from lorabook.models.decoder import Decoder, DecoderConfig
@@ -25,9 +25,9 @@ RANKS = (Case(64, 64, 1), Case(64, 64, 4), Case(64, 64, 8))
 
 def decoder(recipe: Recipe) -> Decoder:
     """Return a small decoder with every linear layer of its blocks adapted."""
-    made = Decoder(SMALL)
-    inject(made, recipe, "_proj")
-    return made
+    model = Decoder(SMALL)
+    inject(model, recipe, "_proj")
+    return model
 
 
 def bytes_in_stores_and_beside(model: nn.Module) -> Tensor:
@@ -85,15 +85,15 @@ def false_qlora_trains_its_constants(case: Case):
 
 def dequantised(adapted: Adapted, x: Tensor) -> list[Tensor]:
     """Return every matrix that is dequantised in one forward and backward pass."""
-    made, dense = [], adapted.base.store.dense
+    built, dense = [], adapted.base.store.dense
 
     def watched() -> Tensor:
-        made.append(dense())
-        return made[-1]
+        built.append(dense())
+        return built[-1]
 
     adapted.base.store.dense = watched
     adapted(x.requires_grad_()).sum().backward()
-    return made
+    return built
 
 
 @claim(
@@ -119,7 +119,7 @@ def operations_and_dequantised(case: Case) -> tuple[Tensor, Tensor]:
     """Return the operations of a step's products without LoRA's own, and how many numbers it dequantises."""
     model = nn.Sequential(nn.Linear(case.d_in, case.d_out, dtype=torch.float64))
     adapted = inject(model, QLoRA(case.r), "0")["0"]
-    operations = products(adapted, case.x()) - 6 * len(case.x()) * LowRank.count(case.d_out, case.d_in, case.r)
+    operations = products(adapted, case.x()) - 6 * len(case.x()) * LowRankForm().count(case.d_out, case.d_in, case.r)
     return operations, torch.tensor(float(sum(w.numel() for w in dequantised(adapted, case.x()))))
 
 

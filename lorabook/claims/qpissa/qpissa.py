@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, linalg, nn
 
-from lorabook.axes.base.nf4 import NF4
+from lorabook.axes.base.nf4 import NF4, NF4Storage
 from lorabook.axes.init.pissa import PiSSA
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
@@ -25,7 +25,7 @@ def adapt(case: Case, recipe: Recipe) -> Adapted:
     """Return a layer with this W₀ in four bits, adapted, at its start."""
     model = nn.Sequential(nn.Linear(case.d_in, case.d_out, bias=False, dtype=torch.float64))
     model[0].weight.data = w0(case)
-    return inject(model, Recipe(case.r, case.alpha, base=NF4) | recipe, "0", case.generator("A"))["0"]
+    return inject(model, Recipe(case.r, case.alpha, base=NF4Storage()) | recipe, "0", case.generator("A"))["0"]
 
 
 def missed(case: Case, recipe: Recipe) -> Tensor:

@@ -1,23 +1,20 @@
 """What the variance argument for α/√r says, what it leaves out, and how the first steps of training differ from it."""
 
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from lorabook.axes.scale.rslora import alpha_over_root_r, rsLoRA
-from lorabook.axes.scale.unit import one
+from lorabook.axes.scale.rslora import AlphaOverRootR, rsLoRA
+from lorabook.axes.scale.unit import UnitScale
 from lorabook.claims.case import SHAPES, Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.rslora.rank_stable import KALAJDZIEVSKI
 from lorabook.claims.unchecked import Unchecked
-from lorabook.core.alpha_over_r import alpha_over_r
 from lorabook.core.frozen import Frozen
 from lorabook.core.inject import inject
-from lorabook.core.kaiming import kaiming, uniform_rows
 from lorabook.core.layer_types import freeze
-from lorabook.core.lora import LowRank
-from lorabook.core.recipe import Factors, LayerSpec
+from lorabook.core.lora import AlphaOverR, KaimingStart, LowRank, uniform_rows
+from lorabook.core.recipe import Factors, LayerSpec, Scale
 
 RANKS, DRAWS = (4, 16, 64), 24
 WORLD = (Case(32, 256, 64),)
@@ -31,7 +28,7 @@ def zero_base(case: Case) -> Frozen:
     return freeze(layer)
 
 
-def variance(case: Case, scale: Callable) -> tuple[Tensor, Tensor]:
+def variance(case: Case, scale: Scale) -> tuple[Tensor, Tensor]:
     """Return Var(s·BAx) for a random B, at each rank, and its standard error."""
     base, means, errors = zero_base(case), [], []
     for r in RANKS:
@@ -40,7 +37,7 @@ def variance(case: Case, scale: Callable) -> tuple[Tensor, Tensor]:
             stream = f"{r} {i}"
             a = uniform_rows(r, case.d_in, base.matrix, case.generator("A" + stream))
             factors = Factors(a, STD_B * case.randn(case.d_out, r, stream="B" + stream))
-            update = LowRank(base, factors, LayerSpec("layer", r, scale(case.alpha, r), 0.0, case.generator("site")))
+            update = LowRank(base, factors, case.spec(scale.build(case.alpha, r)))
             x = STD_X * case.randn(32, case.d_in, stream="x" + stream)
             with torch.no_grad():
                 squares.append(update(base, x).square().mean())
@@ -68,7 +65,7 @@ def of_x() -> float:
     when="$B$ is random, and $A$, $B$, $x$ are independent with mean zero",
 )
 def the_variance_of_a_random_product(case: Case):
-    estimate, error = variance(case, one)
+    estimate, error = variance(case, UnitScale())
     return estimate, ranks() * of_x(), error
 
 
@@ -78,7 +75,7 @@ def the_variance_of_a_random_product(case: Case):
     source="a teaching text, whose product leaves the sum over the inputs out",
 )
 def false_the_variance_without_its_inputs(case: Case):
-    estimate, error = variance(case, one)
+    estimate, error = variance(case, UnitScale())
     return estimate, ranks() * of_x() / case.d_in, error
 
 
@@ -90,8 +87,8 @@ def false_the_variance_without_its_inputs(case: Case):
 )
 def at_the_start_no_rank_shows(case: Case):
     base, x = case.linear(), case.x()
-    starts = [LayerSpec("layer", r, alpha_over_r(case.alpha, r), 0.0, case.generator(f"{r}")) for r in (1, 2, 4)]
-    outputs = [LowRank(base, kaiming(base.matrix, spec), spec)(base, x) for spec in starts]
+    starts = [LayerSpec("layer", r, AlphaOverR().build(case.alpha, r), 0.0, case.generator(f"{r}")) for r in (1, 2, 4)]
+    outputs = [LowRank(base, KaimingStart().build(base.matrix, spec), spec)(base, x) for spec in starts]
     return torch.stack(outputs), base(x).expand(3, -1, -1)
 
 
@@ -115,7 +112,7 @@ def false_at_the_start_variance_grows(case: Case):
     when="$B$ is random with a variance that does not depend on $r$; training from $B=0$ has other exponents",
 )
 def the_variance_under_both_scales(case: Case):
-    (plain, one_error), (root, other_error) = variance(case, alpha_over_r), variance(case, alpha_over_root_r)
+    (plain, one_error), (root, other_error) = variance(case, AlphaOverR()), variance(case, AlphaOverRootR())
     law = torch.cat([case.alpha**2 * of_x() / ranks(), case.alpha**2 * of_x() * torch.ones(3)])
     return torch.cat([plain, root]), law, torch.cat([one_error, other_error])
 
@@ -158,7 +155,7 @@ def rs_layer(case: Case):
     tol=0,
 )
 def alpha_of_two_r_removes_the_rank(case: Case):
-    return torch.tensor([alpha_over_r(2 * r, r) for r in RANKS]), torch.full((3,), 2.0)
+    return torch.tensor([AlphaOverR().build(2 * r, r) for r in RANKS]), torch.full((3,), 2.0)
 
 
 @misconception(
@@ -167,7 +164,7 @@ def alpha_of_two_r_removes_the_rank(case: Case):
     source="the convention, carried over: s = 2√r then, 4 at r = 4 and 16 at r = 64",
 )
 def false_alpha_of_two_r_suits_root_r(case: Case):
-    return torch.tensor([alpha_over_root_r(2 * r, r) for r in RANKS]), torch.full((3,), 2.0)
+    return torch.tensor([AlphaOverRootR().build(2 * r, r) for r in RANKS]), torch.full((3,), 2.0)
 
 
 BETTER_ABOVE_64 = Unchecked(

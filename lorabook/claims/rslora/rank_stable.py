@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lorabook.axes.scale.rslora import alpha_over_root_r
+from lorabook.axes.scale.rslora import AlphaOverRootR
 from lorabook.claims.case import Case, ratio_of_means
 from lorabook.claims.claim import claim, misconception
-from lorabook.core.alpha_over_r import alpha_over_r
-from lorabook.core.kaiming import uniform_rows
+from lorabook.core.lora import AlphaOverR, uniform_rows
+from lorabook.core.recipe import Scale
 
 KALAJDZIEVSKI = "Kalajdzievski 2023 (2312.03732)"
 DRAWS, SMALL, LARGE = 200, 4, 64
@@ -38,16 +38,16 @@ ONE_ADAM_STEP = Regime(lambda ax, g, noise: -torch.outer(g, ax).sign(), s_enters
 """B after one step of Adam from zero: only the gradient's sign counts."""
 
 
-def size(case: Case, r: int, regime: Regime, scale: Callable, seed: int) -> Float[Tensor, ""]:
+def size(case: Case, r: int, regime: Regime, scale: Scale, seed: int) -> Float[Tensor, ""]:
     """Return the root mean square of s·BAx for one draw of A, x and the output gradient g, at rank r and η = 1."""
     stream = f"{r} {seed}"
     a = uniform_rows(r, case.d_in, case.randn(1), case.generator("A" + stream))
     ax = a @ case.randn(case.d_in, stream="x" + stream)
     b = regime.b(ax, case.randn(case.d_out, stream="g" + stream), case.randn(case.d_out, r, stream="B" + stream))
-    return (scale(case.alpha, r) ** regime.s_enters * b @ ax).square().mean().sqrt()
+    return (scale.build(case.alpha, r) ** regime.s_enters * b @ ax).square().mean().sqrt()
 
 
-def growth(case: Case, regime: Regime, scale: Callable) -> tuple[Tensor, Tensor]:
+def growth(case: Case, regime: Regime, scale: Scale) -> tuple[Tensor, Tensor]:
     """Return the size at r = 64 over the size at r = 4, and its standard error."""
     large, small = (
         torch.stack([size(case, r, regime, scale, i) for i in range(DRAWS)]) ** regime.moment for r in (LARGE, SMALL)
@@ -68,7 +68,7 @@ def law(exponent: float) -> Tensor:
     cases=WORLD,
 )
 def random_b_is_stable_under_root_r(case: Case):
-    estimate, error = growth(case, RANDOM_B, alpha_over_root_r)
+    estimate, error = growth(case, RANDOM_B, AlphaOverRootR())
     return estimate, law(0), error
 
 
@@ -79,7 +79,7 @@ def random_b_is_stable_under_root_r(case: Case):
     cases=WORLD,
 )
 def random_b_fades_under_r(case: Case):
-    estimate, error = growth(case, RANDOM_B, alpha_over_r)
+    estimate, error = growth(case, RANDOM_B, AlphaOverR())
     return estimate, law(-0.5), error
 
 
@@ -90,7 +90,7 @@ def random_b_fades_under_r(case: Case):
     cases=WORLD,
 )
 def sgd_is_stable_under_root_r(case: Case):
-    estimate, error = growth(case, ONE_SGD_STEP, alpha_over_root_r)
+    estimate, error = growth(case, ONE_SGD_STEP, AlphaOverRootR())
     return estimate, law(0), error
 
 
@@ -101,7 +101,7 @@ def sgd_is_stable_under_root_r(case: Case):
     cases=WORLD,
 )
 def sgd_fades_under_r(case: Case):
-    estimate, error = growth(case, ONE_SGD_STEP, alpha_over_r)
+    estimate, error = growth(case, ONE_SGD_STEP, AlphaOverR())
     return estimate, law(-1), error
 
 
@@ -112,7 +112,7 @@ def sgd_fades_under_r(case: Case):
     cases=WORLD,
 )
 def adam_is_stable_under_r(case: Case):
-    estimate, error = growth(case, ONE_ADAM_STEP, alpha_over_r)
+    estimate, error = growth(case, ONE_ADAM_STEP, AlphaOverR())
     return estimate, law(0), error
 
 
@@ -123,7 +123,7 @@ def adam_is_stable_under_r(case: Case):
     source="the theorem is about gradient descent; Adam's first step grows it as √r",
 )
 def false_root_r_is_stable_under_adam(case: Case):
-    estimate, error = growth(case, ONE_ADAM_STEP, alpha_over_root_r)
+    estimate, error = growth(case, ONE_ADAM_STEP, AlphaOverRootR())
     return estimate, law(0), error
 
 
@@ -133,5 +133,5 @@ def false_root_r_is_stable_under_adam(case: Case):
     source="the usual “variance argument” uses a random B; training from B = 0 gives another exponent",
 )
 def false_random_b_shows_the_exponent(case: Case):
-    estimate, error = growth(case, ONE_SGD_STEP, alpha_over_r)
+    estimate, error = growth(case, ONE_SGD_STEP, AlphaOverR())
     return estimate, law(-0.5), error

@@ -8,18 +8,16 @@ from torch import Tensor, nn
 
 from lorabook.axes.base.qlora import QLoRA
 from lorabook.axes.optim.lora_plus import LoRAPlus
-from lorabook.axes.scale.rslora import alpha_over_root_r, rsLoRA
+from lorabook.axes.scale.rslora import AlphaOverRootR, rsLoRA
 from lorabook.claims.case import Case, ratio_of_means
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.rslora.rank_laws import zero_base
 from lorabook.claims.rslora.rank_stable import KALAJDZIEVSKI, ONE_SGD_STEP, sgd_fades_under_r
 from lorabook.claims.rslora.rank_stable import growth as growth_after_one
-from lorabook.core.alpha_over_r import alpha_over_r
 from lorabook.core.inject import inject
-from lorabook.core.kaiming import kaiming
-from lorabook.core.lora import LowRank
+from lorabook.core.lora import AlphaOverR, KaimingStart, LowRank
 from lorabook.core.optimizer import optimizer
-from lorabook.core.recipe import LayerSpec, Recipe
+from lorabook.core.recipe import LayerSpec, Recipe, Scale
 
 SMALL, LARGE, DRAWS = 16, 256, 40
 WORLD = (Case(16, 256, LARGE),)
@@ -33,12 +31,12 @@ def inputs(case: Case, stream: str) -> tuple[Tensor, Tensor]:
     return x, new * x.norm() / new.norm(dim=1, keepdim=True)
 
 
-def after(case: Case, r: int, scale: Callable, optimiser: Callable, seed: int, steps: int, lr: float) -> LowRank:
+def after(case: Case, r: int, scale: Scale, optimiser: Callable, seed: int, steps: int, lr: float) -> LowRank:
     """Return an update after a few steps on L = ⟨g, y⟩ for one input, from LoRA's start."""
     stream = f"{r} {seed}"
     base = zero_base(case)
-    spec = LayerSpec("layer", r, scale(case.alpha, r), 0.0, case.generator("A" + stream))
-    update = LowRank(base, kaiming(base.matrix, spec), spec)
+    spec = LayerSpec("layer", r, scale.build(case.alpha, r), 0.0, case.generator("A" + stream))
+    update = LowRank(base, KaimingStart().build(base.matrix, spec), spec)
     x, g = inputs(case, stream)[0], case.randn(case.d_out, stream="g" + stream)
     adamw = optimiser(update.parameters(), lr=lr)
     for _ in range(steps):
@@ -48,16 +46,16 @@ def after(case: Case, r: int, scale: Callable, optimiser: Callable, seed: int, s
     return update
 
 
-def sizes(case: Case, r: int, scale: Callable, optimiser: Callable, new: bool, steps: int, draws: int) -> Tensor:
+def sizes(case: Case, r: int, scale: Scale, optimiser: Callable, new: bool, steps: int, draws: int) -> Tensor:
     """Return the root mean square of s·BAx for each draw, on the trained input or on new ones."""
-    made = [after(case, r, scale, optimiser, i, steps, lr=1.0 if steps == 1 else 1e-3) for i in range(draws)]
+    updates = [after(case, r, scale, optimiser, i, steps, lr=1.0 if steps == 1 else 1e-3) for i in range(draws)]
     seen = [inputs(case, f"{r} {i}")[int(new)] for i in range(draws)]
     base = zero_base(case)
     with torch.no_grad():
-        return torch.stack([u(base, x).square().mean().sqrt() for u, x in zip(made, seen, strict=True)])
+        return torch.stack([u(base, x).square().mean().sqrt() for u, x in zip(updates, seen, strict=True)])
 
 
-def growth(case: Case, scale: Callable, optimiser: Callable, new: bool, steps: int = 1, draws: int = DRAWS):
+def growth(case: Case, scale: Scale, optimiser: Callable, new: bool, steps: int = 1, draws: int = DRAWS):
     """Return the size at r = 256 over that at r = 16, and its standard error."""
     large, small = (sizes(case, r, scale, optimiser, new, steps, draws) for r in (LARGE, SMALL))
     return ratio_of_means(large, small)
@@ -94,7 +92,7 @@ def false_root_r_is_flatter_always(case: Case):
 def _five_steps(case: Case) -> tuple[Tensor, Tensor]:
     return tuple(
         growth(case, scale, ADAM, new=False, steps=5, draws=8)[0].log().abs()
-        for scale in (alpha_over_r, alpha_over_root_r)
+        for scale in (AlphaOverR(), AlphaOverRootR())
     )
 
 
@@ -107,7 +105,7 @@ def _five_steps(case: Case) -> tuple[Tensor, Tensor]:
     when="the new input shares no direction with the old one",
 )
 def a_new_input_is_stable_under_root_r(case: Case):
-    estimate, error = growth(case, alpha_over_root_r, ADAM, new=True)
+    estimate, error = growth(case, AlphaOverRootR(), ADAM, new=True)
     return estimate, law(0), error
 
 
@@ -117,7 +115,7 @@ def a_new_input_is_stable_under_root_r(case: Case):
     source="the sum of r terms of one sign, taken for any input",
 )
 def false_a_new_input_is_stable_under_r(case: Case):
-    estimate, error = growth(case, alpha_over_r, ADAM, new=True)
+    estimate, error = growth(case, AlphaOverR(), ADAM, new=True)
     return estimate, law(0), error
 
 
@@ -127,7 +125,7 @@ def false_a_new_input_is_stable_under_r(case: Case):
     source="teaching texts' “large r: instability”; under SGD it shrinks as 1/r, so that learning slows down",
 )
 def false_a_large_rank_is_unstable(case: Case):
-    estimate, error = growth_after_one(case, ONE_SGD_STEP, alpha_over_r)
+    estimate, error = growth_after_one(case, ONE_SGD_STEP, AlphaOverR())
     return estimate, law(1), error
 
 
@@ -155,7 +153,7 @@ def false_gradients_are_small_at_low_rank(case: Case):
 
 def _gradients(case: Case, r: int) -> Tensor:
     """Return the root mean square of ∂L/∂B for each draw: one SGD step of size one from B = 0 is −∂L/∂B."""
-    moved = [after(case, r, alpha_over_r, SGD, i, steps=1, lr=1.0) for i in range(DRAWS)]
+    moved = [after(case, r, AlphaOverR(), SGD, i, steps=1, lr=1.0) for i in range(DRAWS)]
     return torch.stack([update.B.detach().square().mean().sqrt() for update in moved])
 
 
@@ -168,7 +166,7 @@ def _gradients(case: Case, r: int) -> Tensor:
     when="the optimiser is gradient descent",
 )
 def no_rate_to_retune_under_sgd(case: Case):
-    estimate, error = growth(case, alpha_over_root_r, SGD, new=False)
+    estimate, error = growth(case, AlphaOverRootR(), SGD, new=False)
     return 1 / estimate, law(0), error / estimate**2
 
 
@@ -178,7 +176,7 @@ def no_rate_to_retune_under_sgd(case: Case):
     source="a teaching text; on the trained input Adam's rate must fall as 1/√r",
 )
 def false_no_rate_to_retune_under_adam(case: Case):
-    estimate, error = growth(case, alpha_over_root_r, ADAM, new=False)
+    estimate, error = growth(case, AlphaOverRootR(), ADAM, new=False)
     return 1 / estimate, law(0), error / estimate**2
 
 

@@ -1,6 +1,6 @@
 """What holds of S-LoRA, and what is only said of it."""
 
-from lorabook.claims.s_lora.bank import *
+from lorabook.claims.s_lora.mixed_batch import *
 from lorabook.claims.s_lora.pages import *
 from lorabook.claims.s_lora.scheduler import *
 

@@ -132,13 +132,13 @@ def _batches(case: Case) -> list[tuple[int, int]]:
 
 @claim(
     statement="All adapters stay in main memory, and one is copied into the pool when a batch needs it and it is not "
-    r"there: with room for $c$ adapters of one rank, at every request whose adapter was last asked for $c$ or more "
+    r"there: with room for $c$ adapters of one rank, at every request whose adapter was last requests for $c$ or more "
     "*other* adapters ago.",
     source=f"{SOURCE}; least recently used: Mattson et al. 1970, stack distances counted in the list of requests alone",
 )
 def an_adapter_is_copied_when_it_is_not_there(case: Case) -> tuple[Tensor, Tensor]:
-    asked = torch.randint(5, (60,), generator=case.generator("asked")).tolist()
-    return torch.tensor([_loads(case, asked, room) for room in (1, 2, 3, 4)]), _misses(asked)
+    requests = torch.randint(5, (60,), generator=case.generator("asked")).tolist()
+    return torch.tensor([_loads(case, requests, room) for room in (1, 2, 3, 4)]), _misses(requests)
 
 
 @misconception(
@@ -147,31 +147,31 @@ def an_adapter_is_copied_when_it_is_not_there(case: Case) -> tuple[Tensor, Tenso
     source="serving without a pool that keeps what it has",
 )
 def false_every_request_copies_its_adapter(case: Case) -> tuple[Tensor, Tensor]:
-    asked = torch.randint(5, (60,), generator=case.generator("asked")).tolist()
-    return torch.full((4,), len(asked)), _misses(asked)
+    requests = torch.randint(5, (60,), generator=case.generator("asked")).tolist()
+    return torch.full((4,), len(requests)), _misses(requests)
 
 
-def _loads(case: Case, asked: list[int], room: int) -> int:
+def _loads(case: Case, requests: list[int], room: int) -> int:
     """Serve one request after another from a pool with room for `room` adapters, and return the copies made."""
     pairs = {str(i): {"0": Pair(torch.ones(2, case.d_in), torch.ones(case.d_out, 2), 1.0)} for i in range(5)}
     model = nn.Sequential(nn.Linear(case.d_in, case.d_out))
-    held = bank(model, pairs, pages=2 * room)
-    for i in asked:
+    shared_bank = bank(model, pairs, pages=2 * room)
+    for i in requests:
         with serving(model, [str(i)]):
             pass
-    return held.loads
+    return shared_bank.loads
 
 
-def _misses(asked: list[int]) -> Tensor:
+def _misses(requests: list[int]) -> Tensor:
     """Return, for room 1 to 4, the requests whose adapter is new or was last asked for too many others ago."""
     distances = []
-    for n, adapter in enumerate(asked):
+    for n, adapter in enumerate(requests):
         others: set[int] = set()
-        for earlier in reversed(asked[:n]):
+        for earlier in reversed(requests[:n]):
             if earlier == adapter:
                 distances.append(len(others))
                 break
             others.add(earlier)
         else:
-            distances.append(ROWS)  # never asked for before
+            distances.append(ROWS)  # never requests for before
     return torch.tensor([sum(distance >= room for distance in distances) for room in (1, 2, 3, 4)])

@@ -17,12 +17,12 @@ BATCH, QUEUES = 2, 12
 def queues(case: Case) -> list[tuple[list[float], float, InTime]]:
     """Return queues of eight arrivals, the time now, and a promise; k others in front cost ⌊k / batch⌋ more steps."""
     g = case.generator("queues")
-    made = []
+    drawn = []
     for _ in range(QUEUES):
         arrivals = [float(t) for t in accumulate(torch.randint(0, 2, (8,), generator=g).tolist())]
         promise = InTime(float(torch.randint(3, 7, (), generator=g)), lambda k: 1.0 + k // BATCH)
-        made.append((arrivals, arrivals[-1] + float(torch.randint(0, 2, (), generator=g)), promise))
-    return made
+        drawn.append((arrivals, arrivals[-1] + float(torch.randint(0, 2, (), generator=g)), promise))
+    return drawn
 
 
 def most_in_time(arrivals: list[float], now: float, promise: InTime) -> int:
@@ -42,8 +42,8 @@ def most_in_time(arrivals: list[float], now: float, promise: InTime) -> int:
     when="one promise holds for all, and a request's wait depends only on how many go before it",
 )
 def the_latest_are_the_most_that_can_be_in_time(case: Case) -> tuple[Tensor, Tensor]:
-    made = queues(case)
-    return torch.tensor([latest_in_time(*q) for q in made]), torch.tensor([most_in_time(*q) for q in made])
+    drawn = queues(case)
+    return torch.tensor([latest_in_time(*q) for q in drawn]), torch.tensor([most_in_time(*q) for q in drawn])
 
 
 @misconception(

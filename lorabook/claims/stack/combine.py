@@ -6,7 +6,7 @@ from torch import Tensor, linalg, nn
 from lorabook.axes.form.delta_lora import Drifting
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.core.inject import merge
+from lorabook.core.merge import merge
 from lorabook.many.combine import Truncated, concatenated, factors_summed, weighted_sum
 from lorabook.many.pair import Pair
 from lorabook.many.stacking import attach, stack

@@ -27,9 +27,9 @@ def beside(case: Case, one: Pair) -> Pair:
     return other._replace(A=outside(other.A, row_basis(one.A)))
 
 
-def delta(held: Pair) -> Tensor:
+def delta(factors: Pair) -> Tensor:
     """Return ΔW."""
-    return held.scale * held.B @ held.A
+    return factors.scale * factors.B @ factors.A
 
 
 def one_layer(case: Case) -> nn.Sequential:
@@ -59,9 +59,9 @@ def changes(case: Case, model: nn.Module, adapters: dict) -> Tensor:
     source="(W₀ + ΔW₁ + ΔW₂)x − W₀x",
 )
 def changes_on_one_layer_add_up(case: Case) -> tuple[Tensor, Tensor]:
-    held = {name: {"0": pair(case, name)} for name in ("one", "two")}
-    alone = sum(changes(case, one_layer(case), {name: state}) for name, state in held.items())
-    return changes(case, one_layer(case), held), alone
+    adapters = {name: {"0": pair(case, name)} for name in ("one", "two")}
+    alone = sum(changes(case, one_layer(case), {name: state}) for name, state in adapters.items())
+    return changes(case, one_layer(case), adapters), alone
 
 
 @misconception(
@@ -72,9 +72,9 @@ def changes_on_one_layer_add_up(case: Case) -> tuple[Tensor, Tensor]:
 )
 def false_changes_on_two_layers_add_up(case: Case) -> tuple[Tensor, Tensor]:
     turned = Case(case.d_in, case.d_out, case.r, case.alpha)
-    held = {"one": {"0": pair(case, "one")}, "two": {"1": pair(turned, "two")}}
-    alone = sum(changes(case, two_layers(case), {name: state}) for name, state in held.items())
-    return changes(case, two_layers(case), held), alone
+    adapters = {"one": {"0": pair(case, "one")}, "two": {"1": pair(turned, "two")}}
+    alone = sum(changes(case, two_layers(case), {name: state}) for name, state in adapters.items())
+    return changes(case, two_layers(case), adapters), alone
 
 
 def on_what_one_reads(case: Case, one: Pair, other: Pair) -> tuple[Tensor, Tensor]:
@@ -173,9 +173,9 @@ def false_only_opposed_adapters_cancel(case: Case) -> tuple[Tensor, Tensor]:
 )
 def overlap_by_chance(case: Case) -> tuple[Tensor, Tensor, Tensor]:
     draws = case.randn(400, 2 * case.r + 1, case.d_in, stream="rows")
-    found = torch.stack([overlap(rows[: case.r], rows[case.r :]) for rows in draws])
+    measured = torch.stack([overlap(rows[: case.r], rows[case.r :]) for rows in draws])
     law = torch.tensor((case.r + 1) / case.d_in, dtype=torch.float64)
-    return found.mean(), law, found.std() / len(found) ** 0.5
+    return measured.mean(), law, measured.std() / len(measured) ** 0.5
 
 
 @misconception(
@@ -184,5 +184,5 @@ def overlap_by_chance(case: Case) -> tuple[Tensor, Tensor, Tensor]:
     source="true in the limit of a wide layer only",
 )
 def false_random_row_spaces_are_orthogonal(case: Case) -> tuple[Tensor, Tensor, Tensor]:
-    found, law, error = overlap_by_chance(case)
-    return found, torch.zeros_like(law), error
+    measured, law, error = overlap_by_chance(case)
+    return measured, torch.zeros_like(law), error

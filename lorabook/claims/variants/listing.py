@@ -7,6 +7,7 @@ from lorabook.claims.case import Case
 from lorabook.claims.catalogue import catalogue, example
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.unchecked import Unchecked
+from lorabook.core.lora import ORIGIN
 
 ANY = (Case(1, 1, 1),)
 SIXTEEN = 16
@@ -20,12 +21,12 @@ def recipes() -> list:
 
 def moving() -> Tensor:
     """Return how many recipes change an axis."""
-    return torch.tensor(sum(bool(example(make).changes()) for make in recipes()))
+    return torch.tensor(sum(bool(example(make).changes(ORIGIN)) for make in recipes()))
 
 
 @claim(
     statement=r"A list of $n$ names with LoRA in it has $n-1$ variants: LoRA changes no axis, every other recipe does.",
-    source="Recipe.changes(), over the whole catalogue of the book",
+    source="Recipe.changes(ORIGIN), over the whole catalogue of the book",
     when="the original is not counted among its own variants",
     cases=ANY,
     tol=0,

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor, linalg, nn
 
-from lorabook.axes.form.vera import SharedPair, VeRA
+from lorabook.axes.form.vera import SharedPair, VeRA, VeRAForm
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.unchecked import Unchecked
 from lorabook.core.inject import inject
-from lorabook.core.lora import LoRA, LowRank
+from lorabook.core.lora import LoRA, LowRankForm
 from lorabook.core.recipe import Recipe
 from lorabook.cost.count import measured_flops, two_path_flops
 
@@ -22,11 +22,11 @@ def layers(case: Case, recipe: Recipe, second: tuple[int, int] | None = None) ->
     model = nn.Sequential(*(nn.Linear(d_in, d_out, dtype=torch.float64) for d_out, d_in in shapes))
     for parameter in model.parameters():
         parameter.data = case.randn(*parameter.shape, stream=f"w{tuple(parameter.shape)}")
-    made = list(inject(model, recipe, r"\d", case.generator("pair")).values())
-    for layer in made:
+    layers = list(inject(model, recipe, r"\d", case.generator("pair")).values())
+    for layer in layers:
         for name, parameter in layer.update.named_parameters():
             parameter.data = case.randn(*parameter.shape, stream=name)
-    return made
+    return layers
 
 
 def moved(case: Case) -> tuple[SharedPair, Tensor]:
@@ -108,8 +108,8 @@ def false_a_ten_thousandth_of_lora(case: Case):
     cases=(GPT3,),
 )
 def ninety_seven_percent_at_gpt3(case: Case):
-    lora = LowRank.count(case.d_out, case.d_in, case.r)
-    return torch.tensor(1 - SharedPair.count(case.d_out, case.d_in, 256) / lora), torch.tensor(0.97)
+    lora = LowRankForm().count(case.d_out, case.d_in, case.r)
+    return torch.tensor(1 - VeRAForm().count(case.d_out, case.d_in, 256) / lora), torch.tensor(0.97)
 
 
 @misconception(
@@ -118,8 +118,8 @@ def ninety_seven_percent_at_gpt3(case: Case):
     source="a teaching text; against LoRA of rank 1 it is half",
 )
 def false_ninety_seven_percent_always(case: Case):
-    lora = LowRank.count(case.d_out, case.d_in, 1)
-    return torch.tensor(1 - SharedPair.count(case.d_out, case.d_in, 256) / lora), torch.tensor(0.97)
+    lora = LowRankForm().count(case.d_out, case.d_in, 1)
+    return torch.tensor(1 - VeRAForm().count(case.d_out, case.d_in, 256) / lora), torch.tensor(0.97)
 
 
 @claim(

@@ -1,14 +1,12 @@
 """PEFT's options: which form, rank and scale they ask for, which layers they mean, and what we must refuse."""
 
 import re
-from collections.abc import Callable
 
-from lorabook.core.kaiming import kaiming
-from lorabook.core.recipe import Recipe
-from lorabook.core.update import Family, Update
+from lorabook.core.lora import ORIGIN
+from lorabook.core.recipe import Form, Init, Recipe
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
-from lorabook.saving.ideas import forms, peft_inits
 from lorabook.saving.peft.form import PeftForm
+from lorabook.saving.peft.forms import FORMS, INITS
 
 SAYS_NOTHING = frozenset(
     "peft_type task_type auto_mapping peft_version base_model_name_or_path revision inference_mode target_modules "
@@ -22,23 +20,22 @@ WHOLE_W0 = (True, False, "gaussian", "eva", "orthogonal", "mica")
 """Values of PEFT's init option that leave W₀ as it is, so that the file's tensors are the whole story."""
 
 
-def form_of(file: AdapterFile) -> type[Update] | type[Family]:
-    """Return the form that the options describe.
+def form_of(file: AdapterFile) -> type[Form]:
+    """Return the form that the options describe, a key of `FORMS`.
 
     Raises:
         BadAdapter: no form of ours, or an option is on that changes it in a way that we do not have.
     """
-    known = [form for form in forms().values() if form.in_peft is not None]
-    fits = [form for form in known if form.in_peft.reads(file.options) and not form.in_peft.read_as]
+    fits = [form for form, peft in FORMS.items() if peft.reads(file.options) and peft.read_as is None]
     if len(fits) != 1:
-        kinds = ", ".join(sorted({form.in_peft.peft_type for form in known}))
+        types = ", ".join(sorted({peft.peft_type for peft in FORMS.values()}))
         raise BadAdapter(
-            f"{file.options_path}: peft_type is {file.options.get('peft_type')!r}; lorabook reads {kinds} and its own "
+            f"{file.options_path}: peft_type is {file.options.get('peft_type')!r}; lorabook reads {types} and its own "
             "format. An adapter of another type can be merged into its base with PEFT"
         )
-    mine = fits[0].in_peft
-    said = {mine.rank, mine.alpha, mine.dropout, mine.root, mine.init}
-    read = SAYS_NOTHING | said | mine.marks.keys() | mine.required.keys() | set(mine.numbers.values())
+    peft = FORMS[fits[0]]
+    own = {peft.rank, peft.alpha, peft.dropout, peft.root, peft.init}
+    read = SAYS_NOTHING | own | peft.marks.keys() | peft.required.keys() | set(peft.numbers.values())
     for option, value in file.options.items():
         if option not in read and value and value != "none":
             raise BadAdapter(
@@ -66,38 +63,38 @@ def refuse_malformed(file: AdapterFile) -> None:
             raise BadAdapter(f"{file.options_path}: {option} is {value!r}; expected {expected}")
 
 
-def init_of(file: AdapterFile, form: PeftForm) -> Callable:
+def init_of(file: AdapterFile, peft: PeftForm) -> Init:
     """Return the init whose leftovers of W₀ the tensors are relative to; LoRA's own where that is all of W₀.
 
     Raises:
         BadAdapter: an init that changes W₀ in a way we cannot repeat.
     """
-    said = file.options.get(form.init, True)
-    if isinstance(said, str) and said in peft_inits():
-        return peft_inits()[said]
-    if said not in WHOLE_W0:
+    value = file.options.get(peft.init, True)
+    if isinstance(value, str) and value in INITS:
+        return INITS[value]
+    if value not in WHOLE_W0:
         raise BadAdapter(
-            f"{file.options_path}: {form.init} is {said!r}: such an adapter may be relative to a base that this init "
+            f"{file.options_path}: {peft.init} is {value!r}: such an adapter may be relative to a base that this init "
             "has changed. Convert it to plain LoRA where it was trained: "
             "save_pretrained(..., path_initial_model_for_weight_conversion=...)"
         )
-    return kaiming
+    return ORIGIN.init
 
 
-def recipe_of(file: AdapterFile, form: type[Update] | type[Family], name: str, init: Callable, indexed: bool) -> Recipe:
+def recipe_of(file: AdapterFile, form: type[Form], name: str, init: Init, indexed: bool) -> Recipe:
     """Return the recipe of one layer; `indexed` says that it reads indices (an Embedding)."""
-    mine, options = form.in_peft, file.options
+    peft, options = FORMS[form], file.options
     try:
-        r = _of_layer(options.get("rank_pattern") or {}, name, options[mine.rank])
-        usual = 1.0 if mine.alpha is None else options[mine.alpha]
+        r = _of_layer(options.get("rank_pattern") or {}, name, options[peft.rank])
+        usual = 1.0 if peft.alpha is None else options[peft.alpha]
         alpha = _of_layer(options.get("alpha_pattern") or {}, name, usual)
-        said = mine.recipe(options, r, alpha)
+        described = peft.recipe(options, r, alpha)
     except (KeyError, TypeError, ValueError, re.error) as error:
         raise BadAdapter(f"{file.options_path} describes no adapter for {name}: {error!r}") from error
-    if mine.numbers:
-        form = form(**{own: options[option] for own, option in mine.numbers.items() if option in options})
+    value = form(**{own: options[option] for own, option in peft.numbers.items() if option in options})
     # An Embedding reads indices: PEFT takes a dropout there and ignores it.
-    return Recipe(said.r, said.alpha, 0.0 if indexed else said.dropout, form, init, said.scale)
+    dropout = 0.0 if indexed else described.dropout
+    return Recipe(described.r, described.alpha, dropout, value, init, described.scale)
 
 
 def _of_layer(patterns: dict, name: str, usual: float) -> float:
@@ -112,6 +109,6 @@ def targeted(targets: str | list[str] | None, name: str) -> bool:
     return any(name == target or name.endswith(f".{target}") for target in targets or ())
 
 
-def kept_whole(file: AdapterFile, module: str) -> bool:
+def in_modules_to_save(file: AdapterFile, module: str) -> bool:
     """PEFT's rule: a list holds ends of names, of whole words or not."""
     return any(module.endswith(end) for end in file.options.get("modules_to_save") or ())

@@ -7,13 +7,14 @@ from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import Adapted
 from lorabook.core.dense import Dense
+from lorabook.core.embedding import FrozenEmbedding
 from lorabook.core.frozen import Frozen, UnsupportedLayer
-from lorabook.core.layer_types import FrozenEmbedding
 from lorabook.core.recipe import Recipe
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
-from lorabook.saving.peft.form import Beside, PeftForm
-from lorabook.saving.peft.format import PREFIX, base_of
-from lorabook.saving.peft.options import form_of, init_of, kept_whole, recipe_of, refuse_malformed, targeted
+from lorabook.saving.peft.form import LayerKeys, PeftForm
+from lorabook.saving.peft.forms import FORMS
+from lorabook.saving.peft.options import form_of, in_modules_to_save, init_of, recipe_of, refuse_malformed, targeted
+from lorabook.saving.peft.writing import PREFIX, base_of
 from lorabook.saving.record import LayerRecord, Record
 
 
@@ -24,48 +25,49 @@ def decode(file: AdapterFile, model: nn.Module) -> Record:
         BadAdapter: the file asks for something we do not have, or does not fit the model; it names file and key.
     """
     form = form_of(file)
+    peft = FORMS[form]
     refuse_malformed(file)
-    init = init_of(file, form.in_peft)
-    found = _sorted_by_layer(file, form.in_peft, model)
-    _refuse_missing_layers(file, found.layers, model)
+    init = init_of(file, peft)
+    parts = _sorted_by_layer(file, peft, model)
+    _refuse_missing_layers(file, parts.layers, model)
     layers = {}
-    for key, letter in ((key, letter) for letter, key in form.in_peft.shared.items() if letter not in found.shared):
+    for key, letter in ((key, letter) for letter, key in peft.shared.items() if letter not in parts.shared):
         raise BadAdapter(f"{file.weights_path}: missing key {key!r} ({letter}): save it with save_projection=True")
-    for name, tensors in found.layers.items():
+    for name, tensors in parts.layers.items():
         base = _base(file, model, name)
         recipe = recipe_of(file, form, name, init, isinstance(base, FrozenEmbedding))
-        layers[name] = LayerRecord(recipe, _fitted(file, form.in_peft, base, name, tensors, recipe))
-    if found.shared:
+        layers[name] = LayerRecord(recipe, _fitted(file, peft, base, name, tensors, recipe))
+    if parts.shared:
         first = next(name for name, _ in model.named_modules() if name in layers)
-        layers[first].tensors.update(found.shared)
-    return Record(layers, found.beside, file.note)
+        layers[first].tensors.update(parts.shared)
+    return Record(layers, parts.also_trained, file.note)
 
 
-class _Found:
-    """Tensors of the file by layer and letter, and those of modules that trained beside the adapters."""
+class _Parts:
+    """Tensors of the file by layer and letter, and those that `also_train` trained."""
 
     def __init__(self) -> None:
         self.layers: dict[str, dict[str, Tensor]] = {}
-        self.beside: dict[str, Tensor] = {}
+        self.also_trained: dict[str, Tensor] = {}
         self.shared: dict[str, Tensor] = {}
 
 
-def _sorted_by_layer(file: AdapterFile, form: PeftForm, model: nn.Module) -> _Found:
-    found = _Found()
-    ends = {end for beside in form.beside.values() for end in beside.ends.values()}
+def _sorted_by_layer(file: AdapterFile, peft: PeftForm, model: nn.Module) -> _Parts:
+    parts = _Parts()
+    ends = {end for keys in peft.layers.values() for end in keys.ends.values()}
     modules = dict(model.named_modules())
-    whole = {key: letter for letter, key in form.shared.items()}
+    whole = {key: letter for letter, key in peft.shared.items()}
     for key, tensor in file.tensors.items():
         if key in whole:
-            found.shared[whole[key]] = tensor
+            parts.shared[whole[key]] = tensor
             continue
         path = key.removeprefix(PREFIX)
         end = next((end for end in ends if path.endswith(f".{end}")), None)
         if path.endswith(".zeros") and not tensor.any():  # PEFT's GLoRA writes what a term of kind "none" adds
             continue
-        if key == path or (end is None and not _is_known(file, path, tensor, model, found)):
+        if key == path or (end is None and not _is_known(file, path, tensor, model, parts)):
             raise BadAdapter(
-                f"{file.weights_path}: unexpected key {key!r}: no part of a {form.peft_type} adapter of this model"
+                f"{file.weights_path}: unexpected key {key!r}: no part of a {peft.peft_type} adapter of this model"
             )
         if end is None:
             continue
@@ -76,28 +78,28 @@ def _sorted_by_layer(file: AdapterFile, form: PeftForm, model: nn.Module) -> _Fo
                 f"{file.weights_path}: key {key!r} belongs to a layer that this model lacks; its layers are "
                 f"{', '.join(layers[:8])} ({len(layers)} in all)"
             )
-        letter = {e: letter for letter, e in _beside(file, form, model, name).ends.items()}.get(end)
-        if letter not in form.sizes:
+        letter = {e: letter for letter, e in _keys_of(file, peft, model, name).ends.items()}.get(end)
+        if letter not in peft.sizes:
             raise BadAdapter(f"{file.weights_path}: unexpected key {key!r}: {name} has no such part")
-        found.layers.setdefault(name, {})[letter] = tensor
-    _refuse_missing_modules(file, found, model)
-    if not found.layers:
-        raise BadAdapter(f"{file.weights_path}: no key of a {form.peft_type} adapter; it has {list(file.tensors)[:3]}")
-    return found
+        parts.layers.setdefault(name, {})[letter] = tensor
+    _refuse_missing_modules(file, parts, model)
+    if not parts.layers:
+        raise BadAdapter(f"{file.weights_path}: no key of a {peft.peft_type} adapter; it has {list(file.tensors)[:3]}")
+    return parts
 
 
-def _refuse_missing_modules(file: AdapterFile, found: _Found, model: nn.Module) -> None:
+def _refuse_missing_modules(file: AdapterFile, parts: _Parts, model: nn.Module) -> None:
     for name, _ in model.named_parameters(remove_duplicate=False):
-        if kept_whole(file, name.rpartition(".")[0]) and name not in found.beside:
+        if in_modules_to_save(file, name.rpartition(".")[0]) and name not in parts.also_trained:
             raise BadAdapter(f"{file.weights_path}: missing key {PREFIX + name!r}, of a module in modules_to_save")
 
 
-def _is_known(file: AdapterFile, path: str, tensor: Tensor, model: nn.Module, found: _Found) -> bool:
-    """Keep a parameter of a module that trained beside the adapters, or check a copy of the frozen base."""
+def _is_known(file: AdapterFile, path: str, tensor: Tensor, model: nn.Module, parts: _Parts) -> bool:
+    """Keep a parameter that `also_train` trained, or check a copy of the frozen base."""
     name = path.replace(".base_layer.", ".")
     module = name.rpartition(".")[0]
-    if kept_whole(file, module):
-        found.beside[name] = tensor
+    if in_modules_to_save(file, module):
+        parts.also_trained[name] = tensor
         return True
     if not name.endswith(".weight") or module not in dict(model.named_modules()):
         return False
@@ -124,34 +126,34 @@ def _base(file: AdapterFile, model: nn.Module, name: str) -> Frozen:
         raise BadAdapter(f"{file.weights_path}: {error}") from error
 
 
-def _beside(file: AdapterFile, form: PeftForm, model: nn.Module, name: str) -> Beside:
+def _keys_of(file: AdapterFile, peft: PeftForm, model: nn.Module, name: str) -> LayerKeys:
     base = _base(file, model, name)
-    beside = form.beside.get(type(base))
-    differs = f"PEFT has no {form.peft_type} beside a {type(base).__name__}" if beside is None else beside.differs(base)
+    keys = peft.layers.get(type(base))
+    differs = f"PEFT has no {peft.peft_type} on a {type(base).__name__}" if keys is None else keys.differs(base)
     if differs is not None:
         raise BadAdapter(f"{file.weights_path}: the adapter of {name} means something else here: {differs}")
-    return beside
+    return keys
 
 
-def _refuse_missing_layers(file: AdapterFile, found: Iterable[str], model: nn.Module) -> None:
+def _refuse_missing_layers(file: AdapterFile, parts: Iterable[str], model: nn.Module) -> None:
     """Refuse a file without tensors for a layer that its own options target."""
     targets, options = file.options.get("target_modules"), file.options
     if not targets or targets == "all-linear" or options.get("layers_to_transform") is not None:
         return
     for name in _layers(model):
-        if targeted(targets, name) and not targeted(options.get("exclude_modules"), name) and name not in found:
+        if targeted(targets, name) and not targeted(options.get("exclude_modules"), name) and name not in parts:
             raise BadAdapter(
                 f"{file.weights_path}: no key for layer {name}, which target_modules in {file.options_path.name} names"
             )
 
 
 def _fitted(
-    file: AdapterFile, form: PeftForm, base: Frozen, name: str, tensors: dict[str, Tensor], recipe: Recipe
+    file: AdapterFile, peft: PeftForm, base: Frozen, name: str, tensors: dict[str, Tensor], recipe: Recipe
 ) -> dict[str, Tensor]:
     """Return a layer's tensors in our shapes, none missing."""
-    beside = form.beside[type(base)]
-    ours = form.shapes(recipe.form, base, recipe.r)
-    keys = {letter: f"{PREFIX}{name}.{end}" for letter, end in beside.ends.items()}
+    layer_keys = peft.layers[type(base)]
+    ours = peft.shapes(recipe.form, base, recipe.r)
+    keys = {letter: f"{PREFIX}{name}.{end}" for letter, end in layer_keys.ends.items()}
     extra = [keys[letter] for letter in tensors if letter not in ours]
     if extra:
         raise BadAdapter(f"{file.weights_path}: unexpected key {extra[0]!r}: {name} at rank {recipe.r} has none")
@@ -159,11 +161,11 @@ def _fitted(
     if missing:
         raise BadAdapter(f"{file.weights_path}: missing key {missing[0]!r}")
     try:
-        tensors = form.whole(file.options, name, tensors)
+        tensors = peft.restore(file.options, name, tensors)
     except ValueError as error:
         raise BadAdapter(f"{file.options_path}: {error}") from error
     for letter, tensor in tensors.items():
-        expected = beside.shape(base, letter, ours[letter])
+        expected = layer_keys.shape(base, letter, ours[letter])
         if tuple(tensor.shape) != expected:
             raise BadAdapter(
                 f"{file.weights_path}: key {keys[letter]!r} has shape {tuple(tensor.shape)}; for rank {recipe.r} this "

@@ -18,7 +18,7 @@ def draw() -> Drawing:
         "ΔW = (α/b)·B[:, :b] A[:b], b drawn anew at each step; cut to any b afterwards",
         trains(layer),
     )
-    rule = recipe.rule(model)
+    rule = recipe.rule.build(model)
     rule.begin(STEPS + 1)
     drawing.text(MIDDLE + 10, TOP + 14, "training: each step draws a rank b", size=12, anchor="start", bold=True)
     for t in range(STEPS):

@@ -42,7 +42,7 @@ def draw() -> Drawing:
     drawing.text(660, y + 22, f"{d_out}", size=11, role="quiet")
     drawing.line([(LEFT, BOTTOM + 6), (RIGHT, BOTTOM + 6)], "grid", width=1)
     drawing.text(LEFT, BOTTOM + 31, "h = W₀x + s·B(Ax),  s = α/r", size=15, anchor="start")
-    count = type(layer.update).count(d_out, d_in, RANK)
+    count = layer.recipe.form.count(d_out, d_in, RANK)
     words = f"Trains r(d_{{in}} + d_{{out}}) = {count:,} numbers; W₀ has {d_out * d_in:,}."
     drawing.text(LEFT, BOTTOM + 50, words, size=12, anchor="start", role="quiet")
     return drawing

@@ -10,6 +10,7 @@ from lorabook.axes.rule.lora_drop import importance, important, share_the_rest
 from lorabook.book.figures.drawing import Drawing
 from lorabook.book.figures.page import LEFT, foot, plain_layer
 from lorabook.core.adapted_layer import adapted
+from lorabook.core.lora import ORIGIN
 
 D, R, STEPS, THRESHOLD = 32, 4, 60, 0.9
 MISSING = (0.1, 0.9, 0.2, 0.1, 1.0, 0.6, 0.15)
@@ -75,7 +76,7 @@ def draw() -> Drawing:
     _adapter(drawing, one, middle - 18, boxes + 86)
     drawing.text(middle + 40, boxes + 91, f"one adapter for {len(rest)} layers", size=12, anchor="start", bold=True)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    each = type(one).count(D, D, R)
+    each = ORIGIN.form.count(D, D, R)
     foot(
         drawing,
         "keep the fewest layers whose shares reach T; nothing is dropped: the rest share one BA",

@@ -4,13 +4,14 @@ import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
 from lorabook.book.figures.page import BOTTOM, RANK, RIGHT, TOP, adapt, beside_lora, trains, w0
 from lorabook.book.figures.terms import Word, of, row
+from lorabook.core.lora import ORIGIN
 
 
 def rates(recipe: lb.Recipe) -> dict[str, float]:
     """Return the step size that the recipe's optimiser gives each trained matrix, in units of η."""
     named = {name: p for name, p in adapt(recipe).named_parameters() if p.requires_grad}
     names = {id(p): name.rsplit(".", 1)[-1] for name, p in named.items()}
-    groups = recipe.complete().optim(named, lr=1.0).param_groups
+    groups = recipe.complete(ORIGIN).optim.build(named, lr=1.0).param_groups
     return {names[id(p)]: group["lr"] for group in groups for p in group["params"]}
 
 

@@ -5,6 +5,7 @@ from lorabook.book.explore.axis_map import Axis, axes
 from lorabook.book.figures.diagrams.overview_comparison import in_order
 from lorabook.book.figures.drawing import Drawing
 from lorabook.claims.catalogue import folders
+from lorabook.core.lora import ORIGIN
 
 WIDE, GAP, LINE, COLUMNS = 226, 14, 24, 4
 
@@ -15,7 +16,7 @@ def movers(axis: Axis) -> list[str]:
     What is no recipe (a phase, a search, a server) is on the axis that its folder of claims declares.
     """
     recipes = in_order()
-    found = {name for name, recipe in recipes.items() if axis.field in recipe.changes()}
+    found = {name for name, recipe in recipes.items() if axis.field in recipe.changes(ORIGIN)}
     abouts = {name for name in style.VARIANTS if name in folders() and folders()[name].AXIS == axis.field}
     return [name for name in (*style.VARIANTS, *recipes) if name in found | (abouts - set(recipes))]
 

@@ -11,6 +11,7 @@ from lorabook.book import style
 from lorabook.book.explore.axis_map import DECIDES, variants
 from lorabook.book.figures.drawing import Drawing
 from lorabook.book.figures.page import adapt, delta, moved
+from lorabook.core.lora import ORIGIN
 from lorabook.core.recipe import IDEAS, Recipe
 from lorabook.cost.count import saved_bytes
 
@@ -80,7 +81,7 @@ def draw() -> Drawing:
         drawing.text(BARS + APART * place, TOP - 38, said, size=12, anchor="start", bold=True)
         drawing.text(BARS + APART * place, TOP - 22, unit, size=11, anchor="start", role="quiet")
     for line, (name, recipe) in enumerate(rows.items()):
-        y, changed = TOP + LINE * line, recipe.changes()
+        y, changed = TOP + LINE * line, recipe.changes(ORIGIN)
         drawing.line([(24, y + 9), (996, y + 9)], "grid", width=0.6)
         drawing.text(24, y + 2, name, size=13, anchor="start", bold=True)
         for place, field in enumerate(fields):

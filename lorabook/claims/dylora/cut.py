@@ -115,11 +115,11 @@ def _mixed(case: Case) -> LowRank:
 
 def cuts(base: Frozen, update: Nested) -> Tensor:
     """Return ΔW at every rank from 1 to r."""
-    found = []
+    measured = []
     for b in range(1, len(update.A) + 1):
         truncate(update, b)
-        found.append(delta(update, base))
-    return torch.stack(found)
+        measured.append(delta(update, base))
+    return torch.stack(measured)
 
 
 @claim(
@@ -132,8 +132,8 @@ def empty_rows_shrink_an_update(case: Case):
     base, update = nested(case)
     with torch.no_grad():
         update.B[:, 1:] = 0.0
-    found = cuts(base, update)
-    return found, found[0] / torch.arange(1, case.r + 1)[:, None, None]
+    measured = cuts(base, update)
+    return measured, measured[0] / torch.arange(1, case.r + 1)[:, None, None]
 
 
 @misconception(
@@ -142,8 +142,8 @@ def empty_rows_shrink_an_update(case: Case):
     source="true of LoRA's own α/r; in DyLoRA α/b falls with every row",
 )
 def false_empty_rows_change_nothing(case: Case):
-    found, _ = empty_rows_shrink_an_update(case)
-    return found, found[:1].expand_as(found)
+    measured, _ = empty_rows_shrink_an_update(case)
+    return measured, measured[:1].expand_as(measured)
 
 
 @claim(

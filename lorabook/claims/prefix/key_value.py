@@ -20,17 +20,17 @@ def heads(case: Case) -> tuple[Tensor, Tensor, Tensor]:
 
 def prefix(case: Case) -> Prefix:
     """Return a prefix of r + 1 keys and values that have moved."""
-    made = Prefix(case.r + 1, KV_HEADS, D_HEAD, case.w0(), case.generator("prefix"))
+    vectors = Prefix(case.r + 1, KV_HEADS, D_HEAD, case.w0(), case.generator("prefix"))
     with torch.no_grad():
-        for name, p in made.named_parameters():
+        for name, p in vectors.named_parameters():
             p.copy_(case.randn(*p.shape, stream=name))
-    return made
+    return vectors
 
 
-def mass(case: Case, made: Prefix) -> tuple[Tensor, Tensor]:
+def mass(case: Case, vectors: Prefix) -> tuple[Tensor, Tensor]:
     """Return λ, the attention that each query pays to the prefix, and what it reads there: softmax(q·P_kᵀ)·P_v."""
     q, k, _ = heads(case)
-    p_k, p_v = (p.repeat_interleave(HEADS // KV_HEADS, dim=0) for p in (made.P_k, made.P_v))
+    p_k, p_v = (p.repeat_interleave(HEADS // KV_HEADS, dim=0) for p in (vectors.P_k, vectors.P_v))
     to_prefix = (q @ p_k.mT / D_HEAD**0.5).exp()
     to_words = (q @ k.mT / D_HEAD**0.5).exp().tril()
     share = to_prefix.sum(-1) / (to_prefix.sum(-1) + to_words.sum(-1))
@@ -43,9 +43,9 @@ def mass(case: Case, made: Prefix) -> tuple[Tensor, Tensor]:
     source="He et al. 2021 (2110.04366), equation 7: the softmax's denominator is a sum over both parts",
 )
 def a_prefix_mixes_two_attentions(case: Case):
-    made = prefix(case)
-    share, read = mass(case, made)
-    return made(*heads(case)), (1 - share) * full(*heads(case)) + share * read
+    vectors = prefix(case)
+    share, read = mass(case, vectors)
+    return vectors(*heads(case)), (1 - share) * full(*heads(case)) + share * read
 
 
 @misconception(
@@ -54,9 +54,9 @@ def a_prefix_mixes_two_attentions(case: Case):
     source="it takes attention from the words as well: their part shrinks by 1 − λ",
 )
 def false_a_prefix_only_adds(case: Case):
-    made = prefix(case)
-    share, read = mass(case, made)
-    return made(*heads(case)), full(*heads(case)) + share * read
+    vectors = prefix(case)
+    share, read = mass(case, vectors)
+    return vectors(*heads(case)), full(*heads(case)) + share * read
 
 
 @misconception(
@@ -65,11 +65,11 @@ def false_a_prefix_only_adds(case: Case):
     source="a key of zeros has the score 0, not −∞: it takes its share of every query's attention",
 )
 def false_a_prefix_of_zeros_changes_nothing(case: Case):
-    made = prefix(case)
+    vectors = prefix(case)
     with torch.no_grad():
-        made.P_k.zero_()
-        made.P_v.zero_()
-    return made(*heads(case)), full(*heads(case))
+        vectors.P_k.zero_()
+        vectors.P_v.zero_()
+    return vectors(*heads(case)), full(*heads(case))
 
 
 def decoder(case: Case) -> Decoder:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lorabook.axes.base.double_quant import DoubleQuant
+from lorabook.axes.base.double_quant import DoubleQuantStorage
 from lorabook.axes.base.qlora import QLoRA
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
@@ -127,7 +127,7 @@ def one_quantised_base_serves_all(case: Case) -> tuple[Tensor, Tensor]:
         states[name], expected[name] = pairs_of(own), own(rows)
     names = [name or "anna" for name in ROWS]
     shared = _plain(case)
-    bank(shared, states, base=DoubleQuant)
+    bank(shared, states, base=DoubleQuantStorage())
     with serving(shared, names):
         return shared(rows), torch.stack([expected[name][n] for n, name in enumerate(names)])
 

@@ -1,5 +1,7 @@
 """What paging does to AdamW (nothing), to its state (it moves), and what it costs (page traffic)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,7 @@ def flat(tensors: list[Tensor]) -> Tensor:
     return torch.cat([t.detach().flatten() for t in tensors])
 
 
-def plain_after_training(case: Case, on_moment=lambda moment: None) -> Tensor:
+def plain_after_training(case: Case, on_moment: Callable[[Tensor], object] = lambda moment: None) -> Tensor:
     """Return the factors after torch's own AdamW; `on_moment` is called on each moment after each step."""
     parameters = factors(case)
     optimizer = torch.optim.AdamW(parameters, lr=LR, weight_decay=DECAY, foreach=False)
@@ -106,8 +108,8 @@ def false_paging_makes_the_state_smaller(case: Case):
     parameters, optimizer = paged(case)
     give_gradients(case, parameters, 0)
     optimizer.step()
-    held = sum(m.nbytes + v.nbytes for m, v in map(optimizer.moments, parameters))
-    return torch.tensor([float(held)]), torch.tensor([float(optimizer.pages.budget)])
+    moments = sum(m.nbytes + v.nbytes for m, v in map(optimizer.moments, parameters))
+    return torch.tensor([float(moments)]), torch.tensor([float(optimizer.pages.budget)])
 
 
 @claim(
