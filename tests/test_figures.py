@@ -9,13 +9,14 @@ import pytest
 
 from lorabook.book import style
 from lorabook.book.cli import main
-from lorabook.book.explore.axis_map import axes
 from lorabook.book.figures.diagrams import overview_axes, overview_choice, overview_comparison
-from lorabook.book.figures.drawing import Drawing, plain
+from lorabook.book.figures.drawing import Drawing
 from lorabook.book.figures.gallery import gallery
+from lorabook.book.landscape import axes
 from lorabook.book.listing import example
 from lorabook.claims.catalogue import catalogue, folders
 from lorabook.claims.claim import discover
+from lorabook.claims.svg import plain
 
 FOLDER = Path(__file__).parents[1] / "figures"
 SVG = "{http://www.w3.org/2000/svg}"

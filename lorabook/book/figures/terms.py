@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from lorabook.book.figures.drawing import Drawing, plain
+from lorabook.book.figures.drawing import Drawing
+from lorabook.claims.svg import plain
 
 WORD, GAP = 15, 9
 
@@ -111,7 +112,7 @@ def _matrix(drawing: Drawing, term: Matrix, box: Box, unit: float) -> None:
     if roomy:
         drawing.text(middle, box.y + box.height / 2 + 5, term.name, size=14, role=f"on-{term.role}", bold=True)
     size = f"{term.rows:g} × {term.columns:g}"
-    drawing.text(middle, box.y + box.height + 15, size if roomy else f"{term.name}  {size}", size=11, role="quiet")
+    drawing.note(middle, box.y + box.height + 15, size if roomy else f"{term.name}  {size}")
     if term.note:
         drawing.frame(box.x - 4, box.y - 4, box.width + 8, box.height + 8, "text")
-        drawing.text(middle, box.y - 11, term.note, size=12, bold=True)
+        drawing.heading(middle, box.y - 11, term.note, anchor="middle")

@@ -55,7 +55,7 @@ def draw() -> Drawing:
     plot.axes("step t", "budget b(t), triplets", {0: "0", STEPS: f"{STEPS}"}, {target: f"{target}", start: f"{start}"})
     plot.line(range(STEPS + 1), [plan.budget(t, start, target) for t in range(STEPS + 1)], "trainable")
     left, cell, step = 544, 23, 38
-    drawing.text(left, TOP + 25, "triplets left at the end", size=12, anchor="start", bold=True)
+    drawing.heading(left, TOP + 25, "triplets left at the end")
     for place, (name, layer) in enumerate(layers.items()):
         y = TOP + 42 + step * place
         drawing.text(left - 10, y + 15, name, size=12, anchor="end")

@@ -70,7 +70,7 @@ def _stairs(drawing: Drawing) -> None:
     left, wide, high = MIDDLE + 78, 56, 30
     for t in range(SHOWN):
         y = TOP + 48 + high * t
-        drawing.text(left - 34, y, f"step {t + 1}", size=11, anchor="end", role="quiet")
+        drawing.note(left - 34, y, f"step {t + 1}", anchor="end")
         for sign, at in (("−", t), ("+", t + 1)):
             stays = at in (0, SHOWN)
             drawing.text(
@@ -80,7 +80,7 @@ def _stairs(drawing: Drawing) -> None:
                 drawing.line([(left + wide * at - 20, y + 2), (left + wide * at + 22, y - 10)], "quiet", width=1.5)
     y = TOP + 48 + high * SHOWN
     drawing.line([(left - 28, y - 16), (left + wide * SHOWN + 26, y - 16)], "quiet")
-    drawing.text(left - 34, y + 5, "sum", size=11, anchor="end", role="quiet")
+    drawing.note(left - 34, y + 5, "sum", anchor="end")
     drawing.text(left, y + 5, f"− {_product(0)}", size=13, bold=True)
     drawing.text(left + wide * SHOWN, y + 5, f"+ {_product(SHOWN)}", size=13, bold=True)
 

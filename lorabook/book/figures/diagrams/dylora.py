@@ -20,11 +20,11 @@ def draw() -> Drawing:
     )
     rule = recipe.rule(model)
     rule.begin(STEPS + 1)
-    drawing.text(MIDDLE + 10, TOP + 14, "training: each step draws a rank b", size=12, anchor="start", bold=True)
+    drawing.heading(MIDDLE + 10, TOP + 14, "training: each step draws a rank b")
     for t in range(STEPS):
         _pair(drawing, layer.update, MIDDLE + 12 + APART * t, TOP + 48, f"step {t + 1}: b = {rule.b}", "grid")
         rule.after_step(t)
-    drawing.text(MIDDLE + 10, TOP + 124, "afterwards: cut to the rank you need", size=12, anchor="start", bold=True)
+    drawing.heading(MIDDLE + 10, TOP + 124, "afterwards: cut to the rank you need")
     for place, b in enumerate(RANKS):
         lb.truncate(model, b)
         _pair(drawing, layer.update, MIDDLE + 12 + APART * place, TOP + 160, f"b = {b}", "")

@@ -24,11 +24,5 @@ def draw() -> Drawing:
     )
     x, y, end = boxes[1].x, boxes[1].y - 8, boxes[-1].x + boxes[-1].width
     drawing.line([(x, y), (x, y - 7), (end, y - 7), (end, y)], "text")
-    drawing.text(
-        (x + end) / 2,
-        y - 14,
-        f"rank {RANK // 2} each, {(RANK // 2) ** 2} together",
-        size=12,
-        bold=True,
-    )
+    drawing.heading((x + end) / 2, y - 14, f"rank {RANK // 2} each, {(RANK // 2) ** 2} together", anchor="middle")
     return drawing

@@ -26,7 +26,7 @@ def draw() -> Drawing:
     y = middle - cell * len(c) / 2
     heat(drawing, c, x, y, cell, "trainable")
     drawing.text(x + cell * c.shape[1] / 2, y - 10, "C", size=14, bold=True)
-    drawing.text(x + cell * c.shape[1] / 2, y + cell * len(c) + 15, _size(c), size=11, role="quiet")
+    drawing.note(x + cell * c.shape[1] / 2, y + cell * len(c) + 15, _size(c))
     x += cell * c.shape[1] + 20
     drawing.text(x, middle + 6, "⊗", size=17)
     x += 22
@@ -35,9 +35,7 @@ def draw() -> Drawing:
     heat(drawing, b, x, y, cell, "trainable")
     heat(drawing, a, x + 20, middle - cell / 2, cell, "trainable")
     drawing.text(x + (20 + cell * a.shape[1]) / 2, y - 10, "B A", size=14, bold=True)
-    drawing.text(
-        x + (20 + cell * a.shape[1]) / 2, y + cell * len(d) + 15, f"{_size(b)}, {_size(a)}", size=11, role="quiet"
-    )
+    drawing.note(x + (20 + cell * a.shape[1]) / 2, y + cell * len(d) + 15, f"{_size(b)}, {_size(a)}")
     x += 20 + cell * a.shape[1] + 20
     drawing.text(x, middle + 6, "=", size=17)
     x += 20
@@ -53,13 +51,8 @@ def draw() -> Drawing:
     drawing.frame(at_c[0] - 2.5, at_c[1] - 2.5, cell + 4, cell + 4, "text", line=2)
     drawing.frame(x + wide * j - 1.5, y + tall * i - 1.5, wide + 2, tall + 2, "text", line=2)
     drawing.text(x + big * product.shape[1] / 2, y - 10, "ΔW, entry by entry", size=13, bold=True)
-    drawing.text(
-        RIGHT,
-        BOTTOM + 1,
-        f"drawn: {_size(product)}, rank {int(torch.linalg.matrix_rank(product))}",
-        size=11,
-        anchor="end",
-        role="quiet",
+    drawing.note(
+        RIGHT, BOTTOM + 1, f"drawn: {_size(product)}, rank {int(torch.linalg.matrix_rank(product))}", anchor="end"
     )
     return drawing
 

@@ -33,11 +33,9 @@ def draw() -> Drawing:
                     faint=1.0 if seen[i, j] else 0.45,
                 )
         pairs = int(seen.sum())
-        drawing.text(
-            x + cell * LENGTH / 2, y + cell * LENGTH + 17, f"{pairs} of {int(full.sum())} pairs", size=11, role="quiet"
-        )
-    drawing.text(62, 92, "token i", size=11, anchor="end", role="quiet")
-    drawing.text(70 + cell * LENGTH + 4, 84 + cell * LENGTH, "j", size=11, anchor="start", role="quiet")
+        drawing.note(x + cell * LENGTH / 2, y + cell * LENGTH + 17, f"{pairs} of {int(full.sum())} pairs")
+    drawing.note(62, 92, "token i", anchor="end")
+    drawing.note(70 + cell * LENGTH + 4, 84 + cell * LENGTH, "j", anchor="start")
     drawing.line([(LEFT, BOTTOM + 16), (RIGHT, BOTTOM + 16)], "grid", width=1)
     drawing.text(
         LEFT,

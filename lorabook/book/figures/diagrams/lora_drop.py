@@ -73,7 +73,7 @@ def draw() -> Drawing:
     one = layers[rest[0]].update
     drawing.rect(middle - 30, boxes + 64, 60, 44, "grid", faint=0.5)
     _adapter(drawing, one, middle - 18, boxes + 86)
-    drawing.text(middle + 40, boxes + 91, f"one adapter for {len(rest)} layers", size=12, anchor="start", bold=True)
+    drawing.heading(middle + 40, boxes + 91, f"one adapter for {len(rest)} layers")
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     each = type(one).count(D, D, R)
     foot(

@@ -31,7 +31,7 @@ def draw() -> Drawing:
     row(drawing, terms, 242, TOP, 270, BOTTOM - TOP)
     found = {"LoRA": kept(lb.LoRA(r=RANK, alpha=ALPHA)), "LoRA-FA": kept(lb.LoRAFA(r=RANK))}
     left, unit = 556, (RIGHT - 556 - 30) / max(found.values())
-    drawing.text(left, TOP + 36, "kept for backward, a token", size=12, anchor="start", bold=True)
+    drawing.heading(left, TOP + 36, "kept for backward, a token")
     for place, (name, numbers) in enumerate(found.items()):
         y = TOP + 62 + 56 * place
         drawing.text(left, y + 8, name, size=12, anchor="start", role="text" if place else "quiet")

@@ -25,7 +25,7 @@ def draw() -> Drawing:
     terms = [w0(layer), Word("+"), of("B", layer.update.B), of("A", layer.update.A)]
     row(drawing, terms, 242, TOP, 270, BOTTOM - TOP)
     left, longest = 572, max(found.values())
-    drawing.text(left - 22, TOP + 50, "one step, to scale", size=12, anchor="start", bold=True)
+    drawing.heading(left - 22, TOP + 50, "one step, to scale")
     for place, name in enumerate(sorted(found)):
         y, length = TOP + 86 + 44 * place, (RIGHT - left - 46) * found[name] / longest
         drawing.text(left - 22, y + 5, name, size=14, anchor="start", bold=True)

@@ -41,7 +41,7 @@ def draw() -> Drawing:
     )
     x, step = MIDDLE + 26, 62
     middle = (TOP + BOTTOM) / 2 + 8
-    drawing.text(x + 92, TOP + 14, "adapters of other tasks", size=12, bold=True)
+    drawing.heading(x + 92, TOP + 14, "adapters of other tasks", anchor="middle")
     for i, pair in enumerate(found):
         y = middle + step * (i - (N - 1) / 2)
         drawing.rect(x, y - 14, 34, 28, "trainable")
@@ -50,10 +50,10 @@ def draw() -> Drawing:
         (tall, r), wide = pair.B.shape, pair.A.shape[1]
         drawing.rect(x + 66, y - UNIT * tall / 2, UNIT * r, UNIT * tall, "frozen")
         drawing.rect(x + 82, y - UNIT * r / 2, 1.4 * wide, UNIT * r, "frozen")
-        drawing.text(x + 88 + 1.4 * wide / 2, y + 22, f"B_{{{i + 1}}}, A_{{{i + 1}}}", size=11, role="quiet")
-    drawing.line([(x + 190, middle), (x + 232, middle)], "quiet", arrow=True)
+        drawing.note(x + 88 + 1.4 * wide / 2, y + 22, f"B_{{{i + 1}}}, A_{{{i + 1}}}")
+    drawing.arrow((x + 190, middle), (x + 232, middle))
     left, top = x + 256, middle - CELL * N / 2
-    drawing.text(left + CELL * N / 2, TOP + 14, "the terms of ΔW", size=12, bold=True)
+    drawing.heading(left + CELL * N / 2, TOP + 14, "the terms of ΔW", anchor="middle")
     there = crosses(found)
     for i in range(N):
         for j in range(N):

@@ -30,6 +30,6 @@ def draw() -> Drawing:
             x + unit * part.left, y + unit * part.top, unit * part.columns, unit * part.rows, part.role, faint=0.6
         )
     drawing.text(x + unit * d_in / 2, y - 10, "ΔW", size=13, bold=True)
-    drawing.text(x + unit * d_in / 2, y + unit * d_out + 15, "no slice moves another", size=11, role="quiet")
+    drawing.note(x + unit * d_in / 2, y + unit * d_out + 15, "no slice moves another")
     drawing.text(x - 16, y + unit * d_out / 2 + 5, "=", size=15)
     return drawing

@@ -19,7 +19,7 @@ def draw() -> Drawing:
     middle, x = TOP + 20 + STEP * N / 2, MIDDLE + 50
     drawing.rect(x, middle - 1.7 * d_out / 2, 1.7 * d_in, 1.7 * d_out, "frozen")
     drawing.text(x + 1.7 * d_in / 2, middle + 5, "W₀", size=15, role="on-frozen", bold=True)
-    drawing.text(x + 1.7 * d_in / 2, middle + 1.7 * d_out / 2 + 15, f"{d_out} × {d_in}", size=11, role="quiet")
+    drawing.note(x + 1.7 * d_in / 2, middle + 1.7 * d_out / 2 + 15, f"{d_out} × {d_in}")
     x += 1.7 * d_in + 30
     drawing.text(x, middle + 5, "+", size=17)
     x += 46

@@ -50,33 +50,21 @@ def draw() -> Drawing:
         f"{capacity(D_IN, R)} such tasks. Not OLoRA, which is a start.",
     )
     x, y = MIDDLE + 44, TOP + 32
-    drawing.text(x + 64, y - 10, "rows of A, task by task", size=12, bold=True)
+    drawing.heading(x + 64, y - 10, "rows of A, task by task", anchor="middle")
     for number, pairs in enumerate(learned, start=1):
         (r, wide), top = pairs["0"].A.shape, y + 36 * (number - 1)
         last = number == len(learned)
         drawing.rect(x, top + 8, 2 * wide, 2 * r, "trainable" if last else "frozen")
         drawing.text(x - 8, top + 17, f"A_{{{number}}}", size=13, anchor="end", bold=last)
-    drawing.text(x + 64, y + 36 * len(learned) + 6, "frozen, but for the last", size=11, role="quiet")
+    drawing.note(x + 64, y + 36 * len(learned) + 6, "frozen, but for the last")
     largest = found["LoRA"].abs().max().item()
     left = MIDDLE + 214
-    drawing.text(
-        left,
-        y - 10,
-        f"|cos| between rows of A_{{{TASKS}}} and A_{{1}} … A_{{{TASKS - 1}}}",
-        size=12,
-        anchor="start",
-        bold=True,
-    )
+    drawing.heading(left, y - 10, f"|cos| between rows of A_{{{TASKS}}} and A_{{1}} … A_{{{TASKS - 1}}}")
     for place, (name, cosines) in enumerate(found.items()):
         top = y + 59 * place
         heat(drawing, cosines, left, top, CELL, "trainable", largest=largest)
         drawing.text(left + CELL * cosines.shape[1] + 12, top + 22, name, size=12, anchor="start")
-        drawing.text(
-            left + CELL * cosines.shape[1] + 12,
-            top + 38,
-            f"largest {cosines.abs().max().item():.2f}",
-            size=11,
-            anchor="start",
-            role="quiet",
+        drawing.note(
+            left + CELL * cosines.shape[1] + 12, top + 38, f"largest {cosines.abs().max().item():.2f}", anchor="start"
         )
     return drawing

@@ -8,9 +8,9 @@ from torch import linalg
 
 import lorabook as lb
 from lorabook.book import style
-from lorabook.book.explore.axis_map import DECIDES, variants
 from lorabook.book.figures.drawing import Drawing
 from lorabook.book.figures.page import adapt, delta, moved
+from lorabook.book.landscape import DECIDES, variants
 from lorabook.core.recipe import IDEAS, Recipe
 from lorabook.cost.count import saved_bytes
 
@@ -73,12 +73,12 @@ def draw() -> Drawing:
     )
     step = (BARS - 24 - AXIS) / len(fields)
     for place, field in enumerate(fields):
-        drawing.text(AXIS + step * (place + 0.5), TOP - 22, DECIDES[field][0], size=11, role="quiet")
+        drawing.note(AXIS + step * (place + 0.5), TOP - 22, DECIDES[field][0])
     columns = {"numbers it trains": "trained", "rank of ΔW": "rank", "kept for backward": "kept"}
     units = ("log scale", "log scale", "numbers a token, log scale")
     for place, (said, unit) in enumerate(zip(columns, units, strict=True)):
-        drawing.text(BARS + APART * place, TOP - 38, said, size=12, anchor="start", bold=True)
-        drawing.text(BARS + APART * place, TOP - 22, unit, size=11, anchor="start", role="quiet")
+        drawing.heading(BARS + APART * place, TOP - 38, said)
+        drawing.note(BARS + APART * place, TOP - 22, unit, anchor="start")
     for line, (name, recipe) in enumerate(rows.items()):
         y, changed = TOP + LINE * line, recipe.changes()
         drawing.line([(24, y + 9), (996, y + 9)], "grid", width=0.6)
@@ -92,9 +92,7 @@ def draw() -> Drawing:
             length = LONGEST * math.log(values[name] / least) / math.log(largest / least)
             same = values[name] == values["LoRA"]
             drawing.rect(BARS + APART * place, y - 9, length, 13, "frozen" if same else "trainable")
-            drawing.text(
-                BARS + APART * place + length + 6, y + 2, f"{values[name]:,.0f}", size=11, anchor="start", role="quiet"
-            )
+            drawing.note(BARS + APART * place + length + 6, y + 2, f"{values[name]:,.0f}", anchor="start")
     drawing.text(
         24,
         TOP + LINE * len(rows) + 18,

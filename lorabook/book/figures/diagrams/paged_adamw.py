@@ -38,10 +38,10 @@ def draw() -> Drawing:
         drawing.rect(x, top + high - unit * here, wide, unit * here, "hue-1")
         if spike:
             drawing.rect(x, top + high - unit * (here + spike), wide, unit * spike, "hue-3")
-        drawing.text(x + wide / 2, top + high + 16, f"step {t + 1}", size=11, role="quiet")
-        drawing.text(x + wide / 2, top + high + 32, f"{came[t]} in", size=11, role="quiet")
+        drawing.note(x + wide / 2, top + high + 16, f"step {t + 1}")
+        drawing.note(x + wide / 2, top + high + 32, f"{came[t]} in")
     drawing.line([(left - 20, top + high), (left + step * len(SPIKES), top + high)], "quiet")
-    drawing.text(left - 28, top + high + 32, "pages moved", size=11, anchor="end", role="quiet")
+    drawing.note(left - 28, top + high + 32, "pages moved", anchor="end")
     x = LEFT
     for role, said in (("hue-1", "state"), ("hue-3", "a spike")):
         y = top + 40 + 24 * (role == "hue-3")

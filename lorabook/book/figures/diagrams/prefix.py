@@ -25,12 +25,10 @@ def draw() -> Drawing:
             role = "grid" if not looks else "trainable" if j < N else "frozen"
             left = x + CELL * j + (8 if j >= N else 0)
             drawing.rect(left, y + CELL * i, CELL - 1.5, CELL - 1.5, role, faint=1.0 if looks else 0.45)
-    drawing.text(x + CELL * N / 2 - 1, y - 8, "prefix", size=12, bold=True)
+    drawing.heading(x + CELL * N / 2 - 1, y - 8, "prefix", anchor="middle")
     drawing.text(x + CELL * (N + LENGTH / 2) + 8, y - 8, "the text", size=12)
-    drawing.text(x - 10, y + 11, "token i", size=11, anchor="end", role="quiet")
-    drawing.text(
-        x + CELL * (N + LENGTH) + 14, y + CELL * LENGTH - 2, "looks at j", size=11, anchor="start", role="quiet"
-    )
-    drawing.text(x - 10, y + CELL * LENGTH / 2 - 1, "trained", size=12, anchor="end", bold=True)
-    drawing.line([(x - 60, y + CELL * LENGTH / 2 + 8), (x - 6, y + CELL * LENGTH / 2 + 8)], "quiet", arrow=True)
+    drawing.note(x - 10, y + 11, "token i", anchor="end")
+    drawing.note(x + CELL * (N + LENGTH) + 14, y + CELL * LENGTH - 2, "looks at j", anchor="start")
+    drawing.heading(x - 10, y + CELL * LENGTH / 2 - 1, "trained", anchor="end")
+    drawing.arrow((x - 60, y + CELL * LENGTH / 2 + 8), (x - 6, y + CELL * LENGTH / 2 + 8))
     return drawing

@@ -30,11 +30,9 @@ def draw() -> Drawing:
         torch.linspace(-1, 1, 41, dtype=torch.float64).tolist(), (heights / heights.max()).tolist(), strict=True
     ):
         plot.bar(place, height, 3, "frozen")
-    drawing.text(534, TOP + 28, f"weights of W₀ / absmax of their {BLOCK}", size=11, anchor="start", role="quiet")
+    drawing.note(534, TOP + 28, f"weights of W₀ / absmax of their {BLOCK}", anchor="start")
     for code in code_table("cpu").tolist():
         at = plot.at(code, 0)[0]
         drawing.line([(at, plot.y + plot.height + 8), (at, plot.y + plot.height + 26)], "text", width=2)
-    drawing.text(
-        534, plot.y + plot.height + 46, "16 codes, dense where weights are", size=11, anchor="start", role="quiet"
-    )
+    drawing.note(534, plot.y + plot.height + 46, "16 codes, dense where weights are", anchor="start")
     return drawing

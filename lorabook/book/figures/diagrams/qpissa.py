@@ -29,7 +29,7 @@ def draw() -> Drawing:
     row(drawing, terms, 242, TOP, 270, BOTTOM - TOP)
     found = {"QLoRA": off(lb.QLoRA(r=RANK)), "QPiSSA": off(recipe)}
     left, unit = 556, (RIGHT - 556 - 48) / max(found.values())
-    drawing.text(left, TOP + 36, "off W₀ at the start", size=12, anchor="start", bold=True)
+    drawing.heading(left, TOP + 36, "off W₀ at the start")
     for place, (name, share) in enumerate(found.items()):
         y = TOP + 62 + 56 * place
         drawing.text(left, y + 8, name, size=12, anchor="start", role="text" if place else "quiet")

@@ -26,30 +26,30 @@ def draw() -> Drawing:
     drawing, pages = Drawing("S-LoRA: one base, pages of adapters beside it, one batch for all"), pool()
     hue = {name: f"hue-{place}" for place, name in enumerate(RANKS)}
     top = 92
-    drawing.text(LEFT, top - 12, "a batch of requests", size=12, anchor="start", bold=True)
+    drawing.heading(LEFT, top - 12, "a batch of requests")
     for place, name in enumerate(BATCH):
         y = top + 8 + 40 * place
         drawing.rect(LEFT, y, 96, 26, hue[name], faint=0.85)
         drawing.text(
             LEFT + 48, y + 18, f"x{place + 1} for {name}", size=12, role=INK.get(name, "on-trainable"), bold=True
         )
-        drawing.line([(LEFT + 100, y + 13), (190, y + 13)], "quiet", arrow=True)
+        drawing.arrow((LEFT + 100, y + 13), (190, y + 13))
     drawing.rect(198, top, 86, 118, "frozen")
     drawing.text(241, top + 64, "W₀", size=18, role="on-frozen", bold=True)
-    drawing.text(241, top + 134, "one product for all", size=11, role="quiet")
+    drawing.note(241, top + 134, "one product for all")
     for place, name in enumerate(BATCH):
         y, r = top + 8 + 40 * place, RANKS[name]
-        drawing.line([(288, y + 13), (314, y + 13)], "quiet", arrow=True)
+        drawing.arrow((288, y + 13), (314, y + 13))
         drawing.text(332, y + 18, "+", size=15)
         drawing.rect(350, y - 1, 1.2 * r, 28, hue[name])
         drawing.rect(356 + 1.2 * r, y + 13 - 0.6 * r, 50, 1.2 * r, hue[name])
-        drawing.text(416 + 1.2 * r, y + 17, f"r = {r}", size=11, anchor="start", role="quiet")
-    drawing.text(372, top + 134, "each row its own B(Ax)", size=11, role="quiet")
+        drawing.note(416 + 1.2 * r, y + 17, f"r = {r}", anchor="start")
+    drawing.note(372, top + 134, "each row its own B(Ax)")
     x, used = 512, {}
     for owner in pages.owners:
         for number in pages.rows(owner):
             used[number // SIZE] = owner
-    drawing.text(x, top - 12, "the pool, page by page", size=12, anchor="start", bold=True)
+    drawing.heading(x, top - 12, "the pool, page by page")
     for page in range(COUNT):
         owner = used.get(page)
         role = "grid" if owner is None else hue.get(owner, "quantised")
@@ -72,7 +72,7 @@ def draw() -> Drawing:
         ("grid", 1.0, f"free: {pages.free} of {COUNT}"),
     ):
         drawing.rect(x, y - 10, 12, 12, role, faint=faint)
-        drawing.text(x + 19, y, said, size=11, anchor="start", role="quiet")
+        drawing.note(x + 19, y, said, anchor="start")
         y += 18
     drawing.line([(LEFT, BOTTOM + 6), (RIGHT, BOTTOM + 6)], "grid", width=1)
     drawing.text(

@@ -34,18 +34,16 @@ def draw() -> Drawing:
             tall = unit * held.numel()
             drawing.rect(x + at, y + d_out / 2 - tall / 2, 5, tall, "trainable")
             drawing.text(x + at + 17, y + d_out / 2 + 5, f"{letter}_{{{name[-1]}}}", size=13, bold=True)
-        drawing.line([(x + 182, y + d_out / 2), (pair_x - 36, middle + 10 * (place - 1))], "quiet", arrow=True)
+        drawing.arrow((x + 182, y + d_out / 2), (pair_x - 36, middle + 10 * (place - 1)))
     scale = 1.5
     b_wide, b_tall = scale * pair.B.shape[1], scale * pair.B.shape[0]
     a_wide, a_tall = scale * pair.A.shape[1], scale * pair.A.shape[0]
     drawing.rect(pair_x, middle - b_tall / 2, b_wide, b_tall, "frozen")
     drawing.rect(pair_x + b_wide + 14, middle - a_tall / 2, a_wide, a_tall, "frozen")
-    drawing.text(pair_x + b_wide / 2, middle + b_tall / 2 + 20, f"B {_size(pair.B)}", size=11, role="quiet")
-    drawing.text(
-        pair_x + b_wide + 14 + a_wide / 2, middle + a_tall / 2 + 16, f"A {_size(pair.A)}", size=11, role="quiet"
-    )
+    drawing.note(pair_x + b_wide / 2, middle + b_tall / 2 + 20, f"B {_size(pair.B)}")
+    drawing.note(pair_x + b_wide + 14 + a_wide / 2, middle + a_tall / 2 + 16, f"A {_size(pair.A)}")
     drawing.frame(pair_x - 30, middle - 62, b_wide + a_wide + 64, 132, "text")
-    drawing.text(pair_x - 30, middle - 71, f"the same pair for all {len(layers)}", size=12, anchor="start", bold=True)
+    drawing.heading(pair_x - 30, middle - 71, f"the same pair for all {len(layers)}")
     return drawing
 
 
