@@ -69,20 +69,20 @@ def test_what_the_comparison_says_is_trained_is_what_the_form_counts(name: str) 
 
 def test_the_flow_chart_asks_only_for_what_is_there() -> None:
     about = {claim.about for claim in discover()}
-    wanted = {name for choice in overview_choice.CHOICES for name in choice.take}
-    assert wanted <= about
+    variants = {name for choice in overview_choice.CHOICES for name in choice.take}
+    assert variants <= about
 
 
 def words_of(drawing: Drawing) -> list[tuple[str, float, float, float, float]]:
     """Return every word of a drawing with its left, right, top and bottom, by the mean width of a letter."""
-    found = []
-    for word in ElementTree.fromstring(drawing.svg()).iter(f"{SVG}text"):
-        em, said = 0.57 if word.get("font-weight") else 0.5, "".join(word.itertext())
-        x, y, size = (float(word.get(name)) for name in ("x", "y", "font-size"))
-        wide = em * size * len(said)
-        left = {"start": x, "middle": x - wide / 2, "end": x - wide}[word.get("text-anchor")]
-        found.append((said, left, left + wide, y - 0.72 * size, y + 0.2 * size))
-    return found
+    words = []
+    for text in ElementTree.fromstring(drawing.svg()).iter(f"{SVG}text"):
+        em, letters = 0.57 if text.get("font-weight") else 0.5, "".join(text.itertext())
+        x, y, size = (float(text.get(name)) for name in ("x", "y", "font-size"))
+        wide = em * size * len(letters)
+        left = {"start": x, "middle": x - wide / 2, "end": x - wide}[text.get("text-anchor")]
+        words.append((letters, left, left + wide, y - 0.72 * size, y + 0.2 * size))
+    return words
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -90,9 +90,9 @@ def test_every_word_lies_on_the_page(name: str) -> None:
     drawing = DRAWN[name]
     words = words_of(drawing)
     assert words
-    for said, left, right, top, bottom in words:
-        assert 0 <= left < right <= drawing.width, said
-        assert 0 < top < bottom < drawing.height, said
+    for word, left, right, top, bottom in words:
+        assert 0 <= left < right <= drawing.width, word
+        assert 0 < top < bottom < drawing.height, word
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -106,9 +106,9 @@ def test_no_two_words_overlap(name: str) -> None:
 def test_every_colour_is_the_languages_own_and_has_a_light_and_a_dark_value(name: str) -> None:
     svg = DRAWN[name].svg()
     light, dark = svg.split("@media(prefers-color-scheme:dark)")
-    for said in set(re.findall(r'class="([\w-]+)"', svg)):
-        assert f".{said}{{" in light.partition("<style>")[2], said
-        assert f".{said}{{" in dark.partition("</style>")[0], said
+    for role in set(re.findall(r'class="([\w-]+)"', svg)):
+        assert f".{role}{{" in light.partition("<style>")[2], role
+        assert f".{role}{{" in dark.partition("</style>")[0], role
     assert not re.search(r'(fill|stroke)="#', svg)
 
 
