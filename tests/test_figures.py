@@ -6,9 +6,12 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+import torch
 
 from lorabook.book import style
 from lorabook.book.cli import main
+from lorabook.book.figures.blocks import Scale, block, pair
+from lorabook.book.figures.cells import mask
 from lorabook.book.figures.diagrams import overview_axes, overview_choice, overview_comparison
 from lorabook.book.figures.drawing import Drawing
 from lorabook.book.figures.gallery import gallery
@@ -137,3 +140,35 @@ def test_last_digits_do_not_reach_the_file() -> None:
     exact.dot(575.25, 0.05, "text")
     noisy.dot(575.25 - 1e-7, 0.05 + 1e-7, "text")
     assert exact.svg() == noisy.svg()
+
+
+def boxes(drawing: Drawing) -> list[tuple[str, ...]]:
+    """Return role, x, y, width and height of every rectangle but the ground."""
+    rects = list(ElementTree.fromstring(drawing.svg()).iter(f"{SVG}rect"))[1:]
+    return [tuple(rect.get(name) for name in ("class", "x", "y", "width", "height")) for rect in rects]
+
+
+def test_a_block_is_to_scale_and_centred_on_its_line() -> None:
+    drawing = Drawing("a block")
+    box = block(drawing, (4, 6), 10, 50, 2, "frozen", name="W")
+    assert boxes(drawing) == [("frozen", "10", "46", "12", "8")]
+    assert (box.right, box.bottom, box.middle) == (22, 54, (16, 50))
+    assert words_of(drawing)[-1][0] == "W"
+
+
+def test_a_pair_shows_the_ranks_in_use_and_the_rest_behind_them() -> None:
+    drawing, scale = Drawing("a pair"), Scale(rank=2, d_out=1, d_in=3, gap=5)
+    pair(drawing, (20, 4), (4, 10), 0, 50, scale, "trainable", used=1, rest="grid")
+    behind, used = [("grid", "0", "40", "8", "20"), ("grid", "13", "46", "30", "8")], boxes(drawing)[2:]
+    assert boxes(drawing)[:2] == behind
+    assert used == [("trainable", "0", "40", "2", "20"), ("trainable", "13", "46", "30", "2")]
+    whole = Drawing("a pair")
+    pair(whole, (20, 4), (4, 10), 0, 50, scale, "frozen")
+    assert boxes(whole) == [("frozen", *place) for _, *place in behind]
+
+
+def test_a_mask_draws_the_cells_that_are_shown_and_fills_those_that_are_seen() -> None:
+    drawing, lower = Drawing("a mask"), torch.ones(2, 2).tril().bool()
+    mask(drawing, torch.eye(2).bool(), lower, 0, 40, 10, "trainable")
+    assert [box[0] for box in boxes(drawing)] == ["trainable", "grid", "trainable"]
+    assert [box[1:3] for box in boxes(drawing)] == [("0", "40"), ("0", "50"), ("10", "50")]

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, RANK, TOP, beside_lora, plain_layer
+from lorabook.book.figures.layers import RANK, plain_layer
+from lorabook.book.figures.page import BOTTOM, TOP, beside_lora
 from lorabook.book.figures.plot import Plot, Span
 from lorabook.core.adapted_layer import adapted
 
@@ -27,12 +28,12 @@ def trained() -> nn.Module:
     }
     lb.inject(model, RECIPE, targets="layer", generator=generator)
 
-    def off(model: nn.Module, batch: tuple) -> Tensor:
-        found = {name: layer.update.weight(layer.base.matrix) for name, layer in adapted(model).items()}
-        return sum((found[name] - goal).square().sum() for name, goal in goals.items())
+    def distance(model: nn.Module, batch: tuple) -> Tensor:
+        weights = {name: layer.update.weight(layer.base.matrix) for name, layer in adapted(model).items()}
+        return sum((weights[name] - goal).square().sum() for name, goal in goals.items())
 
     nothing = torch.zeros(1)
-    lb.fit(model, repeat((nothing, nothing)), steps=STEPS, lr=0.03, loss=off, progress=False)
+    lb.fit(model, repeat((nothing, nothing)), steps=STEPS, lr=0.03, loss=distance, progress=False)
     return model
 
 

@@ -4,20 +4,8 @@ from torch import linalg
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import (
-    ALPHA,
-    BOTTOM,
-    D_OUT,
-    RANK,
-    RIGHT,
-    TOP,
-    adapt,
-    beside_lora,
-    delta,
-    moved,
-    trains,
-    w0,
-)
+from lorabook.book.figures.layers import ALPHA, D_OUT, RANK, adapt, delta, moved
+from lorabook.book.figures.page import BOTTOM, RIGHT, TOP, beside_lora, trains, w0
 from lorabook.book.figures.plot import Plot, Span
 from lorabook.book.figures.terms import Word, of, row
 

@@ -2,7 +2,8 @@
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, MIDDLE, RANK, RIGHT, TOP, adapt, beside_lora, trains, w0
+from lorabook.book.figures.layers import RANK, adapt
+from lorabook.book.figures.page import BOTTOM, MIDDLE, RIGHT, TOP, beside_lora, trains, w0
 from lorabook.book.figures.terms import Matrix, Part, Word, row
 
 N = 4

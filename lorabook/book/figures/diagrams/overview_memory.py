@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from lorabook.book.figures.blocks import key
 from lorabook.book.figures.drawing import Drawing
 from lorabook.cost.count import LLAMA
 from lorabook.cost.memory import (
@@ -49,23 +50,22 @@ def budgets() -> dict[str, Budget]:
 
 
 def draw() -> Drawing:
-    found = budgets()
-    full, quantised = found["full fine-tuning"].device / GIB, found["QLoRA"].device / GIB
+    memory = budgets()
+    full, quantised = memory["full fine-tuning"].device / GIB, memory["QLoRA"].device / GIB
     drawing = Drawing(
         f"Memory for a 7B model: {full:.0f} GiB to tune all of it, {quantised:.0f} GiB with QLoRA", 780, 478
     )
-    whole = {name: budget for name, budget in found.items() if isinstance(METHODS[name][0], FullFineTuning)}
-    frozen = {name: budget for name, budget in found.items() if name not in whole}
-    plain = found["LoRA"].device / GIB
+    whole = {name: budget for name, budget in memory.items() if isinstance(METHODS[name][0], FullFineTuning)}
+    frozen = {name: budget for name, budget in memory.items() if name not in whole}
+    plain = memory["LoRA"].device / GIB
     drawing.heading(LEFT, 72, "everything trains; LoRA beside it")
-    _bars(drawing, whole | {"LoRA": found["LoRA"]}, 86, LONGEST / full, 20)
+    _bars(drawing, whole | {"LoRA": memory["LoRA"]}, 86, LONGEST / full, 20)
     top = 86 + STEP * 3 + 52
     drawing.heading(LEFT, top - 14, f"W₀ frozen, r = {RANK}: drawn {full / plain:.0f} times as large")
     _bars(drawing, frozen, top, LONGEST / plain, 2)
     x = 40
     for name, (role, _) in PURPOSES.items():
-        drawing.rect(x, 426, 14, 14, role)
-        drawing.text(x + 20, 438, name, size=12, anchor="start")
+        key(drawing, x, 438, role, name)
         x += 40 + 6.8 * len(name)
     drawing.text(
         40,

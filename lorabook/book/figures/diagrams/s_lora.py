@@ -1,7 +1,8 @@
 """S-LoRA: one frozen base, a pool of pages in which adapters and caches live, and a batch that mixes them."""
 
+from lorabook.book.figures.blocks import Scale, key, pair
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, LEFT, RIGHT
+from lorabook.book.figures.page import LEFT, foot
 from lorabook.many.pages import Pages
 
 RANKS = {"a": 8, "b": 16, "c": 4, "d": 8}
@@ -10,10 +11,11 @@ INK = {"b": "on-frozen"}
 """The second hue is dark: what is written on it is light."""
 BATCH = ("b", "a", "c")
 COUNT, SIZE, ACROSS, CELL = 32, 2, 8, 17
+D_OUT, D_IN, SCALE = 28, 50, Scale(rank=1.2, d_out=1, d_in=1, gap=6)
 
 
 def pool() -> Pages:
-    """Return a pool that has served a, d and b, and now holds what the batch needs; d's pages are anyone's."""
+    """Return a pool that has served a, d and b, and now has what the batch needs; d's pages are anyone's."""
     pages = Pages(COUNT, SIZE)
     for name in RANKS:
         pages.hold({name: RANKS[name]})
@@ -41,8 +43,7 @@ def draw() -> Drawing:
         y, r = top + 8 + 40 * place, RANKS[name]
         drawing.arrow((288, y + 13), (314, y + 13))
         drawing.text(332, y + 18, "+", size=15)
-        drawing.rect(350, y - 1, 1.2 * r, 28, hue[name])
-        drawing.rect(356 + 1.2 * r, y + 13 - 0.6 * r, 50, 1.2 * r, hue[name])
+        pair(drawing, (D_OUT, r), (r, D_IN), 350, y + 13, SCALE, hue[name])
         drawing.note(416 + 1.2 * r, y + 17, f"r = {r}", anchor="start")
     drawing.note(372, top + 134, "each row its own B(Ax)")
     x, used = 512, {}
@@ -66,29 +67,13 @@ def draw() -> Drawing:
                 bold=True,
             )
     y = top + 6 + (CELL + 3) * (COUNT // ACROSS) + 18
-    for role, faint, said in (
-        ("quantised", 1.0, "KV cache of a request"),
-        ("hue-3", 0.3, "d: idle, may be evicted"),
-        ("grid", 1.0, f"free: {pages.free} of {COUNT}"),
-    ):
-        drawing.rect(x, y - 10, 12, 12, role, faint=faint)
-        drawing.note(x + 19, y, said, anchor="start")
-        y += 18
-    drawing.line([(LEFT, BOTTOM + 6), (RIGHT, BOTTOM + 6)], "grid", width=1)
-    drawing.text(
-        LEFT,
-        BOTTOM + 31,
+    key(drawing, x, y, "quantised", "KV cache of a request")
+    key(drawing, x, y + 18, hue["d"], "d: idle, may be evicted", faint=0.3)
+    key(drawing, x, y + 36, "grid", f"free: {pages.free} of {COUNT}")
+    foot(
+        drawing,
         "y_{i} = W₀x_{i} + s·B_{k}(A_{k}x_{i}), where k is request i's adapter",
-        size=15,
-        anchor="start",
-    )
-    drawing.text(
-        LEFT,
-        BOTTOM + 50,
         f"A page holds {SIZE} rows: one rank of an adapter, or one cached position, a row. "
-        f"Rows of held pages that nobody uses: {pages.lost_rows}.",
-        size=12,
-        anchor="start",
-        role="quiet",
+        f"Rows of used pages that nobody needs: {pages.lost_rows}.",
     )
     return drawing
