@@ -47,7 +47,7 @@ from lorabook.claims.card import card as card
 from lorabook.claims.card import source as source
 from lorabook.claims.catalogue import catalogue as catalogue
 from lorabook.claims.claim import claim as claim
-from lorabook.claims.claim import verify as verify
+from lorabook.claims.runner import verify as verify
 from lorabook.core.adapted_layer import Adapted as Adapted
 from lorabook.core.adapted_layer import adapted as adapted
 from lorabook.core.fit import Diverged as Diverged

@@ -20,7 +20,8 @@ from lorabook.book import lab, ledger, ledger_pages
 from lorabook.book.chapters import chapters, find_chapter
 from lorabook.book.cli import main
 from lorabook.book.refused import Refused
-from lorabook.claims.claim import Claim, discover
+from lorabook.claims.claim import Claim
+from lorabook.claims.discovery import discover
 from lorabook.claims.unchecked import unchecked
 from lorabook.models import paths
 

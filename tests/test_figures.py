@@ -14,8 +14,8 @@ from lorabook.book.figures.diagrams import overview_axes, overview_choice, overv
 from lorabook.book.figures.drawing import Drawing, plain
 from lorabook.book.figures.gallery import gallery
 from lorabook.book.listing import example
-from lorabook.claims.catalogue import catalogue, folders
-from lorabook.claims.claim import discover
+from lorabook.claims.catalogue import catalogue
+from lorabook.claims.discovery import discover, folders
 
 FOLDER = Path(__file__).parents[1] / "figures"
 SVG = "{http://www.w3.org/2000/svg}"

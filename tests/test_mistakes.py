@@ -24,7 +24,7 @@ from lorabook.axes.optim.lora_plus import FasterB
 from lorabook.axes.rule.importance import Importance
 from lorabook.axes.rule.schedule import CubicBudget
 from lorabook.axes.scale.rslora import alpha_over_root_r
-from lorabook.claims.claim import discover
+from lorabook.claims.discovery import discover
 from lorabook.core.alpha_over_r import alpha_over_r
 from lorabook.core.kaiming import uniform_rows
 from lorabook.core.lora import LowRank

@@ -18,7 +18,9 @@ import pytest
 from mutants import PACKAGE, Mutant, Place, TooLong, called_by, in_place, mutants_of
 
 from lorabook.claims.case import Case
-from lorabook.claims.claim import Claim, _gap, discover
+from lorabook.claims.claim import Claim
+from lorabook.claims.discovery import discover
+from lorabook.claims.runner import gap
 
 CLAIMS = discover()
 THE_CHECKER = {f"{PACKAGE}/claims/claim.py", f"{PACKAGE}/claims/case.py"}
@@ -65,7 +67,7 @@ def mutants(claim: Claim, case: Case) -> Iterator[Mutant]:
 def fails(claim: Claim, case: Case) -> bool:
     """Say whether the two sides are apart. A crash is no verdict."""
     try:
-        return _gap(claim, claim(case)) > claim.tol
+        return gap(claim, claim(case)) > claim.tol
     except Exception:
         return False
 
@@ -93,14 +95,14 @@ def a_mutant_that_kills(claim: Claim) -> Mutant | None:
 )
 def test_a_broken_library_makes_the_claim_fail(claim, record_property):
     first = by_middle(claim)[0]
-    assert _gap(claim, claim(first)) <= claim.tol, "the claim does not hold as it is"
+    assert gap(claim, claim(first)) <= claim.tol, "the claim does not hold as it is"
     mutant = a_mutant_that_kills(claim)
     record_property("killed by", str(mutant))
     assert mutant is not None, (
         f"{claim.module}.{claim.name} holds whatever is changed in the code it calls, so it says nothing of that code: "
         "let one of its sides come from the library's own function"
     )
-    assert _gap(claim, claim(first)) <= claim.tol, "the library was not put back"
+    assert gap(claim, claim(first)) <= claim.tol, "the library was not put back"
 
 
 def test_every_misconception_stands_beside_a_claim_that_is_tried_here():

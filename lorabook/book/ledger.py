@@ -11,8 +11,10 @@ from tqdm import tqdm
 from lorabook.book import ledger_pages, style
 from lorabook.book.ledger_pages import shown
 from lorabook.book.refused import Refused
-from lorabook.claims.claim import Claim, ClaimNotReproduced, Verdict, apart, discover, examine
+from lorabook.claims.claim import Claim
 from lorabook.claims.claim import about as about_of
+from lorabook.claims.discovery import discover
+from lorabook.claims.runner import ClaimNotReproduced, Verdict, apart, examine
 from lorabook.claims.unchecked import unchecked
 
 Line = dict[str, object]

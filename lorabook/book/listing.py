@@ -4,8 +4,8 @@ import inspect
 from collections import Counter
 
 from lorabook.book.ledger import place
-from lorabook.claims.catalogue import catalogue, example, folders
-from lorabook.claims.claim import discover
+from lorabook.claims.catalogue import catalogue, example
+from lorabook.claims.discovery import discover, folders
 
 
 def variants() -> dict[str, list[dict[str, str]]]:

@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lorabook.claims.claim import Claim, Verdict, verify
+from lorabook.claims.claim import Claim
+from lorabook.claims.runner import Verdict, verify
 from lorabook.claims.sides import sides_svg
 
 

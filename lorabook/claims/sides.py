@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lorabook.claims.claim import Verdict
+from lorabook.claims.runner import Verdict
 
 CELL, LARGEST = 12, 16
 NEGATIVE, POSITIVE = (0, 114, 178), (230, 159, 0)
