@@ -17,8 +17,8 @@ from lorabook.book.figures.drawing import Drawing
 from lorabook.book.figures.gallery import gallery
 from lorabook.book.landscape import axes
 from lorabook.book.listing import example
-from lorabook.claims.catalogue import catalogue, folders
-from lorabook.claims.claim import discover
+from lorabook.claims.catalogue import catalogue
+from lorabook.claims.discovery import discover, folders
 from lorabook.claims.svg import plain
 from lorabook.core.lora import ORIGIN
 

@@ -12,7 +12,8 @@ from lorabook.book import style
 from lorabook.book.explore.axis_map import axis_map
 from lorabook.book.figures.chips import lines, wrapped
 from lorabook.claims import sides, svg
-from lorabook.claims.claim import Claim, Verdict
+from lorabook.claims.claim import Claim
+from lorabook.claims.runner import Verdict
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from lorabook.claims.catalogue import catalogue, example, folders
+from lorabook.claims.catalogue import catalogue, example
+from lorabook.claims.discovery import folders
 from lorabook.core.lora import ORIGIN
 from lorabook.core.recipe import Recipe
 

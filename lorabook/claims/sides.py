@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from lorabook.claims import svg
-from lorabook.claims.claim import Verdict
+from lorabook.claims.runner import Verdict
 
 CELL, LARGEST = 12, 16
 NEGATIVE, POSITIVE, NOT_FINITE = "#0072b2", "#e69f00", "#d55e00"

@@ -5,7 +5,7 @@ from lorabook.book.figures.chips import Chip, lines, wrapped
 from lorabook.book.figures.diagrams.overview_comparison import in_order
 from lorabook.book.figures.drawing import Drawing
 from lorabook.book.landscape import Axis, axes
-from lorabook.claims.catalogue import folders
+from lorabook.claims.discovery import folders
 from lorabook.core.lora import ORIGIN
 
 WIDE, GAP, LINE, COLUMNS = 226, 14, 24, 4
