@@ -29,7 +29,7 @@ _HOMES = {
     "pairs_of": "many.pair", "stack": "many.stacking", "bank": "many.bank", "serving": "many.bank",
     "compose": "many.hub", "learn_in_turn": "many.in_turn",
     # what the book says
-    "claim": "claims.claim", "misconception": "claims.claim", "verify": "claims.claim", "card": "claims.card",
+    "claim": "claims.claim", "misconception": "claims.claim", "verify": "claims.runner", "card": "claims.card",
     "source": "claims.card",
 }  # fmt: skip
 """Every public name, and the one module that it is in."""

@@ -8,7 +8,7 @@ Use: `python -m pytest -p nbval_text --nbval --nbval-current-env NOTEBOOK`, with
 import pytest
 from nbval.plugin import IPyNbCell
 
-from lorabook.book.build import text_only
+from lorabook.book.outputs import text_only
 
 COMPARED = pytest.StashKey[dict[str, int]]()
 

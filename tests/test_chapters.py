@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lorabook.claims.claim import discover
+from lorabook.claims.discovery import discover
 from lorabook.models.paths import notebooks_dir
 
 SOURCES = sorted((notebooks_dir() / "src").glob("*.py"))

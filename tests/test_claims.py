@@ -4,14 +4,16 @@ import pytest
 import torch
 
 from lorabook.claims.case import SHAPES, Case
-from lorabook.claims.claim import ClaimNotReproduced, claim, discover, examine, misconception, verify
+from lorabook.claims.claim import claim, misconception
+from lorabook.claims.discovery import discover
+from lorabook.claims.runner import ClaimNotReproduced, examine, verify
 
 CLAIMS = discover()
 
 
-@pytest.mark.parametrize("found", CLAIMS, ids=lambda c: f"{c.module.removeprefix('lorabook.claims.')}.{c.name}")
-def test_verdict_is_reproduced(found):
-    verify(found)
+@pytest.mark.parametrize("declared", CLAIMS, ids=lambda c: f"{c.module.removeprefix('lorabook.claims.')}.{c.name}")
+def test_verdict_is_reproduced(declared):
+    verify(declared)
 
 
 def test_there_are_claims_and_misconceptions():
@@ -75,6 +77,35 @@ def test_a_misconception_that_fails_by_a_hair_is_refused():
     true = claim(statement="", source="")(lambda case: (one(case), one(case)))
     close = misconception(of=true, statement="", source="")(lambda case: (one(case), one(case) * (1 + 1e-5)))
     assert not examine(close).reproduced
+
+
+def test_each_case_is_computed_once_and_the_sides_shown_are_those_of_the_widest_gap():
+    computed: list[Case] = []
+
+    @claim(statement="", source="")
+    def apart_by_the_rank(case: Case):
+        computed.append(case)
+        off = {1: 0.1, 3: 0.3, 6: 0.2}[case.r]
+        return one(case).requires_grad_(), one(case) - off
+
+    verdict = examine(apart_by_the_rank)
+    assert computed == list(SHAPES)
+    assert verdict.gaps == pytest.approx((0.1, 0.3, 0.2))
+    assert verdict.sides[1][0].item() == pytest.approx(0.7)
+    assert not any(side.requires_grad for side in verdict.sides), "a card would keep the graph behind its sides"
+
+
+def test_of_equal_gaps_the_first_is_shown():
+    @claim(statement="", source="")
+    def right(case: Case):
+        return case.w0(), case.w0()
+
+    assert torch.equal(examine(right).sides[0], SHAPES[0].w0())
+
+
+def test_a_claim_that_is_tried_nowhere_is_refused():
+    with pytest.raises(ValueError, match="cases is empty"):
+        claim(statement="", source="", cases=())
 
 
 @pytest.mark.parametrize("tol", [-1.0, 0.5])

@@ -12,7 +12,7 @@ from jupytext import reads
 
 from lorabook.book.classroom import Exercise, check, count, hint, scale, show, solution, two_path
 from lorabook.book.classroom.running import run
-from lorabook.book.classroom.solution import cut, solved_cells
+from lorabook.book.classroom.solutions import cut, solved_cells
 from lorabook.models.paths import notebooks_dir
 
 EXERCISES = (scale.EXERCISE, two_path.EXERCISE, count.EXERCISE)

@@ -19,12 +19,16 @@ import torch
 from lorabook.book import lab, ledger, ledger_pages
 from lorabook.book.chapters import chapters, find_chapter
 from lorabook.book.cli import main
+from lorabook.book.commands import COMMANDS
 from lorabook.book.refused import Refused
-from lorabook.claims.claim import Claim, discover
+from lorabook.claims.catalogue import AXES
+from lorabook.claims.claim import Claim
+from lorabook.claims.discovery import discover
 from lorabook.claims.unchecked import unchecked
 from lorabook.models import paths
 
 COMMAND = [sys.executable, "-m", "lorabook"]
+NAMES = [command.name for command in COMMANDS]
 
 
 @pytest.fixture
@@ -57,12 +61,18 @@ def test_help_names_every_command_and_loads_no_jupyter() -> None:
         "print([name for name in ('jupyterlab', 'jupytext', 'nbclient', 'ipywidgets') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("lab", "doctor", "check", "list", "pretrain", "build"):
+    for command in NAMES:
         assert re.search(rf"^ +{command} +\w", done.stdout, re.MULTILINE)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["lab", "doctor", "check", "list", "pretrain", "build"])
+def test_the_commands_are_those_of_the_readme_and_build_for_authors() -> None:
+    assert NAMES == ["lab", "doctor", "check", "list", "figures", "pretrain", "build"]
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert all(f"`lorabook {name}" in readme for name in NAMES)
+
+
+@pytest.mark.parametrize("command", NAMES)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
@@ -245,9 +255,7 @@ def test_the_book_has_the_chapters_the_command_can_name() -> None:
 def test_check_prints_the_ledger_of_the_claims_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "lora.low_rank.rank_is", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(line["claim"], line["reproduced"]) for line in lines] == [
-        ("lora.low_rank.rank_is_at_most_r", True)
-    ]
+    assert [(line["claim"], line["reproduced"]) for line in lines] == [("lora.low_rank.rank_is_at_most_r", True)]
 
 
 def test_check_with_a_pattern_that_fits_nothing_is_not_green(capsys: pytest.CaptureFixture[str]) -> None:
@@ -342,7 +350,18 @@ def test_a_ledger_that_cannot_be_written_is_refused_before_any_work(name, tmp_pa
 def test_list_shows_each_variant_under_its_axis(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json"]) == 0
     by_axis = json.loads(capsys.readouterr().out)
-    names = {recipe["name"]: recipe["changes"] for recipes in by_axis.values() for recipe in recipes}
-    assert names["LoRA"] == "nothing: it is the origin"
-    assert names["DoRA"] == "form"
+    assert list(by_axis) == list(AXES)
+    assert [variant["name"] for variant in by_axis["many"]] == ["DPDyLoRA", "OrthogonalLoRA"]
+    changes = {recipe["name"]: recipe["changes"] for recipes in by_axis.values() for recipe in recipes}
+    assert changes["LoRA"] == "nothing: it is the origin"
+    assert changes["DoRA"] == "form"
     assert all(recipe["about"] for recipes in by_axis.values() for recipe in recipes)
+
+
+def test_in_the_list_a_long_name_is_apart_from_its_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == list(AXES)
+    variants = [line for line in lines if line.startswith("  ") and not line.strip().startswith("changes:")]
+    columns = {re.match(r"  \S+ {2,}", line).end() for line in variants}
+    assert len(columns) == 1, "the texts stand one below the other"

@@ -1,11 +1,17 @@
 """The shipped data: what is in it, that it is clean, and that the extractors read what they say they read."""
 
 import gzip
+import importlib
 import io
 import re
 import struct
+import subprocess
+import sys
 import tarfile
 import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -14,8 +20,9 @@ from torch import nn
 from lorabook.models.convnet import ConvNet
 from lorabook.models.paths import data_dir, data_file
 from lorabook.models.vocabulary import read_vocabulary, train_vocabulary
-from lorabook.tasks import austen, digits, kjv, text
-from lorabook.tasks.archive import member
+from lorabook.tasks import digits, text
+
+MAKE = Path(__file__).parents[1] / "data" / "make"
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -166,7 +173,15 @@ def ar(name: str, files: dict[str, bytes]) -> bytes:
     return packed
 
 
-def test_archive_finds_one_file(tmp_path):
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Import a reader from data/make, which is on the path only while one of its scripts runs."""
+    monkeypatch.syspath_prepend(MAKE)
+    return importlib.import_module
+
+
+def test_one_file_of_a_debian_package_is_read(tmp_path, reader):
+    member = reader("debian_package").member
     deb = tmp_path / "x.deb"
     deb.write_bytes(ar("data.tar.xz", {"a/one.txt": b"1", "b/one.txt": b"2", "two": b"22"}))
     assert member(deb, "two") == b"22"
@@ -191,7 +206,8 @@ def r_list(named: dict[str, bytes]) -> bytes:
     return struct.pack(">ii", 19 | 512, len(named)) + b"".join(named.values()) + attributes
 
 
-def test_austen_is_read_from_rs_lazy_load_database(tmp_path):
+def test_austen_is_read_from_rs_lazy_load_database(tmp_path, reader):
+    austen = reader("austen")
     header = b"X\n" + struct.pack(">iiii", 3, 0x40201, 0x30500, 5) + b"UTF-8"
     store, variables = b"", {}
     for name in austen.NOVELS:
@@ -202,12 +218,13 @@ def test_austen_is_read_from_rs_lazy_load_database(tmp_path):
     folder = "usr/lib/R/spec-library/janeaustenr/data/"
     deb = tmp_path / "austen.deb"
     deb.write_bytes(ar("data.tar.xz", {folder + "Rdata.rdx": index, folder + "Rdata.rdb": store}))
-    got = austen.extract(deb)
-    assert got.startswith("EMMA\nIt was very odd;--\nindeed.\n\nMANSFIELDPARK\n")
-    assert got.endswith("SENSESENSIBILITY\nIt was very odd;--\nindeed.\n")
+    novels = austen.extract(deb)
+    assert novels.startswith("EMMA\nIt was very odd;--\nindeed.\n\nMANSFIELDPARK\n")
+    assert novels.endswith("SENSESENSIBILITY\nIt was very odd;--\nindeed.\n")
 
 
-def test_kjv_is_read_from_a_sword_module(tmp_path):
+def test_kjv_is_read_from_a_sword_module(tmp_path, reader):
+    kjv = reader("kjv")
     verses = [
         b'<title type="main">The First Book</title>',
         b'<chapter n="1" osisID="Gen.1" sID="Gen.1"/> ',
@@ -230,3 +247,10 @@ def test_kjv_is_read_from_a_sword_module(tmp_path):
     deb.write_bytes(ar("data.tar.xz", files))
     half = "In the beginning, God's\nthe LORD said.\n\nA Psalm. Blessed\n"
     assert kjv.extract(deb) == f"{half}\n{half}"
+
+
+def test_the_command_that_makes_data_again_says_how_it_is_called():
+    called = subprocess.run([sys.executable, MAKE / "extract.py"], capture_output=True, text=True, check=False)
+    assert called.returncode == 1
+    assert called.stderr.strip() == "usage: python data/make/extract.py JANEAUSTENR.deb KJV.deb OUT_FOLDER"
+    assert "python data/make/extract.py r-cran-janeaustenr_*.deb" in (MAKE.parent / "README.md").read_text("utf-8")

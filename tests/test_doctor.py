@@ -30,7 +30,7 @@ def test_this_environment_has_what_the_book_needs(capsys: pytest.CaptureFixture[
 def test_a_whole_data_file_is_shown_with_size_and_hash(data: Path) -> None:
     (finding,) = doctor.data()
     assert (finding.what, finding.verdict) == ("data/a.txt", "ok")
-    assert finding.found == f"5 bytes, sha256 {hashlib.sha256(b'whole').hexdigest()[:12]}"
+    assert finding.detail == f"5 bytes, sha256 {hashlib.sha256(b'whole').hexdigest()[:12]}"
 
 
 @pytest.mark.parametrize("content", [b"wholf", b"", None])
@@ -38,7 +38,7 @@ def test_a_changed_empty_or_missing_data_file_is_a_problem_with_a_remedy(data: P
     (data / "a.txt").unlink() if content is None else (data / "a.txt").write_bytes(content)
     (finding,) = doctor.data()
     assert finding.verdict == "PROBLEM"
-    assert "restore data/a.txt" in finding.do
+    assert "restore data/a.txt" in finding.advice
 
 
 def test_a_kernel_of_another_python_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,8 +48,8 @@ def test_a_kernel_of_another_python_is_a_problem(tmp_path: Path, monkeypatch: py
     (folder / "kernel.json").write_text(json.dumps(command), encoding="utf-8")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     (finding,) = doctor.kernel()
-    assert (finding.verdict, finding.found) == ("PROBLEM", "/elsewhere/bin/python")
-    assert "ipykernel install --sys-prefix" in finding.do
+    assert (finding.verdict, finding.detail) == ("PROBLEM", "/elsewhere/bin/python")
+    assert "ipykernel install --sys-prefix" in finding.advice
 
 
 def test_a_disabled_widget_extension_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,10 +57,10 @@ def test_a_disabled_widget_extension_is_a_problem(tmp_path: Path, monkeypatch: p
     disabled = {"disabledExtensions": {"anywidget": True}}
     (tmp_path / "labconfig" / "page_config.json").write_text(json.dumps(disabled), encoding="utf-8")
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))
-    found = {finding.what: finding for finding in doctor.lab_extensions()}
-    assert found["Lab extension anywidget"].found == "disabled"
-    assert "jupyter labextension enable anywidget" in found["Lab extension anywidget"].do
-    assert found["Lab extension @jupyter-widgets/jupyterlab-manager"].verdict == "ok"
+    findings = {finding.what: finding for finding in doctor.lab_extensions()}
+    assert findings["Lab extension anywidget"].detail == "disabled"
+    assert "jupyter labextension enable anywidget" in findings["Lab extension anywidget"].advice
+    assert findings["Lab extension @jupyter-widgets/jupyterlab-manager"].verdict == "ok"
 
 
 def test_a_check_that_cannot_run_is_a_finding_and_the_exit_status_says_so(

@@ -9,7 +9,7 @@ import torch
 
 from lorabook.book import classroom
 from lorabook.book.classroom.exercise import Exercise, check
-from lorabook.book.classroom.solution import cut, solved_cells
+from lorabook.book.classroom.solutions import cut, solved_cells
 from lorabook.models.paths import notebooks_dir
 
 CELLS = [cell for source in sorted((notebooks_dir() / "src").glob("*.py")) for cell in solved_cells(source)]

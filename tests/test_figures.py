@@ -6,16 +6,20 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+import torch
 
 from lorabook.book import style
 from lorabook.book.cli import main
-from lorabook.book.explore.axis_map import axes
+from lorabook.book.figures.blocks import Scale, block, pair
+from lorabook.book.figures.cells import mask
 from lorabook.book.figures.diagrams import overview_axes, overview_choice, overview_comparison
-from lorabook.book.figures.drawing import Drawing, plain
+from lorabook.book.figures.drawing import Drawing
 from lorabook.book.figures.gallery import gallery
+from lorabook.book.landscape import axes
 from lorabook.book.listing import example
-from lorabook.claims.catalogue import catalogue, folders
-from lorabook.claims.claim import discover
+from lorabook.claims.catalogue import catalogue
+from lorabook.claims.discovery import discover, folders
+from lorabook.claims.svg import plain
 from lorabook.core.lora import ORIGIN
 
 FOLDER = Path(__file__).parents[1] / "figures"
@@ -69,20 +73,20 @@ def test_what_the_comparison_says_is_trained_is_what_the_form_counts(name: str) 
 
 def test_the_flow_chart_asks_only_for_what_is_there() -> None:
     about = {claim.about for claim in discover()}
-    wanted = {name for choice in overview_choice.CHOICES for name in choice.take}
-    assert wanted <= about
+    variants = {name for choice in overview_choice.CHOICES for name in choice.take}
+    assert variants <= about
 
 
 def words_of(drawing: Drawing) -> list[tuple[str, float, float, float, float]]:
     """Return every word of a drawing with its left, right, top and bottom, by the mean width of a letter."""
-    found = []
-    for word in ElementTree.fromstring(drawing.svg()).iter(f"{SVG}text"):
-        em, said = 0.57 if word.get("font-weight") else 0.5, "".join(word.itertext())
-        x, y, size = (float(word.get(name)) for name in ("x", "y", "font-size"))
-        wide = em * size * len(said)
-        left = {"start": x, "middle": x - wide / 2, "end": x - wide}[word.get("text-anchor")]
-        found.append((said, left, left + wide, y - 0.72 * size, y + 0.2 * size))
-    return found
+    words = []
+    for text in ElementTree.fromstring(drawing.svg()).iter(f"{SVG}text"):
+        em, letters = 0.57 if text.get("font-weight") else 0.5, "".join(text.itertext())
+        x, y, size = (float(text.get(name)) for name in ("x", "y", "font-size"))
+        wide = em * size * len(letters)
+        left = {"start": x, "middle": x - wide / 2, "end": x - wide}[text.get("text-anchor")]
+        words.append((letters, left, left + wide, y - 0.72 * size, y + 0.2 * size))
+    return words
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -90,9 +94,9 @@ def test_every_word_lies_on_the_page(name: str) -> None:
     drawing = DRAWN[name]
     words = words_of(drawing)
     assert words
-    for said, left, right, top, bottom in words:
-        assert 0 <= left < right <= drawing.width, said
-        assert 0 < top < bottom < drawing.height, said
+    for word, left, right, top, bottom in words:
+        assert 0 <= left < right <= drawing.width, word
+        assert 0 < top < bottom < drawing.height, word
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -106,9 +110,9 @@ def test_no_two_words_overlap(name: str) -> None:
 def test_every_colour_is_the_languages_own_and_has_a_light_and_a_dark_value(name: str) -> None:
     svg = DRAWN[name].svg()
     light, dark = svg.split("@media(prefers-color-scheme:dark)")
-    for said in set(re.findall(r'class="([\w-]+)"', svg)):
-        assert f".{said}{{" in light.partition("<style>")[2], said
-        assert f".{said}{{" in dark.partition("</style>")[0], said
+    for role in set(re.findall(r'class="([\w-]+)"', svg)):
+        assert f".{role}{{" in light.partition("<style>")[2], role
+        assert f".{role}{{" in dark.partition("</style>")[0], role
     assert not re.search(r'(fill|stroke)="#', svg)
 
 
@@ -137,3 +141,35 @@ def test_last_digits_do_not_reach_the_file() -> None:
     exact.dot(575.25, 0.05, "text")
     noisy.dot(575.25 - 1e-7, 0.05 + 1e-7, "text")
     assert exact.svg() == noisy.svg()
+
+
+def boxes(drawing: Drawing) -> list[tuple[str, ...]]:
+    """Return role, x, y, width and height of every rectangle but the ground."""
+    rects = list(ElementTree.fromstring(drawing.svg()).iter(f"{SVG}rect"))[1:]
+    return [tuple(rect.get(name) for name in ("class", "x", "y", "width", "height")) for rect in rects]
+
+
+def test_a_block_is_to_scale_and_centred_on_its_line() -> None:
+    drawing = Drawing("a block")
+    box = block(drawing, (4, 6), 10, 50, 2, "frozen", name="W")
+    assert boxes(drawing) == [("frozen", "10", "46", "12", "8")]
+    assert (box.right, box.bottom, box.middle) == (22, 54, (16, 50))
+    assert words_of(drawing)[-1][0] == "W"
+
+
+def test_a_pair_shows_the_ranks_in_use_and_the_rest_behind_them() -> None:
+    drawing, scale = Drawing("a pair"), Scale(rank=2, d_out=1, d_in=3, gap=5)
+    pair(drawing, (20, 4), (4, 10), 0, 50, scale, "trainable", used=1, rest="grid")
+    behind, used = [("grid", "0", "40", "8", "20"), ("grid", "13", "46", "30", "8")], boxes(drawing)[2:]
+    assert boxes(drawing)[:2] == behind
+    assert used == [("trainable", "0", "40", "2", "20"), ("trainable", "13", "46", "30", "2")]
+    whole = Drawing("a pair")
+    pair(whole, (20, 4), (4, 10), 0, 50, scale, "frozen")
+    assert boxes(whole) == [("frozen", *place) for _, *place in behind]
+
+
+def test_a_mask_draws_the_cells_that_are_shown_and_fills_those_that_are_seen() -> None:
+    drawing, lower = Drawing("a mask"), torch.ones(2, 2).tril().bool()
+    mask(drawing, torch.eye(2).bool(), lower, 0, 40, 10, "trainable")
+    assert [box[0] for box in boxes(drawing)] == ["trainable", "grid", "trainable"]
+    assert [box[1:3] for box in boxes(drawing)] == [("0", "40"), ("0", "50"), ("10", "50")]

@@ -24,7 +24,7 @@ from lorabook.axes.optim.lora_plus import LoRAPlusAdamW
 from lorabook.axes.rule.importance import Importance
 from lorabook.axes.rule.schedule import CubicBudget
 from lorabook.axes.scale.rslora import AlphaOverRootR
-from lorabook.claims.claim import discover
+from lorabook.claims.discovery import discover
 from lorabook.core.lora import AlphaOverR, LowRank, uniform_rows
 from lorabook.many.row_space import outside
 

@@ -11,6 +11,7 @@ import pytest
 from replay import replay
 
 from lorabook.book import build as book
+from lorabook.book.outputs import text_only
 from lorabook.book.refused import Refused
 from lorabook.models.paths import notebooks_dir
 
@@ -59,7 +60,7 @@ def test_a_chapter_is_small_and_holds_text_only(notebook: Path) -> None:
     assert read.metadata == book.METADATA
     for cell in read.cells:
         if cell.cell_type == "code":
-            assert cell.outputs == book.text_only(cell.outputs)
+            assert cell.outputs == text_only(cell.outputs)
             assert cell.execution_count, (
                 "built notebooks are executed; nbval only runs, and does not compare, what is not"
             )
@@ -131,7 +132,7 @@ def test_a_number_changed_in_a_chapter_would_be_found(notebook: Path, tmp_path: 
         out
         for cell in read.cells
         if cell.cell_type == "code" and "nbval-ignore-output" not in cell.metadata.get("tags", [])
-        for out in book.text_only(cell.outputs)
+        for out in text_only(cell.outputs)
     ]
     assert any(character.isdigit() for out in compared for character in str(out.get("data", out.get("text"))))
 

@@ -104,6 +104,12 @@ def test_ci_runs_the_readmes_commands() -> None:
         assert command not in script, "CI reads the commands from the README and keeps no copy"
 
 
+def shipped_data() -> dict[str, Path]:
+    """Return every file of data/ by its path below it, but for what makes data again."""
+    files = {path.relative_to(paths.data_dir()): path for path in paths.data_dir().rglob("*") if path.is_file()}
+    return {name.as_posix(): path for name, path in files.items() if name.parts[0] != "make"}
+
+
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout, built and unpacked."""
@@ -120,8 +126,8 @@ def test_the_wheel_holds_code_views_data_and_chapters_and_no_tests(unpacked: Pat
     names = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
     tracked = [path for path in (ROOT / "lorabook").rglob("*") if path.suffix in (".py", ".js", ".css", ".json")]
     assert {path.relative_to(ROOT).as_posix() for path in tracked} <= names
-    data = [path for path in paths.data_dir().rglob("*") if path.is_file()]
-    assert {f"lorabook/shipped/data/{path.relative_to(paths.data_dir()).as_posix()}" for path in data} <= names
+    assert {f"lorabook/shipped/data/{name}" for name in shipped_data()} <= names
+    assert not [name for name in names if "/make/" in name], "what makes data again is for checkouts"
     assert {f"lorabook/shipped/notebooks/{path.name}" for path in paths.notebooks_dir().glob("*.ipynb")} <= names
     assert any(name.endswith("share/jupyter/lab/settings/overrides.d/lorabook.json") for name in names)
     assert not [name for name in names if name.startswith("tests") or "__pycache__" in name]
@@ -151,12 +157,11 @@ def test_every_data_file_is_listed_with_its_hash_and_all_are_small() -> None:
         reversed(line.split(maxsplit=1))
         for line in paths.data_file("SHA256SUMS").read_text(encoding="utf-8").splitlines()
     )
-    root = paths.data_dir()
-    files = {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file()}
+    files = shipped_data()
     for unlisted in ("SHA256SUMS", "README.md"):
         del files[unlisted]
     actual = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    assert listed == actual, "in data/: sha256sum $(git ls-files | grep -v -e SUMS -e README) > SHA256SUMS"
+    assert listed == actual, "in data/: sha256sum $(git ls-files | grep -v -e SUMS -e README -e make/) > SHA256SUMS"
     assert sum(path.stat().st_size for path in files.values()) < DATA_MB * 1e6
 
 

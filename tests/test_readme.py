@@ -11,7 +11,7 @@ from lorabook.baselines.prefix import Prefix
 from lorabook.book import style
 from lorabook.book.listing import proofs, table
 from lorabook.claims.catalogue import catalogue, example
-from lorabook.claims.claim import idea_modules
+from lorabook.claims.discovery import claim_modules, folders
 from lorabook.core.lora import LowRankForm
 
 README = Path(__file__).parents[1] / "README.md"
@@ -58,7 +58,8 @@ def test_each_has_claims_misconceptions_and_an_oracle(name):
 
 
 def test_no_variant_is_declared_twice():
-    declaring = [module.ABOUT for module in idea_modules("lorabook") if "ABOUT" in vars(module)]
+    modules = [*folders().values(), *claim_modules()]
+    declaring = [module.ABOUT for module in modules if "ABOUT" in vars(module)]
     assert len(declaring) == len(set(declaring))
 
 

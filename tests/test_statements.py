@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lorabook.claims.claim import discover
+from lorabook.claims.discovery import discover
 from lorabook.claims.unchecked import unchecked
 
 FOLDER = Path(__file__).parent / "statements"

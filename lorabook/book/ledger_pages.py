@@ -9,6 +9,7 @@ from pathlib import Path
 from lorabook.book.refused import Refused
 
 Line = dict[str, object]
+"""What the ledger says of one statement, by the names that its JSON has."""
 KINDS = {
     "holds": "Holds",
     "holds if": "Holds if",
@@ -17,51 +18,51 @@ KINDS = {
 }
 
 
-def shown(number: float | None, digits: str) -> str:
-    """A number of the ledger as text."""
+def as_number(number: float | None, digits: str) -> str:
+    """Return a number of the ledger as text."""
     return "not finite" if number is None else format(number, digits)
 
 
 def as_markdown(lines: list[Line]) -> str:
     """Return the ledger in Markdown, by variant and by what is said of each statement. Formulas stay LaTeX in $…$."""
-    checked = [said for said in lines if "reproduced" in said]
-    failed = sum(not said["reproduced"] for said in checked)
-    counts = [f"{sum(said['kind'] == kind for said in lines)} {word.lower()}" for kind, word in KINDS.items()]
+    checked = [line for line in lines if "reproduced" in line]
+    failed = sum(not line["reproduced"] for line in checked)
+    counts = [f"{sum(line['kind'] == kind for line in lines)} {word.lower()}" for kind, word in KINDS.items()]
     text = ["# The ledger of lorabook", "", f"{'; '.join(counts)}. Not reproduced: {failed}.", ""]
-    for about, group in groupby(sorted(lines, key=_stable(lines)), key=lambda said: said["about"]):
-        mine = list(group)
+    for about, group in groupby(sorted(lines, key=_stable(lines)), key=lambda line: line["about"]):
+        of_variant = list(group)
         text += [f"## {about}", ""]
         for kind, word in KINDS.items():
-            of_kind = [said for said in mine if said["kind"] == kind]
+            of_kind = [line for line in of_variant if line["kind"] == kind]
             if of_kind:
-                text += [f"### {word}", "", *(_item(said) for said in of_kind), ""]
+                text += [f"### {word}", "", *map(_item, of_kind), ""]
     return "\n".join(text)
 
 
 def _stable(lines: list[Line]) -> Callable[[Line], int]:
-    """Variants in the order in which they first appear: the open statements come last in a run, not in the page."""
+    """Return a sorting key: variants as they first appear. The open statements come last in a run, not in the page."""
     first: dict[object, int] = {}
-    for said in lines:
-        first.setdefault(said["about"], len(first))
-    return lambda said: first[said["about"]]
+    for line in lines:
+        first.setdefault(line["about"], len(first))
+    return lambda line: first[line["about"]]
 
 
-def _item(said: Line) -> str:
-    parts = [f"- {said['statement']}"]
-    if said.get("when"):
-        parts.append(f"  **If** {said['when']}.")
-    if said.get("instead"):
-        parts.append(f"  **Instead:** {said['instead']}")
-    if "reason" in said:
-        parts.append(f"  **Why not:** {said['reason']}")
-    elif "gap" in said:
-        mark = "reproduced" if said["reproduced"] else "**NOT REPRODUCED**"
-        sides = f"{shown(said['left'], '.6g')} {said['relation']} {shown(said['right'], '.6g')}"
-        gap = f"gap {shown(said['gap'], '.1e')} (tol {said['tol']:.0e})"
-        parts.append(f"  `{said['claim']}`: {sides}, {gap}, {said['verdict']}, {mark}.")
+def _item(line: Line) -> str:
+    parts = [f"- {line['statement']}"]
+    if line.get("when"):
+        parts.append(f"  **If** {line['when']}.")
+    if line.get("instead"):
+        parts.append(f"  **Instead:** {line['instead']}")
+    if "reason" in line:
+        parts.append(f"  **Why not:** {line['reason']}")
+    elif "gap" in line:
+        mark = "reproduced" if line["reproduced"] else "**NOT REPRODUCED**"
+        sides = f"{as_number(line['left'], '.6g')} {line['relation']} {as_number(line['right'], '.6g')}"
+        gap = f"gap {as_number(line['gap'], '.1e')} (tol {line['tol']:.0e})"
+        parts.append(f"  `{line['claim']}`: {sides}, {gap}, {line['verdict']}, {mark}.")
     else:
-        parts.append(f"  `{said['claim']}`: **NOT REPRODUCED**: {said['verdict']}")
-    return "\\\n".join([*parts, f"  Source: {said['source']}."])
+        parts.append(f"  `{line['claim']}`: **NOT REPRODUCED**: {line['verdict']}")
+    return "\\\n".join([*parts, f"  Source: {line['source']}."])
 
 
 def as_html(lines: list[Line]) -> str:
@@ -97,7 +98,8 @@ def as_json(lines: list[Line]) -> str:
 def writer(page: Path) -> Callable[[list[Line]], str]:
     """Return how to write a page of this name.
 
-    Raises: Refused when its ending is no known format, its folder is not there, or it may not be written.
+    Raises:
+        Refused: its ending is no known format, its folder is not there, or it may not be written.
     """
     writers = {".md": as_markdown, ".html": as_html, ".json": as_json}
     if page.suffix not in writers:

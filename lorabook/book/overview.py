@@ -10,7 +10,8 @@ import nbformat
 
 from lorabook.book import doctor
 from lorabook.book.chapters import chapters
-from lorabook.book.ledger import line, place
+from lorabook.book.ledger import checked, place
+from lorabook.claims.claim import Claim
 
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 QUESTION = re.compile(r"^> \*\*(.+?)\*\*", re.MULTILINE)
@@ -41,23 +42,23 @@ def contents(folder: Path) -> str:
 
 def environment() -> str:
     """Return what `lorabook doctor` looked at, with its verdicts; paths stay out of it."""
-    found = list(doctor.examine())
+    findings = list(doctor.examine())
     rows = []
-    for finding in found:
-        advice = finding.do.replace(sys.executable, "python") if finding.verdict == doctor.PROBLEM else ""
+    for finding in findings:
+        advice = finding.advice.replace(sys.executable, "python") if finding.verdict == doctor.PROBLEM else ""
         if finding.verdict != doctor.OK:
             rows.append((MARK[finding.verdict], finding.what, advice))
-    good = sum(f.verdict == doctor.OK for f in found)
-    head = f"✓ {good} of {len(found)} things are as they should be."
+    good = sum(f.verdict == doctor.OK for f in findings)
+    head = f"✓ {good} of {len(findings)} things are as they should be."
     return head + ("\n\n" + _table(("", "also looked at", "what to do"), rows) if rows else "")
 
 
-def ledger(claims: Iterable) -> tuple[str, int]:
+def ledger(claims: Iterable[Claim]) -> tuple[str, int]:
     """Compute both sides of every claim; return the table by variant, and how many were not reproduced."""
     counts: dict[str, Counter] = {}
     for claim in claims:
-        said = line(claim)
-        counts.setdefault(claim.about, Counter())[said["kind"] if said["reproduced"] else "not reproduced"] += 1
+        line = checked(claim)
+        counts.setdefault(claim.about, Counter())[line["kind"] if line["reproduced"] else "not reproduced"] += 1
     columns = ("holds", "holds if", "false", "not reproduced")
     rows = [(about, *(str(counts[about][c] or "·") for c in columns)) for about in sorted(counts, key=place)]
     total = {column: sum(count[column] for count in counts.values()) for column in columns}

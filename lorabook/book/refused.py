@@ -1,4 +1,4 @@
-"""The one exception the `lorabook` command turns into a line of text instead of a traceback."""
+"""The one exception that the `lorabook` command turns into a line of text instead of a traceback."""
 
 
 class Refused(ValueError):

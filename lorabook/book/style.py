@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -63,7 +64,7 @@ OKABE_ITO: tuple[tuple[str, str], ...] = (
     ("#cc79a7", "#e39ac2"),
     ("#56b4e9", "#8fd0f5"),
 )
-DASHES = ("solid", "dashdot", "longdash", "longdashdot", "solid", "dashdot")
+DASHES = ("solid", "dashdot", "longdash", "longdashdot")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 MATPLOTLIB_DASH = {
     "solid": "-",
@@ -83,7 +84,10 @@ VARIANTS: tuple[str, ...] = (
     "LoRA-drop", "O-LoRA", "LoRAHub", "QDoRA", "QPiSSA",
     "DP-DyLoRA", "adapters", "prefix", "head", "stack",
 )  # fmt: skip
-"""The order never changes: a new variant goes into the place that is kept for it."""
+"""The order never changes, so that a variant looks the same in every chapter: a new one goes to the end."""
+
+PLACES = len(OKABE_ITO) * len(MARKERS) * len(DASHES)
+"""How many variants the palette can tell apart."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +108,34 @@ def variant(name: str) -> Stroke:
     """
     if name not in VARIANTS:
         raise KeyError(f"no stroke for the variant {name!r}; style.VARIANTS has {', '.join(VARIANTS)}.")
-    place = VARIANTS.index(name)
-    (light, dark), turn = OKABE_ITO[place % len(OKABE_ITO)], place // len(OKABE_ITO)
-    # Five colours and six markers have no common divisor, so thirty variants in a row differ in the pair.
-    return Stroke(light, dark, DASHES[turn], MARKERS[place % len(MARKERS)])
+    return stroke(VARIANTS.index(name))
+
+
+def stroke(place: int) -> Stroke:
+    """Return the stroke that belongs to a place in VARIANTS, taken or still free.
+
+    Five colours and six markers have no common divisor, so thirty places in a row differ in that pair. Within them
+    the dash goes one on with every turn of the colours; each further thirty begin with the next dash, so that a pair
+    comes back with another one until all dashes are used.
+
+    Raises:
+        IndexError: the palette has no such place.
+    """
+    if not 0 <= place < PLACES:
+        raise IndexError(f"place {place} is none of the palette's {PLACES}; a colour, marker or dash must be added")
+    pairs = len(OKABE_ITO) * len(MARKERS)
+    light, dark = OKABE_ITO[place % len(OKABE_ITO)]
+    turn = place % pairs // len(OKABE_ITO) + place // pairs
+    return Stroke(light, dark, DASHES[turn % len(DASHES)], MARKERS[place % len(MARKERS)])
+
+
+def series(place: int) -> Stroke:
+    """Return the stroke of one of the lines of a plot, counted from 0, that stand for no variant of their own.
+
+    Colour, dash and marker all change from each line to the next; the sixty-first looks like the first.
+    """
+    light, dark = OKABE_ITO[place % len(OKABE_ITO)]
+    return Stroke(light, dark, DASHES[place % len(DASHES)], MARKERS[place % len(MARKERS)])
 
 
 def as_json() -> str:
@@ -124,20 +152,20 @@ def figure(width: float = 6.4, height: float = 3.2) -> "Figure":
     """
     from matplotlib.figure import Figure  # 0.4 s that a reader without figures need not spend
 
-    drawn = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    drawn.patch.set_alpha(0)
-    return drawn
+    empty = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    empty.patch.set_alpha(0)
+    return empty
 
 
-def axes(drawn: "Figure", title: str, x: str, y: str, place: tuple[int, int, int] = (1, 1, 1)):
+def axes(figure: "Figure", title: str, x: str, y: str, place: tuple[int, int, int] = (1, 1, 1)) -> "Axes":
     """Add axes to a figure in the book's style: the message as the title, quiet spines, units in the labels."""
-    made = drawn.add_subplot(*place)
-    made.set_facecolor("none")
-    made.set_title(title, color=NEUTRAL.text, fontsize=10, loc="left")
-    made.set_xlabel(x, color=NEUTRAL.text, fontsize=9)
-    made.set_ylabel(y, color=NEUTRAL.text, fontsize=9)
-    made.tick_params(colors=NEUTRAL.quiet, labelsize=8)
-    made.grid(True, color=NEUTRAL.grid, linewidth=0.6)
-    made.spines[["top", "right"]].set_visible(False)
-    made.spines[["left", "bottom"]].set_color(NEUTRAL.quiet)
-    return made
+    panel = figure.add_subplot(*place)
+    panel.set_facecolor("none")
+    panel.set_title(title, color=NEUTRAL.text, fontsize=10, loc="left")
+    panel.set_xlabel(x, color=NEUTRAL.text, fontsize=9)
+    panel.set_ylabel(y, color=NEUTRAL.text, fontsize=9)
+    panel.tick_params(colors=NEUTRAL.quiet, labelsize=8)
+    panel.grid(True, color=NEUTRAL.grid, linewidth=0.6)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.spines[["left", "bottom"]].set_color(NEUTRAL.quiet)
+    return panel

@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lorabook.claims.claim import Claim, Verdict, verify
+from lorabook.claims.claim import Claim
+from lorabook.claims.runner import Verdict, verify
 from lorabook.claims.sides import sides_svg
 
 
@@ -33,7 +34,7 @@ class Card:
         closely = f"equal to {claim.tol:.0e}" if claim.tol else "equal to the last bit"
         return f"HOLDS: the two sides are {closely} on {tried}"
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         claim = self.verdict.claim
         mark = "✗" if claim.is_misconception else "✓"
         head = f"{mark} **{_title(claim)}** — {self._outcome()}"
@@ -84,7 +85,7 @@ class Source:
     def __repr__(self) -> str:
         return f"# {self.title}\n{self.text}"
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/plain": repr(self), "text/markdown": f"*{self.title}*\n\n```python\n{self.text}\n```"}
 
 

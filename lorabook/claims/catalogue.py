@@ -1,23 +1,17 @@
-"""The recipes of the package by the axis of their main idea, and the folders of claims that say which axis that is."""
+"""The recipes of the package by the axis of their main idea, which the folder of claims about each declares."""
 
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
-from types import ModuleType
 
-from lorabook import axes, claims, many
+from lorabook import axes, many
+from lorabook.claims.discovery import folders
 from lorabook.core import lora
 from lorabook.core.recipe import Recipe
 
 AXES = ("form", "init", "scale", "base", "optim", "rule", "attention", "many")
 """The axes in the book's order: those of `Recipe`, and several adapters at once."""
-
-
-def folders() -> dict[str, ModuleType]:
-    """Return every folder of claims by the variant or topic that it declares as ABOUT."""
-    names = [info.name for info in pkgutil.iter_modules(claims.__path__, f"{claims.__name__}.") if info.ispkg]
-    return {package.ABOUT: package for package in map(importlib.import_module, names)}
 
 
 def recipes() -> dict[str, Callable[..., Recipe]]:
@@ -44,13 +38,13 @@ def catalogue() -> dict[str, dict[str, Callable[..., Recipe]]]:
         LookupError: no folder of claims is about the variant.
     """
     about = folders()
-    found: dict[str, dict[str, Callable[..., Recipe]]] = {axis: {} for axis in AXES}
+    by_axis: dict[str, dict[str, Callable[..., Recipe]]] = {axis: {} for axis in AXES}
     for name, make in recipes().items():
         label = example(make).label
         if label not in about:
             raise LookupError(f"{name} makes a {label}, and no folder of lorabook/claims declares ABOUT = {label!r}")
-        found[about[label].AXIS][name] = make
-    return found
+        by_axis[about[label].AXIS][name] = make
+    return by_axis
 
 
 def example(make: Callable[..., Recipe]) -> Recipe:

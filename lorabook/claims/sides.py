@@ -3,48 +3,46 @@
 import torch
 from torch import Tensor
 
-from lorabook.claims.claim import Verdict
+from lorabook.claims import svg
+from lorabook.claims.runner import Verdict
 
 CELL, LARGEST = 12, 16
-NEGATIVE, POSITIVE = (0, 114, 178), (230, 159, 0)
+NEGATIVE, POSITIVE, NOT_FINITE = "#0072b2", "#e69f00", "#d55e00"
 
 
 def sides_svg(verdict: Verdict) -> str:
     """Return an SVG that draws left, right and difference on one colour scale, grids cut to 16 × 16.
 
-    Blue is negative, orange positive, and the strength of the colour is the size relative to the largest entry.
+    Blue is negative, orange positive, and the strength of the colour is the size relative to the largest entry. A
+    number alone has no picture: the text is then empty.
     """
     left, right = (_grid(side.detach().double()) for side in verdict.sides[:2])
     if left.numel() == 1:
         return ""
-    size = max(_finite(left).abs().max().item(), _finite(right).abs().max().item()) or 1.0
-    panels, x = [], 0
+    largest = max(_finite(left).abs().max().item(), _finite(right).abs().max().item()) or 1.0
+    parts, x = [], 0
     for title, grid in (("left side", left), ("right side", right), ("difference", left - right)):
-        rows, columns = grid.shape
-        panels.append(_panel(title, grid / size, x))
-        x += max(columns * CELL, 70) + 28
-    height = max(left.shape[0] * CELL + 22, 40)
+        parts += _panel(title, grid / largest, x)
+        x += max(grid.shape[1] * CELL, 70) + 28
     label = f"{verdict.claim.name}: the two sides and their difference"
-    return (
-        f'<svg role="img" aria-label="{label}" viewBox="0 0 {x} {height}" width="{x}" height="{height}" '
-        f'style="max-width:100%;margin:.4em 0;display:block">{"".join(panels)}</svg>'
-    )
+    height = max(left.shape[0] * CELL + 22, 40)
+    return svg.picture(x, height, label, parts, {"style": "max-width:100%;margin:.4em 0;display:block"})
 
 
-def _panel(title: str, grid: Tensor, x: int) -> str:
+def _panel(title: str, grid: Tensor, x: int) -> list[str]:
     cells = [
-        f'<rect x="{x + j * CELL}" y="{18 + i * CELL}" width="{CELL - 1}" height="{CELL - 1}" {_fill(value.item())}/>'
-        for i, row in enumerate(grid)
+        svg.rect(x + j * CELL, 18 + i * CELL, CELL - 1, CELL - 1, _paint(value))
+        for i, row in enumerate(grid.tolist())
         for j, value in enumerate(row)
     ]
-    return f'<text x="{x}" y="12" font-size="11" fill="currentColor">{title}</text>' + "".join(cells)
+    return [svg.text(x, 12, title, 11, {"fill": "currentColor"}), *cells]
 
 
-def _fill(value: float) -> str:
+def _paint(value: float) -> svg.Paint:
     if value != value or abs(value) == float("inf"):
-        return 'fill="none" stroke="#d55e00" stroke-dasharray="2 2"'
-    r, g, b = POSITIVE if value > 0 else NEGATIVE
-    return f'fill="rgb({r},{g},{b})" fill-opacity="{max(0.06, min(1.0, abs(value))):.2f}"'
+        return {"fill": "none", "stroke": NOT_FINITE, "stroke-dasharray": "2 2"}
+    opacity = max(0.06, min(1.0, abs(value)))
+    return {"fill": POSITIVE if value > 0 else NEGATIVE, "fill-opacity": f"{opacity:.2f}"}
 
 
 def _grid(side: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lorabook.claims.claim import idea_modules
+from lorabook.claims.discovery import claim_modules
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class Unchecked:
 
 
 def unchecked() -> dict[str, tuple[str, Unchecked]]:
-    """Return every unchecked statement of the package by its name, with the module that declares it."""
+    """Return every unchecked statement of the book by its name, with the module that declares it."""
     return {
         name.lower(): (module.__name__, value)
-        for module in idea_modules("lorabook")
+        for module in claim_modules()
         for name, value in vars(module).items()
         if isinstance(value, Unchecked)
     }

@@ -21,7 +21,7 @@ from lorabook.book import overview
 from lorabook.book.explore.axis_map import axis_map, displacements
 from lorabook.book.explore.predict import predict
 from lorabook.book.explore.state import Steps
-from lorabook.claims.claim import discover
+from lorabook.claims.discovery import discover
 from lorabook.core.lora import ORIGIN
 from lorabook.models.generate import generate
 from lorabook.models.paths import notebooks_dir

@@ -471,7 +471,7 @@ def rank_needed(m, share):
 check(needed.EXERCISE, rank_needed)
 
 # %% [markdown]
-# Stuck? `hint(needed.EXERCISE, 1)`, then 2, then 3. `lb.classroom.solution(needed.EXERCISE)` comes last. The same words
+# Stuck? `hint(needed.EXERCISE, 1)`, then 2, then 3. `lb.classroom.solutions(needed.EXERCISE)` comes last. The same words
 # help below.
 
 # %%

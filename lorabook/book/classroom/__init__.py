@@ -16,4 +16,4 @@ from lorabook.book.classroom.exercise import WrongAnswer as WrongAnswer
 from lorabook.book.classroom.exercise import check as check
 from lorabook.book.classroom.exercise import hint as hint
 from lorabook.book.classroom.exercise import show as show
-from lorabook.book.classroom.solution import solution as solution
+from lorabook.book.classroom.solutions import solution as solution

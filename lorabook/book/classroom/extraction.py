@@ -35,10 +35,10 @@ SPECTRA = (
 def worlds() -> tuple[World, ...]:
     """Return a tall, a wide and a square case; α/r is never 1."""
     stream = random.Random(22)
-    made = []
-    for rows, columns, sigma, r, alpha in SPECTRA:
-        made.append(World(*with_spectrum(rows, columns, sigma, stream), sigma, r, alpha))
-    return tuple(made)
+    return tuple(
+        World(*with_spectrum(rows, columns, sigma, stream), sigma, r, alpha)
+        for rows, columns, sigma, r, alpha in SPECTRA
+    )
 
 
 def right(w: World) -> Matrix:
@@ -76,14 +76,14 @@ def product(result: object, w: World) -> object:
         return Failed(TWO)
     b, a = (from_tensor(part) for part in result)
     shapes = [(len(part), len(part[0])) if type(part) is list and type(part[0]) is list else None for part in (b, a)]
-    wanted = [(len(w.delta), w.r), (w.r, len(w.delta[0]))]
-    if shapes == wanted:
+    expected = [(len(w.delta), w.r), (w.r, len(w.delta[0]))]
+    if shapes == expected:
         return to_tensor(scaled(w.alpha / w.r, times(b, a)))
-    if shapes == wanted[::-1]:
+    if shapes == expected[::-1]:
         return Failed(SWAPPED)
-    said = " and ".join("no matrix" if shape is None else f"{shape[0]} × {shape[1]}" for shape in shapes)
-    due = " and ".join(f"{rows} × {columns}" for rows, columns in wanted)
-    return Failed(f"Your B and A are {said}; they should be {due}.")
+    sizes = " and ".join("no matrix" if shape is None else f"{shape[0]} × {shape[1]}" for shape in shapes)
+    expected_sizes = " and ".join(f"{rows} × {columns}" for rows, columns in expected)
+    return Failed(f"Your B and A are {sizes}; they should be {expected_sizes}.")
 
 
 def probe(answer: Callable) -> str | None:

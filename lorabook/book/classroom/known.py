@@ -23,7 +23,7 @@ def with_spectrum(
 
 def total(terms: list[Matrix]) -> Matrix:
     """Return the sum of matrices of one shape."""
-    found = terms[0]
+    result = terms[0]
     for term in terms[1:]:
-        found = plus(found, term)
-    return found
+        result = plus(result, term)
+    return result

@@ -4,6 +4,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from lorabook.book.classroom.diagnosis import Mistake, diagnose
 from lorabook.book.classroom.exercise import Exercise, WrongAnswer
 from lorabook.book.classroom.plain import to_tensor
@@ -84,14 +86,14 @@ def probe(answer: Callable) -> str | None:
 def _answer(scale: Callable, back: Callable) -> Callable:
     """Return an answer that looks for the nearest code of w/scale(w), and gives back(code, scale)."""
 
-    def answer(w, codes):
+    def answer(w: Tensor, codes: Tensor) -> Tensor:
         s = scale(w)
         return back(codes[(w[:, None] / s - codes).abs().argmin(1)], s)
 
     return answer
 
 
-def _floor(w, codes):
+def _floor(w: Tensor, codes: Tensor) -> Tensor:
     s = w.abs().max()
     place = (w[:, None] / s >= codes - 1e-12).sum(1) - 1
     return codes[place] * s

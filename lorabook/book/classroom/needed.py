@@ -33,10 +33,9 @@ SPECTRA = (
 def worlds() -> tuple[World, ...]:
     """Return cases in which every known mistake gives another rank at least once."""
     stream = random.Random(21)
-    made = []
-    for rows, columns, sigma, share in SPECTRA:
-        made.append(World(with_spectrum(rows, columns, sigma, stream)[0], sigma, share))
-    return tuple(made)
+    return tuple(
+        World(with_spectrum(rows, columns, sigma, stream)[0], sigma, share) for rows, columns, sigma, share in SPECTRA
+    )
 
 
 def reached(weights: list[float], share: float) -> int:

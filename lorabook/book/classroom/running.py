@@ -34,8 +34,8 @@ def run(answer: object, *given: object) -> object:
         NotAttempted: the function is the stub, which raises NotImplementedError.
     """
     if not callable(answer):
-        kind = type(answer).__name__
-        return Failed(f"What you hand in is of type {kind}. Hand in the function itself: its name, without brackets.")
+        name = type(answer).__name__
+        return Failed(f"What you hand in is of type {name}. Hand in the function itself: its name, without brackets.")
     try:
         with within(SECONDS):
             return answer(*given)

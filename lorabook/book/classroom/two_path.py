@@ -63,14 +63,14 @@ def _no_bias(w: World) -> Matrix:
 
 
 def _crossed(w: World) -> Matrix | None:
-    """B and A the wrong way round: x meets Bᵀ first."""
+    """Return the output of B and A the wrong way round: x meets Bᵀ first."""
     first = times(w.x, turned(w.B))
     second = None if first is None else times(first, turned(w.A))
     return None if second is None or len(second[0]) != len(w.bias[0]) else plus(_base(w), scaled(w.s, second))
 
 
 def _unturned(w: World) -> Matrix | None:
-    """A and B used as x meets columns: xAB."""
+    """Return the output of A and B used as x meets columns: xAB."""
     first = times(w.x, w.A)
     second = None if first is None else times(first, w.B)
     return None if second is None or len(second[0]) != len(w.bias[0]) else plus(_base(w), scaled(w.s, second))
@@ -127,28 +127,28 @@ MISTAKES = (
 
 def probe(answer: object) -> str | None:
     """Return what is wrong with an answer, or None: first its numbers, then what it builds, then where gradients go."""
-    results, made, given = [], [], []
+    results, sizes, inputs = [], [], []
     for w in worlds():
         x, w0, bias, a, b = tensors = w.tensors()
-        result, sizes = sizes_made(lambda at=(x, w0, bias, a, b, w.s): run(answer, *at), tensors)
+        result, new_sizes = sizes_made(lambda at=(x, w0, bias, a, b, w.s): run(answer, *at), tensors)
         results.append(result)
-        made.append(sizes)
-        given.append(tensors)
+        sizes.append(new_sizes)
+        inputs.append(tensors)
     fault = diagnose(worlds(), results, right, MISTAKES)
     if fault is not None:
         return fault
     # The square case cannot tell ΔW from the output by its size.
-    if any(len(w.w0) * len(w.w0[0]) in sizes for w, sizes in list(zip(worlds(), made, strict=True))[1:]):
+    if any(len(w.w0) * len(w.w0[0]) in new for w, new in list(zip(worlds(), sizes, strict=True))[1:]):
         return BUILT
-    faults = (_gradients(*each) for each in zip(worlds(), results, given, strict=True))
-    return next((found for found in faults if found is not None), None)
+    faults = (_gradients(*each) for each in zip(worlds(), results, inputs, strict=True))
+    return next((fault for fault in faults if fault is not None), None)
 
 
-def _gradients(w: World, result: Tensor | Failed, given: list[Tensor]) -> str | None:
+def _gradients(w: World, result: Tensor | Failed, inputs: list[Tensor]) -> str | None:
     if not result.requires_grad:
         return FACTORS_STILL
     _backward(result, to_tensor(w.g))
-    x, w0, bias, a, b = (None if tensor.grad is None else from_tensor(tensor.grad) for tensor in given)
+    x, w0, bias, a, b = (None if tensor.grad is None else from_tensor(tensor.grad) for tensor in inputs)
     if w0 is not None or bias is not None:
         return TRAINS_BASE
     gb = scaled(w.s, times(turned(w.g), times(w.x, turned(w.A))))

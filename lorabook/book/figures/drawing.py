@@ -1,14 +1,12 @@
-"""An SVG that says what it shows: the book's roles as classes, a light and a dark ground, the same bytes every time."""
+"""A diagram of the book as an SVG: what is drawn has a role, and the role brings its colour and dash."""
 
-import html
-import re
 from collections.abc import Sequence
 
-from lorabook.book import style
+from lorabook.book.figures import style_sheet
+from lorabook.claims import svg
+from lorabook.claims.svg import Paint, Point
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
-GROUNDS = ("#ffffff", "#12161c")
-"""A diagram brings its own ground, light or dark as the reader's system is, so that no page can make it unreadable."""
 
 
 class Drawing:
@@ -26,115 +24,57 @@ class Drawing:
 
     def rect(self, x: float, y: float, width: float, height: float, role: str, *, faint: float = 1.0) -> None:
         """Draw a filled rectangle; `faint` is its opacity. A quantised one has the dot grid over it."""
-        place = f'x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"'
-        opacity = "" if faint == 1.0 else f' fill-opacity="{faint:.2g}"'
-        self._parts.append(f'<rect {place} rx="1.5" class="{role}"{opacity}/>')
+        opacity = {} if faint == 1.0 else {"fill-opacity": f"{faint:.2g}"}
+        self._parts.append(svg.rect(x, y, width, height, {"rx": "1.5", "class": role, **opacity}))
         if role == "quantised":
-            self._parts.append(f'<rect {place} rx="1.5" fill="url(#dots)"/>')
+            self._parts.append(svg.rect(x, y, width, height, {"rx": "1.5", "fill": "url(#dots)"}))
 
     def frame(self, x: float, y: float, width: float, height: float, role: str, *, line: float = 1.5) -> None:
         """Draw the outline of a rectangle, in the role's own dash."""
-        place = f'x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"'
-        self._parts.append(f'<rect {place} rx="4" class="line-{role}" stroke-width="{line:g}"/>')
+        self._parts.append(svg.rect(x, y, width, height, {"rx": "4", **_stroke(role, line)}))
 
     def text(
         self, x: float, y: float, words: str, *, size: float = 13, anchor: str = "middle", role: str = "text",
         bold: bool = False,
     ) -> None:  # fmt: skip
         """Write words with their baseline at (x, y); what stands in _{…} is lower and smaller, in ^{…} higher."""
-        weight = ' font-weight="600"' if bold else ""
-        self._parts.append(
-            f'<text x="{_n(x)}" y="{_n(y)}" font-size="{size:g}" text-anchor="{anchor}" class="{role}"{weight}>'
-            f"{_lowered(words, size)}</text>"
-        )
+        weight = {"font-weight": "600"} if bold else {}
+        self._parts.append(svg.text(x, y, words, size, {"text-anchor": anchor, "class": role, **weight}))
 
-    def line(
-        self, points: Sequence[tuple[float, float]], role: str, *, width: float = 1.5, arrow: bool = False
-    ) -> None:
-        """Draw a line through points, in the role's own dash, perhaps with an arrow head at its end."""
-        path = " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
-        head = ' marker-end="url(#head)"' if arrow else ""
-        self._parts.append(f'<polyline points="{path}" class="line-{role}" stroke-width="{width:g}"{head}/>')
+    def heading(self, x: float, y: float, words: str, *, anchor: str = "start") -> None:
+        """Write the name of a part of the page: what the reader looks for first."""
+        self.text(x, y, words, size=12, anchor=anchor, bold=True)
 
-    def area(self, points: Sequence[tuple[float, float]], role: str) -> None:
+    def note(self, x: float, y: float, words: str, *, anchor: str = "middle") -> None:
+        """Write small and quiet words: sizes, ticks, asides."""
+        self.text(x, y, words, size=11, anchor=anchor, role="quiet")
+
+    def line(self, points: Sequence[Point], role: str, *, width: float = 1.5) -> None:
+        """Draw a line through points, in the role's own dash."""
+        self._parts.append(svg.polyline(points, _stroke(role, width)))
+
+    def arrow(self, *points: Point) -> None:
+        """Draw how data flow: a quiet line through points, with a head at the last."""
+        self._parts.append(svg.polyline(points, {**_stroke("quiet", 1.5), "marker-end": "url(#head)"}))
+
+    def area(self, points: Sequence[Point], role: str) -> None:
         """Fill the polygon with these corners."""
-        path = " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
-        self._parts.append(f'<polygon points="{path}" class="{role}"/>')
+        self._parts.append(svg.polygon(points, {"class": role}))
 
     def dot(self, x: float, y: float, role: str, *, size: float = 4) -> None:
         """Draw a filled circle."""
-        self._parts.append(f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{size:g}" class="{role}"/>')
+        self._parts.append(svg.circle(x, y, size, {"class": role}))
 
     def svg(self) -> str:
         """Return the file."""
-        label = html.escape(plain(self.sentence), quote=True)
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" width="{self.width}" '
-            f'height="{self.height}" role="img" aria-label="{label}" font-family="{FONT}">\n<title>{label}</title>\n'
-            f"{_LANGUAGE}\n"
-            f'<rect width="{self.width}" height="{self.height}" rx="10" class="ground"/>\n'
-            + "\n".join(self._parts)
-            + "\n</svg>\n"
-        )
+        label = svg.plain(self.sentence)
+        ground = svg.rect(0, 0, self.width, self.height, {"rx": "10", "class": "ground"})
+        parts = [svg.title(label), style_sheet.STYLE, style_sheet.DEFINITIONS, ground, *self._parts]
+        return svg.picture(self.width, self.height, label, parts, {"font-family": FONT}) + "\n"
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/plain": self.sentence, "image/svg+xml": self.svg()}
 
 
-_SHIFTED = re.compile(r"([_^])\{([^}]*)\}")
-
-
-def plain(words: str) -> str:
-    """Return words without the marks of what is lower or higher."""
-    return _SHIFTED.sub(r"\2", words)
-
-
-def _lowered(words: str, size: float) -> str:
-    """Return the markup of words; a shift is taken back by what follows it."""
-    made, back = "", 0.0
-    pieces = _SHIFTED.split(words)
-    for said, mark, low in zip(pieces[::3], [*pieces[1::3], ""], [*pieces[2::3], ""], strict=True):
-        if said:
-            made += html.escape(said) if not back else f'<tspan dy="{_n(back)}">{html.escape(said)}</tspan>'
-            back = 0.0
-        if mark:
-            down = round(0.22 * size if mark == "_" else -0.34 * size, 1)
-            shift = f' dy="{_n(back + down)}"'
-            made += f'<tspan{shift} font-size="{_n(0.74 * size)}">{html.escape(low)}</tspan>'
-            back = -down
-    return made
-
-
-def _n(number: float) -> str:
-    """A coordinate to a tenth of a pixel: no last digits reach the file, not even of a half, which goes up."""
-    return f"{round(number + 1e-5, 1) + 0.0:g}"
-
-
-_DASHES = {"solid": "", "dash": "stroke-dasharray:6 4;", "dot": "stroke-dasharray:1.5 4;stroke-linecap:round;"}
-
-
-def _rules(side: str, ground: style.Ground, paper: str) -> str:
-    rules = [f".ground{{fill:{paper}}}.on{{fill:{paper}}}"]
-    words = {"text": ground.text, "quiet": ground.quiet, "grid": ground.grid}
-    for name, colour in words.items():
-        rules.append(f".{name}{{fill:{colour}}}.line-{name}{{stroke:{colour};fill:none}}")
-    for name, role in style.ROLES.items():
-        colour, dash = getattr(role, side), _DASHES[role.dash]
-        rules.append(f".{name}{{fill:{colour}}}.line-{name}{{stroke:{colour};fill:none;{dash}}}")
-        # Orange, pale blue and vermilion are light on both grounds: what is written on them is dark.
-        ink = paper if name in ("frozen", "quantised") else style.LIGHT.text
-        rules.append(f".on-{name}{{fill:{ink}}}")
-    for place, hues in enumerate(style.OKABE_ITO):
-        colour = hues[side == "dark"]
-        rules.append(f".hue-{place}{{fill:{colour}}}.line-hue-{place}{{stroke:{colour};fill:none}}")
-    return "".join(rules)
-
-
-_LANGUAGE = (
-    f"<style>{_rules('light', style.LIGHT, GROUNDS[0])}"
-    f"@media(prefers-color-scheme:dark){{{_rules('dark', style.DARK, GROUNDS[1])}}}</style>\n"
-    '<defs><pattern id="dots" width="5" height="5" patternUnits="userSpaceOnUse">'
-    '<circle cx="2.5" cy="2.5" r="1" class="on"/></pattern>'
-    '<marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-    '<path d="M0 0 8 4 0 8z" class="quiet"/></marker></defs>'
-)
+def _stroke(role: str, width: float) -> Paint:
+    return {"class": f"line-{role}", "stroke-width": f"{width:g}"}

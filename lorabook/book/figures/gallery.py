@@ -10,7 +10,7 @@ from lorabook.book.figures.drawing import Drawing
 
 
 def gallery() -> dict[str, Callable[[], Drawing]]:
-    """Return what draws each diagram, by the name of its file: found in the package, so that none is forgotten."""
+    """Return what draws each diagram, by the name of its file: read off the package, so that none is forgotten."""
     names = [info.name for info in pkgutil.iter_modules(diagrams.__path__)]
     return {name: import_module(f"{diagrams.__name__}.{name}").draw for name in names}
 
@@ -23,9 +23,9 @@ def draw_all(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder} to draw into: make it first")
-    drawn = []
+    files = []
     for name, draw in gallery().items():
         file = folder / f"{name}.svg"
         file.write_text(draw().svg(), encoding="utf-8")
-        drawn.append(file)
-    return drawn
+        files.append(file)
+    return files

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure. `sentence` is what a reader without the picture is told."""
+    """A matplotlib figure. `sentence` is what a reader without the picture is told."""
 
     sentence: str
     figure: "Figure" = field(repr=False)
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict[str, object], dict[str, object]]:
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, object], dict[str, object]]:
         buffer = io.BytesIO()
         # Drawn at twice the size it is shown at, so that it stays sharp on a dense screen.
         self.figure.savefig(buffer, format="png", transparent=True, dpi=2 * self.figure.dpi)

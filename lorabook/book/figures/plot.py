@@ -40,20 +40,18 @@ class Plot:
 
     def axes(self, across: str, up: str, ticks_across: Mapping[float, str], ticks_up: Mapping[float, str]) -> None:
         """Draw both axes with their names, units included, and the ticks asked for."""
-        for value, said in ticks_up.items():
+        for value, words in ticks_up.items():
             y = self.at(self.across.first, value)[1]
             self.drawing.line([(self.x, y), (self.x + self.width, y)], "grid", width=1)
-            self.drawing.text(self.x - 6, y + 4, said, size=11, anchor="end", role="quiet")
-        for value, said in ticks_across.items():
-            self.drawing.text(self.at(value, self.up.first)[0], self.y + self.height + 15, said, size=11, role="quiet")
-        self.drawing.line([(self.x, self.y + self.height), (self.x + self.width, self.y + self.height)], "quiet")
-        self.drawing.text(self.x + self.width / 2, self.y + self.height + 31, across, size=11, role="quiet")
-        self.drawing.text(self.x - 30, self.y - 9, up, size=11, anchor="start", role="quiet")
+            self.drawing.note(self.x - 6, y + 4, words, anchor="end")
+        self.foot(ticks_across)
+        self.drawing.note(self.x + self.width / 2, self.y + self.height + 31, across)
+        self.drawing.note(self.x - 30, self.y - 9, up, anchor="start")
 
     def foot(self, ticks: Mapping[float, str]) -> None:
         """Draw the lower axis alone, with its ticks."""
-        for value, said in ticks.items():
-            self.drawing.text(self.at(value, self.up.first)[0], self.y + self.height + 15, said, size=11, role="quiet")
+        for value, words in ticks.items():
+            self.drawing.note(self.at(value, self.up.first)[0], self.y + self.height + 15, words)
         self.drawing.line([(self.x, self.y + self.height), (self.x + self.width, self.y + self.height)], "quiet")
 
     def line(self, xs: Sequence[float], ys: Sequence[float], role: str, *, width: float = 2.5) -> None:

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
 from lorabook.book import style
 from lorabook.book.figures.picture import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TEXT = style.NEUTRAL.text
 MIDDLE = "#8891"
@@ -34,38 +38,38 @@ def grids(matrices: Mapping[str, Tensor], sentence: str) -> Picture:
 
     colours = LinearSegmentedColormap.from_list("signs", [style.OKABE_ITO[1][1], MIDDLE, style.TRAINABLE.light])
     largest = max(m.abs().max().item() for m in matrices.values())
-    drawn = style.figure(1.9 * len(matrices), 2.1)
+    figure = style.figure(1.9 * len(matrices), 2.1)
     for place, (title, m) in enumerate(matrices.items(), start=1):
-        made = drawn.add_subplot(1, len(matrices), place)
-        made.imshow(m.numpy(), cmap=colours, vmin=-largest, vmax=largest)
-        made.set_title(title, color=TEXT, fontsize=10)
-        made.set_axis_off()
+        panel = figure.add_subplot(1, len(matrices), place)
+        panel.imshow(m.numpy(), cmap=colours, vmin=-largest, vmax=largest)
+        panel.set_title(title, color=TEXT, fontsize=10)
+        panel.set_axis_off()
         for (i, j), value in np.ndenumerate(m.numpy()):
             colour = style.LIGHT.text if value > 0.6 * largest else TEXT
-            made.text(j, i, f"{round(value, 1) + 0.0:.1f}", ha="center", va="center", color=colour, fontsize=9)
-    return Picture(sentence, drawn)
+            panel.text(j, i, f"{round(value, 1) + 0.0:.1f}", ha="center", va="center", color=colour, fontsize=9)
+    return Picture(sentence, figure)
 
 
 def energy_by_kind(shares: Mapping[str, Sequence[Mapping[str, float]]], r: int, sentence: str) -> Picture:
-    """Draw, for each kind of matrix, the share of energy in the first r directions: one row a kind, a mark a run.
+    """Draw, for each projection of a layer, the share of energy in the first r directions; a mark stands for a run.
 
-    `shares[what]` has one {kind: share} for each run; the order of `what` is that of `MARKS`.
+    `shares[matrix]` has one {projection: share} for each run; the order of the matrices is that of `MARKS`.
     """
-    drawn = style.figure(7.4, 3.4)
-    axes = style.axes(drawn, sentence, f"share of ‖·‖² in the {r} strongest directions (%)", "")
-    kinds = list(next(iter(shares.values()))[0])
-    for what, (colour, marker, filled) in zip(shares, MARKS, strict=False):
-        for row, kind in enumerate(kinds):
-            values = [100 * run[kind] for run in shares[what]]
+    figure = style.figure(7.4, 3.4)
+    axes = style.axes(figure, sentence, f"share of ‖·‖² in the {r} strongest directions (%)", "")
+    projections = list(next(iter(shares.values()))[0])
+    for matrix, (colour, marker, filled) in zip(shares, MARKS, strict=False):
+        for row, projection in enumerate(projections):
+            values = [100 * run[projection] for run in shares[matrix]]
             axes.plot(
                 values, [row] * len(values), marker, color=colour, markersize=7, alpha=0.85,
-                markerfacecolor=colour if filled else "none", label=what if row == 0 else None,
+                markerfacecolor=colour if filled else "none", label=matrix if row == 0 else None,
             )  # fmt: skip
-    axes.set_yticks(range(len(kinds)), kinds)
+    axes.set_yticks(range(len(projections)), projections)
     axes.set_xlim(0, 100)
     axes.invert_yaxis()
     axes.legend(frameon=False, labelcolor=TEXT, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return Picture(sentence, drawn)
+    return Picture(sentence, figure)
 
 
 MARKS = (
@@ -78,18 +82,18 @@ MARKS = (
 
 def loss_by_rank(panels: Mapping[str, Ranks], sentence: str) -> Picture:
     """Draw the loss on unseen text against the rank: ΔW cut after training, and LoRA trained at that rank."""
-    drawn = style.figure(7.2, 3.3)
-    drawn.suptitle(sentence, color=TEXT, fontsize=10, x=0.01, ha="left")
+    figure = style.figure(7.2, 3.3)
+    figure.suptitle(sentence, color=TEXT, fontsize=10, x=0.01, ha="left")
     for place, (title, panel) in enumerate(panels.items(), start=1):
         unit = "loss (nats per token)" if place == 1 else ""
-        axes = style.axes(drawn, title, "rank r (log scale)", unit, (1, len(panels), place))
+        axes = style.axes(figure, title, "rank r (log scale)", unit, (1, len(panels), place))
         _panel(axes, panel)
         if place == 1:
             _legend(axes)
-    return Picture(sentence, drawn)
+    return Picture(sentence, figure)
 
 
-def _panel(axes, panel: Ranks) -> None:
+def _panel(axes: "Axes", panel: Ranks) -> None:
     ranks = list(panel.cut)
     seeds = np.array(list(panel.cut.values()))
     axes.axhline(panel.base, color=style.FROZEN.light, linewidth=1.4)
@@ -110,8 +114,8 @@ def _panel(axes, panel: Ranks) -> None:
 def energy_and_gain(ranks: Sequence[int], energy: Sequence[float], gain: Sequence[float], know_nothing: float,
                     sentence: str) -> Picture:  # fmt: skip
     """Draw two shares against the rank: energy of ΔW kept, and gain in loss kept; and the gain of uniform guessing."""
-    drawn = style.figure(6.4, 3.2)
-    axes = style.axes(drawn, sentence, "rank r (log scale)", "share (%)")
+    figure = style.figure(6.4, 3.2)
+    axes = style.axes(figure, sentence, "rank r (log scale)", "share (%)")
     grey, orange = style.FROZEN.light, style.TRAINABLE.light
     axes.plot(ranks, 100 * np.array(energy), color=grey, linestyle="-.", marker="s", label="energy of ΔW kept")
     axes.plot(ranks, 100 * np.array(gain), color=orange, marker="o", label="gain in loss kept")
@@ -120,18 +124,18 @@ def energy_and_gain(ranks: Sequence[int], energy: Sequence[float], gain: Sequenc
     axes.set_ylim(0, 105)
     _ranks(axes, ranks)
     _legend(axes)
-    return Picture(sentence, drawn)
+    return Picture(sentence, figure)
 
 
-def _note(axes, text: str, x: float, y: float) -> None:
+def _note(axes: "Axes", text: str, x: float, y: float) -> None:
     axes.annotate(text, (x, y), (0, -12), textcoords="offset points", ha="right", color=TEXT, fontsize=8)
 
 
-def _ranks(axes, ranks: Sequence[int]) -> None:
+def _ranks(axes: "Axes", ranks: Sequence[int]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(ranks), [str(r) for r in ranks])
     axes.minorticks_off()
 
 
-def _legend(axes) -> None:
+def _legend(axes: "Axes") -> None:
     axes.legend(frameon=False, labelcolor=TEXT, fontsize=8)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from lorabook.book.figures.drawing import Drawing, plain
+from lorabook.book.figures.blocks import Box
+from lorabook.book.figures.drawing import Drawing
+from lorabook.claims.svg import plain
 
 WORD, GAP = 15, 9
 
@@ -25,7 +27,7 @@ class Part:
 class Matrix:
     """A matrix of `rows` × `columns` in one role; or, with `parts`, an empty frame around them.
 
-    `note` is said above it, and rings it: this is where the variant differs from LoRA.
+    `note` is written above it, and rings it: this is where the variant differs from LoRA.
     """
 
     name: str
@@ -40,30 +42,16 @@ class Matrix:
 class Word:
     """What stands between matrices: +, ·, ⊙."""
 
-    said: str
+    text: str
 
 
 Term = Matrix | Word
 
 
-@dataclass(frozen=True)
-class Box:
-    """Where a matrix was drawn, in pixels."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    @property
-    def middle(self) -> tuple[float, float]:
-        return self.x + self.width / 2, self.y + self.height / 2
-
-
-def of(name: str, held: Tensor, note: str = "", role: str = "") -> Matrix:
-    """Return the matrix of a real tensor: its own shape, orange if it is a parameter that asks for a gradient."""
-    rows, columns = held.shape if held.ndim == 2 else (held.numel(), 1)
-    trains = isinstance(held, nn.Parameter) and held.requires_grad
+def of(name: str, m: Tensor, note: str = "", role: str = "") -> Matrix:
+    """Return a real matrix or vector as a term: its own shape, orange if it is a parameter that asks for a gradient."""
+    rows, columns = m.shape if m.ndim == 2 else (m.numel(), 1)
+    trains = isinstance(m, nn.Parameter) and m.requires_grad
     return Matrix(name, rows, columns, role or ("trainable" if trains else "frozen"), note)
 
 
@@ -80,7 +68,7 @@ def row(drawing: Drawing, terms: Sequence[Term], x: float, y: float, width: floa
     before: Term | None = None
     for term in terms:
         if isinstance(term, Word):
-            drawing.text(at + GAP + _width(term) / 2, middle + 5, term.said, size=WORD)
+            drawing.text(at + GAP + _width(term) / 2, middle + 5, term.text, size=WORD)
             at += _width(term) + 2 * GAP
         else:
             at += GAP if isinstance(before, Matrix) else 0
@@ -93,7 +81,7 @@ def row(drawing: Drawing, terms: Sequence[Term], x: float, y: float, width: floa
 
 
 def _width(word: Word) -> float:
-    return 0.56 * WORD * len(word.said)
+    return 0.56 * WORD * len(word.text)
 
 
 def _matrix(drawing: Drawing, term: Matrix, box: Box, unit: float) -> None:
@@ -111,7 +99,7 @@ def _matrix(drawing: Drawing, term: Matrix, box: Box, unit: float) -> None:
     if roomy:
         drawing.text(middle, box.y + box.height / 2 + 5, term.name, size=14, role=f"on-{term.role}", bold=True)
     size = f"{term.rows:g} × {term.columns:g}"
-    drawing.text(middle, box.y + box.height + 15, size if roomy else f"{term.name}  {size}", size=11, role="quiet")
+    drawing.note(middle, box.y + box.height + 15, size if roomy else f"{term.name}  {size}")
     if term.note:
         drawing.frame(box.x - 4, box.y - 4, box.width + 8, box.height + 8, "text")
-        drawing.text(middle, box.y - 11, term.note, size=12, bold=True)
+        drawing.heading(middle, box.y - 11, term.note, anchor="middle")

@@ -1,1 +1,5 @@
-"""The gallery in `figures/`: one file for each diagram, each with a `draw()`. What it shows comes from the library."""
+"""The gallery in `figures/`: one file for each variant or overview, with a `draw()` that takes no arguments.
+
+What a diagram shows, shapes and numbers included, comes from the library's own layers; only where it stands on the
+page is its own.
+"""

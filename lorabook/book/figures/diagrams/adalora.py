@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, RANK, TOP, beside_lora, plain_layer
+from lorabook.book.figures.layers import RANK, plain_layer
+from lorabook.book.figures.page import BOTTOM, TOP, beside_lora
 from lorabook.book.figures.plot import Plot, Span
 from lorabook.core.adapted_layer import adapted
 
@@ -27,12 +28,12 @@ def trained() -> nn.Module:
     }
     lb.inject(model, RECIPE, targets="layer", generator=generator)
 
-    def off(model: nn.Module, batch: tuple) -> Tensor:
-        found = {name: layer.update.weight(layer.base.matrix) for name, layer in adapted(model).items()}
-        return sum((found[name] - goal).square().sum() for name, goal in goals.items())
+    def distance(model: nn.Module, batch: tuple) -> Tensor:
+        weights = {name: layer.update.weight(layer.base.matrix) for name, layer in adapted(model).items()}
+        return sum((weights[name] - goal).square().sum() for name, goal in goals.items())
 
     nothing = torch.zeros(1)
-    lb.fit(model, repeat((nothing, nothing)), steps=STEPS, lr=0.03, loss=off, progress=False)
+    lb.fit(model, repeat((nothing, nothing)), steps=STEPS, lr=0.03, loss=distance, progress=False)
     return model
 
 
@@ -55,7 +56,7 @@ def draw() -> Drawing:
     plot.axes("step t", "budget b(t), triplets", {0: "0", STEPS: f"{STEPS}"}, {target: f"{target}", start: f"{start}"})
     plot.line(range(STEPS + 1), [plan.budget(t, start, target) for t in range(STEPS + 1)], "trainable")
     left, cell, step = 544, 23, 38
-    drawing.text(left, TOP + 25, "triplets left at the end", size=12, anchor="start", bold=True)
+    drawing.heading(left, TOP + 25, "triplets left at the end")
     for place, (name, layer) in enumerate(layers.items()):
         y = TOP + 42 + step * place
         drawing.text(left - 10, y + 15, name, size=12, anchor="end")

@@ -1,13 +1,12 @@
 """Delta-LoRA: what W₀ moves by telescopes, and the whole is a LoRA with a larger α."""
 
-from itertools import repeat
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import ALPHA, BOTTOM, MIDDLE, RANK, TOP, adapt, beside_lora, delta, plain_layer
+from lorabook.book.figures.layers import ALPHA, RANK, adapt, delta, fit_towards, plain_layer
+from lorabook.book.figures.page import BOTTOM, MIDDLE, TOP, beside_lora
 from lorabook.book.figures.plot import Plot, Span
 
 RATE, STEPS, SHOWN = 2.0, 10, 3
@@ -16,25 +15,14 @@ RATE, STEPS, SHOWN = 2.0, 10, 3
 def path(recipe: lb.Recipe) -> list[float]:
     """Return ‖W − W₀‖ after each step of a run towards another matrix."""
     layer, goal = adapt(recipe), plain_layer(seed=5).weight.detach()
-    moved = [delta(layer).norm().item()]
-
-    def off(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return (model["layer"](batch[0]) - batch[1]).square().sum()
+    lengths = [delta(layer).norm().item()]
 
     def note(step: int, loss: float) -> None:
-        moved.append(delta(layer).norm().item())
+        lengths.append(delta(layer).norm().item())
 
     x = torch.eye(goal.shape[1], dtype=torch.float64)
-    lb.fit(
-        nn.ModuleDict({"layer": layer}),
-        repeat((x, goal.T)),
-        steps=STEPS,
-        lr=0.01,
-        loss=off,
-        on_step=note,
-        progress=False,
-    )
-    return moved
+    fit_towards(nn.Sequential(layer), x, goal.T, STEPS, note)
+    return lengths
 
 
 def draw() -> Drawing:
@@ -44,7 +32,7 @@ def draw() -> Drawing:
         f"Measured on the library's layers with AdamW; λ = {RATE:g} from step 0 on, where BA = 0.",
     )
     _stairs(drawing)
-    followed, loud, plain = (
+    delta_lora, larger_alpha, plain = (
         path(recipe)
         for recipe in (
             lb.DeltaLoRA(r=RANK, alpha=ALPHA, rate=RATE),
@@ -56,9 +44,9 @@ def draw() -> Drawing:
     plot.axes("step", "‖W − W₀‖", {0: "0", STEPS: f"{STEPS}"}, {3: "3", 6: "6"})
     steps = range(STEPS + 1)
     plot.line(steps, plain, "frozen", width=2)
-    plot.line(steps, followed, "trainable", width=6)
-    plot.line(steps, loud, "reference", width=2)
-    x, y = plot.at(STEPS, followed[-1])
+    plot.line(steps, delta_lora, "trainable", width=6)
+    plot.line(steps, larger_alpha, "reference", width=2)
+    x, y = plot.at(STEPS, delta_lora[-1])
     drawing.text(x + 8, y - 4, "Delta-LoRA, and", size=11, anchor="start", bold=True)
     drawing.text(x + 8, y + 10, f"LoRA, α = {ALPHA * (1 + RATE):g}", size=11, anchor="start", bold=True)
     drawing.text(x + 8, plot.at(STEPS, plain[-1])[1] + 6, f"LoRA, α = {ALPHA:g}", size=11, anchor="start")
@@ -70,7 +58,7 @@ def _stairs(drawing: Drawing) -> None:
     left, wide, high = MIDDLE + 78, 56, 30
     for t in range(SHOWN):
         y = TOP + 48 + high * t
-        drawing.text(left - 34, y, f"step {t + 1}", size=11, anchor="end", role="quiet")
+        drawing.note(left - 34, y, f"step {t + 1}", anchor="end")
         for sign, at in (("−", t), ("+", t + 1)):
             stays = at in (0, SHOWN)
             drawing.text(
@@ -80,7 +68,7 @@ def _stairs(drawing: Drawing) -> None:
                 drawing.line([(left + wide * at - 20, y + 2), (left + wide * at + 22, y - 10)], "quiet", width=1.5)
     y = TOP + 48 + high * SHOWN
     drawing.line([(left - 28, y - 16), (left + wide * SHOWN + 26, y - 16)], "quiet")
-    drawing.text(left - 34, y + 5, "sum", size=11, anchor="end", role="quiet")
+    drawing.note(left - 34, y + 5, "sum", anchor="end")
     drawing.text(left, y + 5, f"− {_product(0)}", size=13, bold=True)
     drawing.text(left + wide * SHOWN, y + 5, f"+ {_product(SHOWN)}", size=13, bold=True)
 

@@ -2,7 +2,8 @@
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import RANK, adapt, equation, w0
+from lorabook.book.figures.layers import RANK, adapt
+from lorabook.book.figures.page import equation, w0
 from lorabook.book.figures.terms import Word, of
 
 

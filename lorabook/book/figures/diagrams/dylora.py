@@ -3,10 +3,13 @@
 from torch import nn
 
 import lorabook as lb
+from lorabook.book.figures.blocks import Scale, pair
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import MIDDLE, RANK, TOP, adapt, beside_lora, trains
+from lorabook.book.figures.layers import RANK, adapt
+from lorabook.book.figures.page import MIDDLE, TOP, beside_lora, trains
 
 STEPS, RANKS, APART = 4, (1, 2, 4, 8), 128
+SCALE = Scale(rank=1.3, d_out=1.1, d_in=1.3, gap=8)
 
 
 def draw() -> Drawing:
@@ -20,25 +23,19 @@ def draw() -> Drawing:
     )
     rule = recipe.rule.build(model)
     rule.begin(STEPS + 1)
-    drawing.text(MIDDLE + 10, TOP + 14, "training: each step draws a rank b", size=12, anchor="start", bold=True)
+    drawing.heading(MIDDLE + 10, TOP + 14, "training: each step draws a rank b")
     for t in range(STEPS):
         _pair(drawing, layer.update, MIDDLE + 12 + APART * t, TOP + 48, f"step {t + 1}: b = {rule.b}", "grid")
         rule.after_step(t)
-    drawing.text(MIDDLE + 10, TOP + 124, "afterwards: cut to the rank you need", size=12, anchor="start", bold=True)
+    drawing.heading(MIDDLE + 10, TOP + 124, "afterwards: cut to the rank you need")
     for place, b in enumerate(RANKS):
         lb.truncate(model, b)
         _pair(drawing, layer.update, MIDDLE + 12 + APART * place, TOP + 160, f"b = {b}", "")
     return drawing
 
 
-def _pair(drawing: Drawing, update: nn.Module, x: float, middle: float, said: str, rest: str) -> None:
+def _pair(drawing: Drawing, update: nn.Module, x: float, middle: float, words: str, rest: str) -> None:
     """Draw B and A with the part in use in orange; what is not, in the role `rest`, or not at all."""
-    wide, high = 1.3, 1.1
-    a, b = update.A.shape, update.B.shape
-    gap = wide * b[1] + 8
-    used_a, used_b = (held.shape for held in update.nested())
-    for columns, rows, role in ((b[1], a[0], rest), (used_b[1], used_a[0], "trainable")):
-        if role:
-            drawing.rect(x, middle - high * b[0] / 2, wide * columns, high * b[0], role)
-            drawing.rect(x + gap, middle - wide * a[0] / 2, wide * a[1], wide * rows, role)
-    drawing.text(x + gap + wide * a[1] / 2, middle + 24, said, size=12)
+    (r, d_in), b = update.A.shape, update.B.shape
+    pair(drawing, b, (r, d_in), x, middle, SCALE, "trainable", used=update.b, rest=rest)
+    drawing.text(x + SCALE.rank * r + SCALE.gap + SCALE.d_in * d_in / 2, middle + 24, words, size=12)

@@ -2,7 +2,8 @@
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import MIDDLE, RANK, RIGHT, TOP, adapt, beside_lora, trains, w0
+from lorabook.book.figures.layers import RANK, adapt
+from lorabook.book.figures.page import MIDDLE, RIGHT, TOP, beside_lora, trains, w0
 from lorabook.book.figures.terms import Matrix, Term, Word, of, row
 
 THICK = 4.0
@@ -11,7 +12,7 @@ THICK = 4.0
 
 def draw() -> Drawing:
     layer = adapt(lb.GLoRA(r=RANK // 2), bias=True)
-    held = dict(layer.update.named_parameters())
+    factors = dict(layer.update.named_parameters())
     drawing = beside_lora(
         "GLoRA: scale W₀, add to it, and move the bias too",
         "W = W₀ + W₀ ⊙ A + B,  b = b₀ + D ⊙ b₀ + E + W₀C",
@@ -25,16 +26,16 @@ def draw() -> Drawing:
         Word("+"),
         w0(layer),
         Word("⊙"),
-        of("A_{d}", held["A_d"]),
-        of("A_{u}", held["A_u"]),
+        of("A_{d}", factors["A_d"]),
+        of("A_{u}", factors["A_u"]),
         Word("+"),
-        of("B_{d}", held["B_d"]),
-        of("B_{u}", held["B_u"]),
+        of("B_{d}", factors["B_d"]),
+        of("B_{u}", factors["B_u"]),
     ]
     boxes = row(drawing, weight, start, TOP - 4, RIGHT - start, 150)
     drawing.text(start, TOP + 152, "the bias", size=12, anchor="start", role="quiet")
     b0 = Matrix("b₀", len(layer.base.bias), THICK, "frozen")
-    d, e, c = (Matrix(name, len(held[name]), THICK, "trainable") for name in "DEC")
+    d, e, c = (Matrix(name, len(factors[name]), THICK, "trainable") for name in "DEC")
     bias = [b0, Word("+"), d, Word("⊙"), b0, Word("+"), e, Word("+"), w0(layer), c]
     _vectors(drawing, bias, boxes[0].width / layer.base.store.shape[1], start + 76, 246)
     return drawing
@@ -44,7 +45,7 @@ def _vectors(drawing: Drawing, terms: list[Term], unit: float, x: float, middle:
     """Draw the bias's terms on the scale of the weight's, each with its name below."""
     for term in terms:
         if isinstance(term, Word):
-            drawing.text(x + 12, middle + 5, term.said, size=15)
+            drawing.text(x + 12, middle + 5, term.text, size=15)
             x += 34
             continue
         wide, tall = unit * term.columns, unit * term.rows

@@ -4,20 +4,8 @@ from torch import linalg
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import (
-    ALPHA,
-    BOTTOM,
-    D_OUT,
-    RANK,
-    RIGHT,
-    TOP,
-    adapt,
-    beside_lora,
-    delta,
-    moved,
-    trains,
-    w0,
-)
+from lorabook.book.figures.layers import ALPHA, D_OUT, RANK, adapt, delta, moved
+from lorabook.book.figures.page import BOTTOM, RIGHT, TOP, beside_lora, trains, w0
 from lorabook.book.figures.plot import Plot, Span
 from lorabook.book.figures.terms import Word, of, row
 
@@ -38,7 +26,7 @@ def draw() -> Drawing:
     terms = [w0(layer), Word("⊙ ( 1 +"), of("B", layer.update.B), of("A", layer.update.A), Word(")")]
     row(drawing, terms, 236, TOP, 300, BOTTOM - TOP)
     rows = {"LoRA": ("frozen", shares(lb.LoRA(r=RANK, alpha=ALPHA))), "HiRA": ("trainable", shares(lb.HiRA(r=RANK)))}
-    drawing.text(568, TOP + 14, "singular values of ΔW", size=12, anchor="start", bold=True)
+    drawing.heading(568, TOP + 14, "singular values of ΔW")
     for place, (name, (role, values)) in enumerate(rows.items()):
         plot = Plot(drawing, 568, TOP + 34 + 84 * place, RIGHT - 568, 48, Span(0, D_OUT + 1), Span(0, 1))
         plot.foot({1: "1", RANK: "8" if place else "r = 8", D_OUT: f"{D_OUT}"})

@@ -3,55 +3,34 @@
 import torch
 
 from lorabook.axes.attention.longlora import Shifted
+from lorabook.book.figures.cells import mask
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, LEFT, RIGHT
+from lorabook.book.figures.page import foot
 
-LENGTH, GROUP = 16, 4
+LENGTH, GROUP, CELL = 16, 4, 10
 
 
 def draw() -> Drawing:
     drawing = Drawing("LongLoRA: train in short groups, half of the heads shifted")
-    mask = Shifted(GROUP).mask(2, LENGTH, torch.device("cpu"))
+    halves = Shifted(GROUP).mask(2, LENGTH, torch.device("cpu"))
     full = torch.ones(LENGTH, LENGTH, dtype=torch.bool).tril()
     panels = {
-        "half of the heads": (mask[0], "trainable"),
-        "the other half: shifted by g/2": (mask[1], "trainable"),
+        "half of the heads": (halves[0], "trainable"),
+        "the other half: shifted by g/2": (halves[1], "trainable"),
         "at inference": (full, "frozen"),
     }
-    cell = 10
+    top = 78
     for place, (title, (seen, role)) in enumerate(panels.items()):
-        x, y = 70 + 236 * place, 84
-        drawing.text(x + cell * LENGTH / 2, y - 12, title, size=13, bold=True)
-        for i in range(LENGTH):
-            for j in range(i + 1):
-                drawing.rect(
-                    x + cell * j,
-                    y + cell * i,
-                    cell - 1,
-                    cell - 1,
-                    role if seen[i, j] else "grid",
-                    faint=1.0 if seen[i, j] else 0.45,
-                )
-        pairs = int(seen.sum())
-        drawing.text(
-            x + cell * LENGTH / 2, y + cell * LENGTH + 17, f"{pairs} of {int(full.sum())} pairs", size=11, role="quiet"
-        )
-    drawing.text(62, 92, "token i", size=11, anchor="end", role="quiet")
-    drawing.text(70 + cell * LENGTH + 4, 84 + cell * LENGTH, "j", size=11, anchor="start", role="quiet")
-    drawing.line([(LEFT, BOTTOM + 16), (RIGHT, BOTTOM + 16)], "grid", width=1)
-    drawing.text(
-        LEFT,
-        BOTTOM + 38,
+        x = 70 + 236 * place
+        middle = x + CELL * LENGTH / 2
+        drawing.text(middle, top - 12, title, size=13, bold=True)
+        mask(drawing, seen, full, x, top, CELL, role)
+        drawing.note(middle, top + CELL * LENGTH + 17, f"{int(seen.sum())} of {int(full.sum())} pairs")
+    drawing.note(62, top + 8, "token i", anchor="end")
+    drawing.note(70 + CELL * LENGTH + 4, top + CELL * LENGTH, "j", anchor="start")
+    foot(
+        drawing,
         "token i sees token j ≤ i in its group ⌊i/g⌋, or ⌊(i + g/2)/g⌋: L·g scores, not L²",
-        size=15,
-        anchor="start",
-    )
-    drawing.text(
-        LEFT,
-        BOTTOM + 55,
         f"L = {LENGTH}, g = {GROUP}. Norms and embedding train as well.",
-        size=12,
-        anchor="start",
-        role="quiet",
     )
     return drawing

@@ -1,48 +1,43 @@
 """LoRA: the flow through a layer, both paths, with the matrices to scale."""
 
 import lorabook as lb
+from lorabook.book.figures.blocks import block, by, plus_node
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, LEFT, RANK, RIGHT, adapt
+from lorabook.book.figures.layers import RANK, adapt
+from lorabook.book.figures.page import foot
+
+UNIT, PATH, DETOUR = 1.9, 110, 210
 
 
 def draw() -> Drawing:
     layer = adapt(lb.LoRA(r=RANK))
-    d_out, d_in = layer.base.store.shape
+    (d_out, d_in), a, b = layer.base.store.shape, layer.update.A, layer.update.B
     drawing = Drawing("LoRA: W₀ stays; a thin detour of rank r learns, and starts at zero")
-    unit, y = 1.9, 110
-    drawing.text(48, y + 4, "x", size=16, bold=True)
-    drawing.text(48, y + 22, f"{d_in}", size=11, role="quiet")
-    at = 260
-    drawing.rect(at, y - unit * d_out / 2, unit * d_in, unit * d_out, "frozen")
-    drawing.text(at + unit * d_in / 2, y + 5, "W₀", size=16, role="on-frozen", bold=True)
-    drawing.text(at + unit * d_in / 2, y - unit * d_out / 2 - 8, f"{d_out} × {d_in}, frozen", size=11, role="quiet")
-    below = y + 100
-    a, b = layer.update.A, layer.update.B
-    drawing.rect(150, below - unit * a.shape[0] / 2, unit * a.shape[1], unit * a.shape[0], "trainable")
-    drawing.text(150 + unit * a.shape[1] / 2, below + 5, "A", size=14, role="on-trainable", bold=True)
-    drawing.text(150 + unit * a.shape[1] / 2, below + 26, f"{a.shape[0]} × {a.shape[1]}, random", size=11, role="quiet")
-    drawing.rect(390, below - 46, unit * b.shape[1], unit * b.shape[0], "trainable")
-    drawing.text(390 + unit * b.shape[1] / 2, below - 12, "B", size=14, role="on-trainable", bold=True)
+    drawing.text(48, PATH + 4, "x", size=16, bold=True)
+    drawing.note(48, PATH + 22, f"{d_in}")
+    w0 = block(drawing, (d_out, d_in), 260, PATH, UNIT, "frozen", name="W₀", size=16)
+    drawing.note(w0.middle[0], w0.y - 8, f"{d_out} × {d_in}, frozen")
+    down = block(drawing, a.shape, 150, DETOUR, UNIT, "trainable", name="A")
+    drawing.note(down.middle[0], DETOUR + 26, f"{by(a)}, random")
+    up = block(drawing, b.shape, 390, DETOUR, UNIT, "trainable", name="B")
     zero = "zero" if not b.any() else "not zero"
-    drawing.text(
-        414, below + 36, f"{b.shape[0]} × {b.shape[1]}, {zero} at first", size=11, role="quiet", anchor="start"
-    )
-    drawing.line([(62, y), (at - 6, y)], "quiet", arrow=True)
-    drawing.line([(100, y), (100, below), (144, below)], "quiet", arrow=True)
-    drawing.line([(150 + unit * a.shape[1] + 4, below), (384, below)], "quiet", arrow=True)
-    drawing.text(329, below - 8, f"Ax: only {RANK} numbers", size=11)
-    drawing.line([(412, below), (470, below)], "quiet", arrow=True)
-    drawing.text(490, below + 5, "× s", size=14)
-    drawing.line([(510, below), (560, below), (560, y + 16)], "quiet", arrow=True)
-    drawing.line([(at + unit * d_in + 4, y), (542, y)], "quiet", arrow=True)
-    drawing.frame(546, y - 13, 28, 26, "quiet")
-    drawing.text(560, y + 6, "+", size=18)
-    drawing.line([(576, y), (640, y)], "quiet", arrow=True)
-    drawing.text(660, y + 5, "h", size=16, bold=True)
-    drawing.text(660, y + 22, f"{d_out}", size=11, role="quiet")
-    drawing.line([(LEFT, BOTTOM + 6), (RIGHT, BOTTOM + 6)], "grid", width=1)
-    drawing.text(LEFT, BOTTOM + 31, "h = W₀x + s·B(Ax),  s = α/r", size=15, anchor="start")
+    drawing.note(414, DETOUR + 36, f"{by(b)}, {zero} at first", anchor="start")
+    drawing.arrow((62, PATH), (w0.x - 6, PATH))
+    drawing.arrow((100, PATH), (100, DETOUR), (down.x - 6, DETOUR))
+    drawing.arrow((down.right + 4, DETOUR), (up.x - 6, DETOUR))
+    drawing.text(329, DETOUR - 8, f"Ax: only {RANK} numbers", size=11)
+    drawing.arrow((up.right + 4, DETOUR), (470, DETOUR))
+    drawing.text(490, DETOUR + 5, "× s", size=14)
+    node = plus_node(drawing, 560, PATH)
+    drawing.arrow((510, DETOUR), (560, DETOUR), (560, node.bottom + 3))
+    drawing.arrow((w0.right + 4, PATH), (node.x - 4, PATH))
+    drawing.arrow((node.right + 2, PATH), (640, PATH))
+    drawing.text(660, PATH + 5, "h", size=16, bold=True)
+    drawing.note(660, PATH + 22, f"{d_out}")
     count = layer.recipe.form.count(d_out, d_in, RANK)
-    words = f"Trains r(d_{{in}} + d_{{out}}) = {count:,} numbers; W₀ has {d_out * d_in:,}."
-    drawing.text(LEFT, BOTTOM + 50, words, size=12, anchor="start", role="quiet")
+    foot(
+        drawing,
+        "h = W₀x + s·B(Ax),  s = α/r",
+        f"Trains r(d_{{in}} + d_{{out}}) = {count:,} numbers; W₀ has {d_out * d_in:,}.",
+    )
     return drawing

@@ -1,21 +1,23 @@
 """LoRA-drop: what the adapters do is measured; the important ones stay, the rest share one."""
 
-from itertools import repeat
-
 import torch
 from torch import Tensor, nn
 
 import lorabook as lb
 from lorabook.axes.rule.lora_drop import importance, important, share_the_rest
+from lorabook.book.figures.blocks import Scale, block, pair
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import LEFT, foot, plain_layer
+from lorabook.book.figures.layers import fit_towards, plain_layer
+from lorabook.book.figures.page import LEFT, foot
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.lora import ORIGIN
+from lorabook.cost.count import trainable
 
 D, R, STEPS, THRESHOLD = 32, 4, 60, 0.9
 MISSING = (0.1, 0.9, 0.2, 0.1, 1.0, 0.6, 0.15)
 """How far each layer is from what it has to become."""
 LAYERS = len(MISSING)
+SCALE = Scale(rank=1, d_out=1, d_in=0.8, gap=3)
 
 
 class Beside(nn.Module):
@@ -38,18 +40,14 @@ def measured() -> tuple[nn.Module, dict[str, float]]:
     x = torch.randn(64, D, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
     y = goal(x).detach()
     lb.inject(model, lb.LoRA(r=R), targets="layers", generator=torch.Generator().manual_seed(8))
-
-    def off(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return (model(batch[0]) - batch[1]).square().mean()
-
-    lb.fit(model, repeat((x, y)), steps=STEPS, lr=0.01, loss=off, progress=False)
+    fit_towards(model, x, y, STEPS)
     return model, importance(model, [x])
 
 
 def draw() -> Drawing:
     model, shares = measured()
-    kept = important(shares, THRESHOLD)
-    (rest,) = share_the_rest(model, kept).values()
+    keep = important(shares, THRESHOLD)
+    (rest,) = share_the_rest(model, keep).values()
     layers = adapted(model)
     drawing = Drawing("LoRA-drop: the layers that use their adapter keep it; the rest share one", 760, 360)
     left, step, foot_of_bars, boxes = 120, 86, 150, 182
@@ -58,35 +56,27 @@ def draw() -> Drawing:
     drawing.text(LEFT, boxes + 14, "2  train on", size=13, anchor="start", bold=True)
     tallest, middle = max(shares.values()), left + 20 + step * (LAYERS - 1) / 2
     for place, (name, layer) in enumerate(layers.items()):
-        x, own = left + step * place, name in kept
+        x, own = left + step * place, name in keep
         high = 66 * shares[name] / tallest
         drawing.rect(x, foot_of_bars - high, 40, high, "trainable" if own else "frozen")
         drawing.text(
             x + 20, foot_of_bars - high - 6, f"{100 * shares[name]:.0f}%", size=11, role="text" if own else "quiet"
         )
-        drawing.rect(x + 2, boxes - 10, 36, 36, "frozen")
-        drawing.text(x + 20, boxes + 13, f"W_{{{place + 1}}}", size=13, role="on-frozen", bold=True)
+        block(drawing, (D, D), x + 2, boxes + 8, 36 / D, "frozen", name=f"W_{{{place + 1}}}", size=13)
         if own:
-            _adapter(drawing, layer.update, x + 42, boxes + 8)
+            pair(drawing, layer.update.B.shape, layer.update.A.shape, x + 42, boxes + 8, SCALE, "trainable")
         else:
             drawing.line([(x + 20, boxes + 30), (middle + 22 * (place - (LAYERS - 1) / 2) / 3, boxes + 64)], "quiet")
     drawing.line([(left - 6, foot_of_bars), (left + step * LAYERS - 20, foot_of_bars)], "quiet")
     one = layers[rest[0]].update
     drawing.rect(middle - 30, boxes + 64, 60, 44, "grid", faint=0.5)
-    _adapter(drawing, one, middle - 18, boxes + 86)
-    drawing.text(middle + 40, boxes + 91, f"one adapter for {len(rest)} layers", size=12, anchor="start", bold=True)
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    pair(drawing, one.B.shape, one.A.shape, middle - 18, boxes + 86, SCALE, "trainable")
+    drawing.heading(middle + 40, boxes + 91, f"one adapter for {len(rest)} layers")
     each = ORIGIN.form.count(D, D, R)
     foot(
         drawing,
         "keep the fewest layers whose shares reach T; nothing is dropped: the rest share one BA",
         f"Measured: {LAYERS} layers of {D} × {D}, r = {R}, T = {100 * THRESHOLD:.0f}%. "
-        f"Trains {trained:,} numbers; LoRA {LAYERS * each:,}.",
+        f"Trains {trainable(model):,} numbers; LoRA {LAYERS * each:,}.",
     )
     return drawing
-
-
-def _adapter(drawing: Drawing, update: nn.Module, x: float, middle: float) -> None:
-    (r, wide), tall = update.A.shape, update.B.shape[0]
-    drawing.rect(x, middle - tall / 2, r, tall, "trainable")
-    drawing.rect(x + r + 3, middle - r / 2, 0.8 * wide, r, "trainable")

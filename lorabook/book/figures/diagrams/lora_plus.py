@@ -2,8 +2,8 @@
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, RANK, RIGHT, TOP, adapt, beside_lora, trains, w0
-from lorabook.book.figures.terms import Word, of, row
+from lorabook.book.figures.layers import RANK, adapt
+from lorabook.book.figures.page import RIGHT, TOP, equation_and_measurement, lora_terms
 from lorabook.core.lora import ORIGIN
 
 
@@ -17,20 +17,19 @@ def rates(recipe: lb.Recipe) -> dict[str, float]:
 
 def draw() -> Drawing:
     recipe = lb.LoRAPlus(16.0, r=RANK)
-    layer, found = adapt(recipe), rates(recipe)
-    drawing = beside_lora(
+    layer, steps = adapt(recipe), rates(recipe)
+    drawing = equation_and_measurement(
         "LoRA+: the same matrices, but B takes larger steps than A",
         "η_{B} = λ·η_{A} with λ > 1: under Adam, a step of A already moves Ax by n·η_{A}",
-        trains(layer),
+        layer,
+        lora_terms(layer),
     )
-    terms = [w0(layer), Word("+"), of("B", layer.update.B), of("A", layer.update.A)]
-    row(drawing, terms, 242, TOP, 270, BOTTOM - TOP)
-    left, longest = 572, max(found.values())
-    drawing.text(left - 22, TOP + 50, "one step, to scale", size=12, anchor="start", bold=True)
-    for place, name in enumerate(sorted(found)):
-        y, length = TOP + 86 + 44 * place, (RIGHT - left - 46) * found[name] / longest
+    left, longest = 572, max(steps.values())
+    drawing.heading(left - 22, TOP + 50, "one step, to scale")
+    for place, name in enumerate(sorted(steps)):
+        y, length = TOP + 86 + 44 * place, (RIGHT - left - 46) * steps[name] / longest
         drawing.text(left - 22, y + 5, name, size=14, anchor="start", bold=True)
         drawing.line([(left, y), (left + length, y)], "trainable", width=3)
         drawing.dot(left + length, y, "trainable", size=5)
-        drawing.text(left + length + 10, y + 5, f"{found[name]:g} η", size=12, anchor="start")
+        drawing.text(left + length + 10, y + 5, f"{steps[name]:g} η", size=12, anchor="start")
     return drawing

@@ -3,12 +3,15 @@
 import torch
 
 import lorabook as lb
+from lorabook.book.figures.blocks import Scale, pair
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, MIDDLE, RANK, TOP, adapt, beside_lora, moved
+from lorabook.book.figures.layers import RANK, adapt, moved
+from lorabook.book.figures.page import BOTTOM, MIDDLE, TOP, beside_lora
 from lorabook.many.hub import product_of_sums
 from lorabook.many.pair import Pair
 
-N, UNIT, CELL = 3, 0.95, 50
+N, CELL = 3, 50
+SCALE = Scale(rank=0.95, d_out=0.95, d_in=1.4, gap=8.4)
 
 
 def pairs() -> list[Pair]:
@@ -18,47 +21,45 @@ def pairs() -> list[Pair]:
     return [Pair(a.roll(i, 1), b.roll(i, 0), update.s) for i in range(N)]
 
 
-def crosses(found: list[Pair]) -> list[tuple[int, int]]:
-    """Return the (i, j) whose term B_iA_j is in the composed ΔW, found by composing with two adapters at a time."""
-    seen = []
+def crosses(adapters: list[Pair]) -> list[tuple[int, int]]:
+    """Return the (i, j) whose term B_iA_j is in the composed ΔW: composed of one B and one A, is it there?"""
+    terms = []
     for i in range(N):
         for j in range(N):
-            b = [pair._replace(B=torch.zeros_like(pair.B)) if k != i else pair for k, pair in enumerate(found)]
-            only = [pair._replace(A=torch.zeros_like(pair.A)) if k != j else pair for k, pair in enumerate(b)]
-            made = product_of_sums(only, [1.0] * N)
-            if (made.B @ made.A).any():
-                seen.append((i, j))
-    return seen
+            one_b = [p if k == i else p._replace(B=torch.zeros_like(p.B)) for k, p in enumerate(adapters)]
+            one_each = [p if k == j else p._replace(A=torch.zeros_like(p.A)) for k, p in enumerate(one_b)]
+            composed = product_of_sums(one_each, [1.0] * N)
+            if (composed.B @ composed.A).any():
+                terms.append((i, j))
+    return terms
 
 
 def draw() -> Drawing:
-    found = pairs()
-    made = product_of_sums(found, [1.0] * N)
+    adapters = pairs()
+    rank = len(product_of_sums(adapters, [1.0] * N).A)
     drawing = beside_lora(
         "LoRAHub: mix frozen adapters by searched weights; factors are summed",
         "ΔW = s·(Σ_{i} w_{i}B_{i})(Σ_{j} w_{j}A_{j}): rank r, with cross terms w_{i}w_{j}B_{i}A_{j}",
-        f"Searches {N} numbers without gradients on a few examples; the rank stays {len(made.A)}.",
+        f"Searches {N} numbers without gradients on a few examples; the rank stays {rank}.",
     )
     x, step = MIDDLE + 26, 62
     middle = (TOP + BOTTOM) / 2 + 8
-    drawing.text(x + 92, TOP + 14, "adapters of other tasks", size=12, bold=True)
-    for i, pair in enumerate(found):
+    drawing.heading(x + 92, TOP + 14, "adapters of other tasks", anchor="middle")
+    for i, adapter in enumerate(adapters):
         y = middle + step * (i - (N - 1) / 2)
         drawing.rect(x, y - 14, 34, 28, "trainable")
         drawing.text(x + 17, y + 5, f"w_{{{i + 1}}}", size=14, role="on-trainable", bold=True)
         drawing.text(x + 50, y + 5, "·", size=18)
-        (tall, r), wide = pair.B.shape, pair.A.shape[1]
-        drawing.rect(x + 66, y - UNIT * tall / 2, UNIT * r, UNIT * tall, "frozen")
-        drawing.rect(x + 82, y - UNIT * r / 2, 1.4 * wide, UNIT * r, "frozen")
-        drawing.text(x + 88 + 1.4 * wide / 2, y + 22, f"B_{{{i + 1}}}, A_{{{i + 1}}}", size=11, role="quiet")
-    drawing.line([(x + 190, middle), (x + 232, middle)], "quiet", arrow=True)
+        pair(drawing, adapter.B.shape, adapter.A.shape, x + 66, y, SCALE, "frozen")
+        drawing.note(x + 88 + SCALE.d_in * adapter.A.shape[1] / 2, y + 22, f"B_{{{i + 1}}}, A_{{{i + 1}}}")
+    drawing.arrow((x + 190, middle), (x + 232, middle))
     left, top = x + 256, middle - CELL * N / 2
-    drawing.text(left + CELL * N / 2, TOP + 14, "the terms of ΔW", size=12, bold=True)
-    there = crosses(found)
+    drawing.heading(left + CELL * N / 2, TOP + 14, "the terms of ΔW", anchor="middle")
+    terms = crosses(adapters)
     for i in range(N):
         for j in range(N):
             own = i == j
-            if (i, j) in there:
+            if (i, j) in terms:
                 drawing.rect(left + CELL * j, top + CELL * i, CELL - 3, CELL - 3, "frozen" if own else "grid")
                 drawing.text(
                     left + CELL * (j + 0.5) - 1.5,

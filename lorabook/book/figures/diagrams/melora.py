@@ -2,7 +2,8 @@
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, MIDDLE, RANK, RIGHT, TOP, adapt, beside_lora, trains, w0
+from lorabook.book.figures.layers import RANK, adapt
+from lorabook.book.figures.page import BOTTOM, MIDDLE, RIGHT, TOP, beside_lora, trains, w0
 from lorabook.book.figures.terms import Matrix, Part, Word, row
 
 N = 4
@@ -30,6 +31,6 @@ def draw() -> Drawing:
             x + unit * part.left, y + unit * part.top, unit * part.columns, unit * part.rows, part.role, faint=0.6
         )
     drawing.text(x + unit * d_in / 2, y - 10, "ΔW", size=13, bold=True)
-    drawing.text(x + unit * d_in / 2, y + unit * d_out + 15, "no slice moves another", size=11, role="quiet")
+    drawing.note(x + unit * d_in / 2, y + unit * d_out + 15, "no slice moves another")
     drawing.text(x - 16, y + unit * d_out / 2 + 5, "=", size=15)
     return drawing

@@ -4,7 +4,8 @@ from torch import linalg
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, MIDDLE, RANK, RIGHT, TOP, adapt, beside_lora, plain_layer, trains
+from lorabook.book.figures.layers import RANK, adapt, plain_layer
+from lorabook.book.figures.page import BOTTOM, MIDDLE, RIGHT, TOP, beside_lora, trains
 from lorabook.book.figures.terms import Matrix, Part, Word, row
 
 
@@ -30,7 +31,7 @@ def draw() -> Drawing:
     begins = [box.x + unit * int((line != 0).nonzero()[0]) for line in r]
     for role, first, last in (("residual", rows, len(r)), ("trainable", 0, rows)):
         edge = [(begins[i], box.y + unit * (i + below)) for i in range(first, last) for below in (0, 1)]
-        end = box.x + box.width
+        end = box.right
         drawing.area([*edge, (end, box.y + unit * last), (end, box.y + unit * first)], role)
     drawing.text(boxes[1].x + unit * columns / 2, box.y - 8, "B", size=14, bold=True)
     drawing.text(box.middle[0], box.y - 8, "A", size=14, bold=True)

@@ -61,7 +61,7 @@ def draw() -> Drawing:
     drawing = Drawing("Start with LoRA on every linear layer; each yes adds a variant to it", WIDE, TOP + tall + 46)
     drawing.frame(SPINE - 24, TOP - 34, 76, 24, "trainable", line=2)
     drawing.text(SPINE + 14, TOP - 17, "LoRA", size=13, bold=True)
-    drawing.line([(SPINE, TOP - 10), (SPINE, TOP + tall + 8)], "quiet", arrow=True)
+    drawing.arrow((SPINE, TOP - 10), (SPINE, TOP + tall + 8))
     y = TOP
     for place, (heading, choices) in enumerate(GROUPS.items()):
         if place % 2 == 0:
@@ -78,12 +78,12 @@ def draw() -> Drawing:
 def _choice(drawing: Drawing, choice: Choice, y: float) -> None:
     drawing.dot(SPINE, y, "frozen", size=6)
     drawing.text(SPINE + 24, y + 5, choice.question, size=14, anchor="start")
-    drawing.line([(QUESTION, y), (QUESTION + 46, y)], "quiet", arrow=True)
-    drawing.text(QUESTION + 20, y - 5, "yes", size=11, role="quiet")
+    drawing.arrow((QUESTION, y), (QUESTION + 46, y))
+    drawing.note(QUESTION + 20, y - 5, "yes")
     x = QUESTION + 54
     for name in choice.take:
         width = 9.4 * len(name) + 10
         drawing.rect(x, y - 12, width, 22, "trainable")
         drawing.text(x + width / 2, y + 4, name, size=13, role="on-trainable", bold=True)
         x += width + 6
-    drawing.text(QUESTION + 54, y + 23, choice.because, size=11, anchor="start", role="quiet")
+    drawing.note(QUESTION + 54, y + 23, choice.because, anchor="start")

@@ -8,16 +8,16 @@ from torch import linalg
 
 import lorabook as lb
 from lorabook.book import style
-from lorabook.book.explore.axis_map import DECIDES, variants
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import adapt, delta, moved
+from lorabook.book.figures.layers import adapt, delta, moved, numbers_for_backward
+from lorabook.book.landscape import DECIDES, variants
 from lorabook.core.lora import ORIGIN
 from lorabook.core.recipe import IDEAS, Recipe
-from lorabook.cost.count import saved_bytes
+from lorabook.cost.count import trainable
 
 D, RANK, TOKENS = 128, 8, 128
 LINE, TOP, AXIS, BARS, LONGEST, APART = 24, 116, 124, 560, 84, 150
-MADE = {
+NAMELESS = {
     "QDoRA": lb.QLoRA() | lb.DoRA(),
     "QPiSSA": lb.QLoRA() | lb.PiSSA(),
     "paged AdamW": Recipe(optim=lb.Paged()),
@@ -31,12 +31,12 @@ class Row:
 
     trained: int
     rank: int
-    kept: float
+    backward: float
 
 
 def in_order() -> dict[str, Recipe]:
     """Return every recipe under the name that the book's legends use, in the book's order."""
-    named = dict(MADE)
+    named = dict(NAMELESS)
     for recipe in variants().values():
         named.setdefault(recipe.label, recipe)  # a further way to train a variant has its name, and comes after it
     order = [name for name in style.VARIANTS if name in named]
@@ -46,14 +46,8 @@ def in_order() -> dict[str, Recipe]:
 def measured(recipe: Recipe) -> Row:
     """Measure a variant: all its trained numbers moved at random, its output computed for some tokens."""
     layer = moved(adapt(replace(recipe, r=RANK, attention=None, also_train=None), D, D))
-    whole = [*layer.parameters(), *layer.buffers(), layer.base.matrix]
-    x = torch.zeros(TOKENS, D, dtype=torch.float64, requires_grad=True)
-    # x comes from a layer before: the copy is what that layer gave.
-    kept = saved_bytes(lambda: layer(x.clone()), besides=whole) / x.element_size() / TOKENS
     sigma = linalg.svdvals(delta(layer) if recipe.base is None else _change(recipe))
-    return Row(
-        sum(p.numel() for p in layer.parameters() if p.requires_grad), int((sigma > 1e-9 * sigma[0]).sum()), kept
-    )
+    return Row(trainable(layer), int((sigma > 1e-9 * sigma[0]).sum()), numbers_for_backward(layer, TOKENS))
 
 
 def _change(recipe: Recipe) -> torch.Tensor:
@@ -65,7 +59,7 @@ def _change(recipe: Recipe) -> torch.Tensor:
 
 def draw() -> Drawing:
     rows = in_order()
-    found = {name: measured(recipe) for name, recipe in rows.items()}
+    measurements = {name: measured(recipe) for name, recipe in rows.items()}
     fields = [field for field in DECIDES if field in IDEAS]
     drawing = Drawing(
         "Numbers trained, rank and memory move apart: what each variant changes in one layer",
@@ -74,12 +68,12 @@ def draw() -> Drawing:
     )
     step = (BARS - 24 - AXIS) / len(fields)
     for place, field in enumerate(fields):
-        drawing.text(AXIS + step * (place + 0.5), TOP - 22, DECIDES[field][0], size=11, role="quiet")
-    columns = {"numbers it trains": "trained", "rank of ΔW": "rank", "kept for backward": "kept"}
+        drawing.note(AXIS + step * (place + 0.5), TOP - 22, DECIDES[field][0])
+    columns = {"numbers it trains": "trained", "rank of ΔW": "rank", "kept for backward": "backward"}
     units = ("log scale", "log scale", "numbers a token, log scale")
-    for place, (said, unit) in enumerate(zip(columns, units, strict=True)):
-        drawing.text(BARS + APART * place, TOP - 38, said, size=12, anchor="start", bold=True)
-        drawing.text(BARS + APART * place, TOP - 22, unit, size=11, anchor="start", role="quiet")
+    for place, (column, unit) in enumerate(zip(columns, units, strict=True)):
+        drawing.heading(BARS + APART * place, TOP - 38, column)
+        drawing.note(BARS + APART * place, TOP - 22, unit, anchor="start")
     for line, (name, recipe) in enumerate(rows.items()):
         y, changed = TOP + LINE * line, recipe.changes(ORIGIN)
         drawing.line([(24, y + 9), (996, y + 9)], "grid", width=0.6)
@@ -88,14 +82,12 @@ def draw() -> Drawing:
             x = AXIS + step * (place + 0.5)
             drawing.dot(x, y - 3, "trainable" if field in changed else "grid", size=5 if field in changed else 2)
         for place, column in enumerate(columns.values()):
-            values = {who: getattr(row, column) for who, row in found.items()}
+            values = {who: getattr(row, column) for who, row in measurements.items()}
             least, largest = min(values.values()) / 2, max(values.values())
             length = LONGEST * math.log(values[name] / least) / math.log(largest / least)
             same = values[name] == values["LoRA"]
             drawing.rect(BARS + APART * place, y - 9, length, 13, "frozen" if same else "trainable")
-            drawing.text(
-                BARS + APART * place + length + 6, y + 2, f"{values[name]:,.0f}", size=11, anchor="start", role="quiet"
-            )
+            drawing.note(BARS + APART * place + length + 6, y + 2, f"{values[name]:,.0f}", anchor="start")
     drawing.text(
         24,
         TOP + LINE * len(rows) + 18,

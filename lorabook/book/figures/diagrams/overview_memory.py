@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from lorabook.book.figures.blocks import key
 from lorabook.book.figures.drawing import Drawing
 from lorabook.cost.count import LLAMA
 from lorabook.cost.memory import (
@@ -49,30 +50,22 @@ def budgets() -> dict[str, Budget]:
 
 
 def draw() -> Drawing:
-    found = budgets()
-    full, quantised = found["full fine-tuning"].device / GIB, found["QLoRA"].device / GIB
+    memory = budgets()
+    full, quantised = memory["full fine-tuning"].device / GIB, memory["QLoRA"].device / GIB
     drawing = Drawing(
         f"Memory for a 7B model: {full:.0f} GiB to tune all of it, {quantised:.0f} GiB with QLoRA", 780, 478
     )
-    whole = {name: budget for name, budget in found.items() if isinstance(METHODS[name][0], FullFineTuning)}
-    frozen = {name: budget for name, budget in found.items() if name not in whole}
-    plain = found["LoRA"].device / GIB
-    drawing.text(LEFT, 72, "everything trains; LoRA beside it", size=12, anchor="start", bold=True)
-    _bars(drawing, whole | {"LoRA": found["LoRA"]}, 86, LONGEST / full, 20)
+    whole = {name: budget for name, budget in memory.items() if isinstance(METHODS[name][0], FullFineTuning)}
+    frozen = {name: budget for name, budget in memory.items() if name not in whole}
+    plain = memory["LoRA"].device / GIB
+    drawing.heading(LEFT, 72, "everything trains; LoRA beside it")
+    _bars(drawing, whole | {"LoRA": memory["LoRA"]}, 86, LONGEST / full, 20)
     top = 86 + STEP * 3 + 52
-    drawing.text(
-        LEFT,
-        top - 14,
-        f"W₀ frozen, r = {RANK}: drawn {full / plain:.0f} times as large",
-        size=12,
-        anchor="start",
-        bold=True,
-    )
+    drawing.heading(LEFT, top - 14, f"W₀ frozen, r = {RANK}: drawn {full / plain:.0f} times as large")
     _bars(drawing, frozen, top, LONGEST / plain, 2)
     x = 40
     for name, (role, _) in PURPOSES.items():
-        drawing.rect(x, 426, 14, 14, role)
-        drawing.text(x + 20, 438, name, size=12, anchor="start")
+        key(drawing, x, 438, role, name)
         x += 40 + 6.8 * len(name)
     drawing.text(
         40,
@@ -91,7 +84,7 @@ def _bars(drawing: Drawing, budgets: Mapping[str, Budget], top: float, unit: flo
     foot, widest = top + STEP * len(budgets), max(budget.device for budget in budgets.values()) / GIB
     for tick in range(0, int(widest) + 1, step):
         drawing.line([(LEFT + unit * tick, top - 6), (LEFT + unit * tick, foot - 4)], "grid", width=1)
-        drawing.text(LEFT + unit * tick, foot + 8, f"{tick} GiB" if tick else "0", size=11, role="quiet")
+        drawing.note(LEFT + unit * tick, foot + 8, f"{tick} GiB" if tick else "0")
     for place, (name, budget) in enumerate(budgets.items()):
         x, y, method = LEFT, top + STEP * place, METHODS[name][0]
         drawing.text(LEFT - 12, y + 16, name, size=13, anchor="end", bold=True)

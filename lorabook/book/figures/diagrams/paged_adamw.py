@@ -3,6 +3,7 @@
 import torch
 
 from lorabook.axes.optim.paged import PagedAdamW
+from lorabook.book.figures.blocks import key
 from lorabook.book.figures.drawing import Drawing
 from lorabook.book.figures.page import LEFT, foot
 
@@ -15,19 +16,19 @@ def run() -> tuple[list[int], list[int], PagedAdamW]:
     """Return the pages of state that are on the device after each step, and those that were moved in for it."""
     p = torch.zeros(PAGES * PAGE // 16, dtype=torch.float64, requires_grad=True)
     optimiser = PagedAdamW([p], lr=0.01, page=PAGE, budget=PAGES * PAGE)
-    resident, came = [], []
+    resident, moved_in = [], []
     for spike in SPIKES:
         before = optimiser.pages.traffic.ins
         optimiser.pages.resize((PAGES - spike) * PAGE)
         p.grad = torch.ones_like(p)
         optimiser.step()
         resident.append(optimiser.pages.resident // PAGE)
-        came.append(optimiser.pages.traffic.ins - before)
-    return resident, came, optimiser
+        moved_in.append(optimiser.pages.traffic.ins - before)
+    return resident, moved_in, optimiser
 
 
 def draw() -> Drawing:
-    resident, came, optimiser = run()
+    resident, moved_in, optimiser = run()
     drawing = Drawing("paged AdamW: when memory is short, its state steps aside, and returns")
     top, high, step, wide = 78, 140, 80, 46
     unit, left = high / PAGES, 150
@@ -38,15 +39,12 @@ def draw() -> Drawing:
         drawing.rect(x, top + high - unit * here, wide, unit * here, "hue-1")
         if spike:
             drawing.rect(x, top + high - unit * (here + spike), wide, unit * spike, "hue-3")
-        drawing.text(x + wide / 2, top + high + 16, f"step {t + 1}", size=11, role="quiet")
-        drawing.text(x + wide / 2, top + high + 32, f"{came[t]} in", size=11, role="quiet")
+        drawing.note(x + wide / 2, top + high + 16, f"step {t + 1}")
+        drawing.note(x + wide / 2, top + high + 32, f"{moved_in[t]} in")
     drawing.line([(left - 20, top + high), (left + step * len(SPIKES), top + high)], "quiet")
-    drawing.text(left - 28, top + high + 32, "pages moved", size=11, anchor="end", role="quiet")
-    x = LEFT
-    for role, said in (("hue-1", "state"), ("hue-3", "a spike")):
-        y = top + 40 + 24 * (role == "hue-3")
-        drawing.rect(x, y - 11, 13, 13, role)
-        drawing.text(x + 20, y, said, size=12, anchor="start")
+    drawing.note(left - 28, top + high + 32, "pages moved", anchor="end")
+    key(drawing, LEFT, top + 40, "hue-1", "state")
+    key(drawing, LEFT, top + 64, "hue-3", "a spike")
     foot(
         drawing,
         "the update is AdamW's, entry by entry: m and v of a number lie in one page",

@@ -4,26 +4,19 @@ from torch import linalg
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, RANK, RIGHT, TOP, adapt, beside_lora, trains, w0
+from lorabook.book.figures.layers import RANK, adapt
+from lorabook.book.figures.page import BOTTOM, RIGHT, TOP, equation_and_measurement, lora_terms, w0
 from lorabook.book.figures.plot import Plot, Span
-from lorabook.book.figures.terms import Word, of, row
 
 
 def draw() -> Drawing:
     layer = adapt(lb.PiSSA(r=RANK))
     update, residual = layer.update, layer.base.matrix
-    drawing = beside_lora(
+    drawing = equation_and_measurement(
         "PiSSA: train W₀'s own strongest directions; freeze what is left",
         "B = U_{r} √(Σ_{r}/s), A = √(Σ_{r}/s) V_{r}^{T}, W_{res} = W₀ − s·BA; the layer's output is unchanged",
-        trains(layer),
-    )
-    row(
-        drawing,
-        [w0(layer, "W_{res}", role="residual"), Word("+"), of("B", update.B), of("A", update.A)],
-        242,
-        TOP,
-        270,
-        BOTTOM - TOP,
+        layer,
+        lora_terms(layer, w0(layer, "W_{res}", "residual")),
     )
     taken = linalg.svdvals((update.s * update.B @ update.A).detach())[:RANK].tolist()
     left = linalg.svdvals(residual)[: 48 - RANK].tolist()

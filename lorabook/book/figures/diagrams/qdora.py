@@ -2,7 +2,8 @@
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import RANK, adapt, equation
+from lorabook.book.figures.layers import RANK, adapt
+from lorabook.book.figures.page import equation
 from lorabook.book.figures.terms import Matrix, Word, of
 
 

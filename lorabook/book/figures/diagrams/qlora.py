@@ -6,22 +6,20 @@ import lorabook as lb
 from lorabook.axes.base.blocks import BLOCK, in_blocks
 from lorabook.axes.base.normal_float import code_table
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, RANK, RIGHT, TOP, adapt, beside_lora, trains
+from lorabook.book.figures.layers import RANK, adapt
+from lorabook.book.figures.page import RIGHT, TOP, equation_and_measurement, lora_terms
 from lorabook.book.figures.plot import Plot, Span
-from lorabook.book.figures.terms import Matrix, Word, of, row
+from lorabook.book.figures.terms import Matrix
 
 
 def draw() -> Drawing:
     layer = adapt(lb.QLoRA(r=RANK))
-    d_out, d_in = layer.base.store.shape
-    drawing = beside_lora(
+    drawing = equation_and_measurement(
         "QLoRA: W₀ in four bits a weight; the adapters stay in full precision",
         "h = ŵ x + s·B(Ax),  ŵ = absmax of its block × one of 16 codes",
-        trains(layer),
+        layer,
+        lora_terms(layer, Matrix("NF4(W₀)", *layer.base.store.shape, "quantised")),
     )
-    update = layer.update
-    terms = [Matrix("NF4(W₀)", d_out, d_in, "quantised"), Word("+"), of("B", update.B), of("A", update.A)]
-    row(drawing, terms, 242, TOP, 270, BOTTOM - TOP)
     plot = Plot(drawing, 534, TOP + 40, RIGHT - 546, 70, Span(-1, 1), Span(0, 1))
     dense = in_blocks(adapt(lb.LoRA(r=RANK)).base.matrix)
     x = (dense / dense.abs().amax(1, keepdim=True)).flatten()
@@ -30,11 +28,9 @@ def draw() -> Drawing:
         torch.linspace(-1, 1, 41, dtype=torch.float64).tolist(), (heights / heights.max()).tolist(), strict=True
     ):
         plot.bar(place, height, 3, "frozen")
-    drawing.text(534, TOP + 28, f"weights of W₀ / absmax of their {BLOCK}", size=11, anchor="start", role="quiet")
+    drawing.note(534, TOP + 28, f"weights of W₀ / absmax of their {BLOCK}", anchor="start")
     for code in code_table("cpu").tolist():
         at = plot.at(code, 0)[0]
         drawing.line([(at, plot.y + plot.height + 8), (at, plot.y + plot.height + 26)], "text", width=2)
-    drawing.text(
-        534, plot.y + plot.height + 46, "16 codes, dense where weights are", size=11, anchor="start", role="quiet"
-    )
+    drawing.note(534, plot.y + plot.height + 46, "16 codes, dense where weights are", anchor="start")
     return drawing

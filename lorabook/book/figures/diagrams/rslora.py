@@ -4,7 +4,8 @@ import torch
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import BOTTOM, TOP, adapt, beside_lora
+from lorabook.book.figures.layers import adapt
+from lorabook.book.figures.page import BOTTOM, TOP, beside_lora
 from lorabook.book.figures.plot import Plot, Span
 
 RANKS = (1, 2, 4, 8, 16, 32)
@@ -34,7 +35,7 @@ def draw() -> Drawing:
         "α/√r": ("trainable", [after_one_step(lb.LoRA(r, alpha=8.0) | lb.rsLoRA()) for r in RANKS]),
         "α/r": ("frozen", [after_one_step(lb.LoRA(r, alpha=8.0)) for r in RANKS]),
     }
-    first = {said: values[0] for said, (_, values) in sizes.items()}
+    first = {scale: values[0] for scale, (_, values) in sizes.items()}
     plot = Plot(drawing, 330, TOP + 24, 310, BOTTOM - TOP - 74, Span(1, 32, log=True), Span(1 / 48, 2, log=True))
     plot.axes(
         "rank r (log scale)",
@@ -42,9 +43,9 @@ def draw() -> Drawing:
         {r: str(r) for r in RANKS},
         {1: "1", 1 / 4: "¼", 1 / 16: "1⁄16"},
     )
-    for said, (role, values) in sizes.items():
-        shares = [value / first[said] for value in values]
+    for scale, (role, values) in sizes.items():
+        shares = [value / first[scale] for value in values]
         plot.line(RANKS, shares, role)
         x, y = plot.at(RANKS[-1], shares[-1])
-        drawing.text(x + 10, y + 5, f"s = {said}", size=13, anchor="start", bold=said == "α/√r")
+        drawing.text(x + 10, y + 5, f"s = {scale}", size=13, anchor="start", bold=scale == "α/√r")
     return drawing

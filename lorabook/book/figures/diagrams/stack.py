@@ -2,7 +2,8 @@
 
 import lorabook as lb
 from lorabook.book.figures.drawing import Drawing
-from lorabook.book.figures.page import MIDDLE, RIGHT, TOP, adapt, beside_lora, moved, w0
+from lorabook.book.figures.layers import adapt, moved
+from lorabook.book.figures.page import MIDDLE, RIGHT, TOP, beside_lora, w0
 from lorabook.book.figures.terms import Matrix, Part, Term, Word, row
 from lorabook.many.combine import concatenated
 from lorabook.many.pair import Pair

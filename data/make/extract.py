@@ -1,20 +1,22 @@
-"""Make the texts and the tokenizer in data/ again, from the packages that hold them.
+"""Make the texts and the tokenizer in data/ again, from the packages that hold them; no part of an installation.
 
-    apt-get download r-cran-janeaustenr sword-text-kjv
-    python -m lorabook.tasks.extract r-cran-janeaustenr_*.deb sword-text-kjv_*.deb data
+apt-get download r-cran-janeaustenr sword-text-kjv
+python data/make/extract.py r-cran-janeaustenr_*.deb sword-text-kjv_*.deb data
 """
 
 import lzma
 import sys
 from pathlib import Path
 
+import austen
+import kjv
+
 from lorabook.models.vocabulary import train_vocabulary
-from lorabook.tasks import austen, kjv
 from lorabook.tasks.text import split
 
 
 def compress(text: str) -> bytes:
-    """Compress a text so that equal texts give equal bytes."""
+    """Return a text compressed, so that equal texts give equal bytes."""
     return lzma.compress(text.encode("utf-8"), preset=9 | lzma.PRESET_EXTREME)
 
 
@@ -28,5 +30,5 @@ def extract(austen_deb: Path, kjv_deb: Path, out: Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 4:
-        sys.exit("usage: python -m lorabook.tasks.extract JANEAUSTENR.deb KJV.deb OUT_FOLDER")
+        sys.exit("usage: python data/make/extract.py JANEAUSTENR.deb KJV.deb OUT_FOLDER")
     extract(*map(Path, sys.argv[1:]))

@@ -10,9 +10,10 @@ from pathlib import Path
 
 
 def members(deb: Path) -> dict[str, bytes]:
-    """Give every regular file of a Debian package by its path.
+    """Return every regular file of a Debian package by its path.
 
-    Raises: ValueError if the file is not a Debian package.
+    Raises:
+        ValueError: the file is not a Debian package.
     """
     raw = Path(deb).read_bytes()
     if raw[:8] != b"!<arch>\n":
@@ -30,11 +31,12 @@ def members(deb: Path) -> dict[str, bytes]:
 
 
 def member(deb: Path, ending: str) -> bytes:
-    """Give the one file of a Debian package whose path ends in `ending`.
+    """Return the one file of a Debian package whose path ends in `ending`.
 
-    Raises: ValueError if none or several do.
+    Raises:
+        ValueError: none does, or several do.
     """
-    found = {name: body for name, body in members(deb).items() if name.endswith(ending)}
-    if len(found) != 1:
-        raise ValueError(f"{deb}: expected one file ending in {ending!r}, found {sorted(found)}.")
-    return next(iter(found.values()))
+    matching = {name: body for name, body in members(deb).items() if name.endswith(ending)}
+    if len(matching) != 1:
+        raise ValueError(f"{deb}: expected one file ending in {ending!r}, got {sorted(matching)}.")
+    return next(iter(matching.values()))

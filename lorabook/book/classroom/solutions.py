@@ -6,6 +6,7 @@ The marks, and what stands in the place of a solution, are nbgrader's.
 import re
 from pathlib import Path
 
+from lorabook.book.classroom.exercise import Exercise
 from lorabook.models.paths import notebooks_dir
 
 REGION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[^\n]*$", re.MULTILINE | re.DOTALL)
@@ -29,7 +30,7 @@ def solved_cells(source: Path) -> list[str]:
     return [cell.strip() for cell in CELL.split(source.read_text(encoding="utf-8")) if REGION.search(cell)]
 
 
-def solution(exercise) -> None:
+def solution(exercise: Exercise) -> None:
     """Print the solution of an exercise, as it stands in the source of its chapter.
 
     Raises:

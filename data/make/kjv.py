@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from lorabook.tasks.archive import member
+from debian_package import member
 
 # Notes are the editors', not the text; titles in capitals name books, and Psalm 119's name Hebrew letters.
 DROPPED = re.compile(r"<note\b.*?</note>|<title(?![^>]*canonical)[^>]*>.*?</title>", re.DOTALL)
@@ -23,26 +23,26 @@ LEFTOVER = re.compile(r"\\+\+?nd\*?\s?|¶")
 
 
 def raw_verses(deb: Path) -> Iterator[str]:
-    """Give every entry of the module, markup and all: verses, and the empty slots and headings between them."""
+    """Return every entry of the module, markup and all: verses, and the empty slots and headings between them."""
     for testament in ("ot", "nt"):
-        blocks, sizes, verses = (member(deb, f"/{testament}.{kind}") for kind in ("bzz", "bzs", "bzv"))
+        blocks, sizes, verses = (member(deb, f"/{testament}.{ending}") for ending in ("bzz", "bzs", "bzv"))
         texts = [zlib.decompress(blocks[at : at + size]) for at, size, _ in struct.iter_unpack("<III", sizes)]
         for block, at, size in struct.iter_unpack("<IIH", verses):
             yield texts[block][at : at + size].decode("utf-8")
 
 
 def plain(verse: str) -> str:
-    """Take the markup out of one verse, keeping every space; quotes and dashes become ASCII, as in Austen."""
+    """Return one verse without its markup, every space kept; quotes and dashes become ASCII, as in Austen."""
     text = LEFTOVER.sub("", TAG.sub("", DROPPED.sub("", verse))).replace("’", "'").replace("—", "--")
     return re.sub(r"\s+", " ", text).strip()
 
 
 def extract(deb: Path) -> str:
-    """Give the whole text, a verse a line, a blank line before each chapter."""
-    out: list[str] = []
+    """Return the whole text, a verse a line, a blank line before each chapter."""
+    lines: list[str] = []
     for verse in raw_verses(deb):
-        if CHAPTER.search(verse) and out and out[-1]:
-            out.append("")
+        if CHAPTER.search(verse) and lines and lines[-1]:
+            lines.append("")
         if text := plain(verse):
-            out.append(text)
-    return "\n".join(out) + "\n"
+            lines.append(text)
+    return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from lorabook.tasks.archive import member
+from debian_package import member
 
 NOVELS = ("emma", "mansfieldpark", "northangerabbey", "persuasion", "prideprejudice", "sensesensibility")
 
@@ -20,7 +20,7 @@ NOVELS = ("emma", "mansfieldpark", "northangerabbey", "persuasion", "prideprejud
 class _Reader:
     """Read the few R types that the database uses: NULL, symbols, lists, integers, logicals and strings."""
 
-    def __init__(self, raw: bytes):
+    def __init__(self, raw: bytes) -> None:
         self.raw, self.at, self.symbols = raw, 0, []
         self._take(2)
         version = self._ints(3)[0]
@@ -36,25 +36,25 @@ class _Reader:
 
     def item(self) -> object:
         flags = self._ints(1)[0]
-        kind, has_attributes, has_tag = flags & 255, flags & 512, flags & 1024
-        if kind == 254:
+        r_type, has_attributes, has_tag = flags & 255, flags & 512, flags & 1024
+        if r_type == 254:
             return None
-        if kind == 255:
+        if r_type == 255:
             return self.symbols[(flags >> 8) - 1]
-        if kind == 1:
+        if r_type == 1:
             self.symbols.append(self.item())
             return self.symbols[-1]
-        if kind == 2:
+        if r_type == 2:
             return self._pairs(has_attributes, has_tag)
         n = self._ints(1)[0]
-        if kind == 9:
+        if r_type == 9:
             return self._take(max(n, 0)).decode("utf-8")
-        if kind in (10, 13):
+        if r_type in (10, 13):
             value = list(self._ints(n))
-        elif kind in (16, 19):
+        elif r_type in (16, 19):
             value = [self.item() for _ in range(n)]
         else:
-            raise ValueError(f"R type {kind} at byte {self.at}; expected a string, integer, logical or list.")
+            raise ValueError(f"R type {r_type} at byte {self.at}; expected a string, integer, logical or list.")
         attributes = self.item() if has_attributes else {}
         return dict(zip(attributes["names"], value, strict=True)) if "names" in attributes else value
 
@@ -67,7 +67,7 @@ class _Reader:
 
 
 def lines(deb: Path) -> dict[str, list[str]]:
-    """Give the lines of each novel, as the package has them."""
+    """Return the lines of each novel, as the package has them."""
     index = _Reader(gzip.decompress(member(deb, "janeaustenr/data/Rdata.rdx"))).item()
     store = member(deb, "janeaustenr/data/Rdata.rdb")
     novels = {}
@@ -78,12 +78,12 @@ def lines(deb: Path) -> dict[str, list[str]]:
 
 
 def paragraphs(novel: list[str]) -> str:
-    """Join a novel's lines to one paragraph a line, without the transcribers' marks of italics."""
+    """Return a novel with one paragraph a line, without the transcribers' marks of italics."""
     text = re.sub(r"\n[ \t]*\n\s*", "\0", "\n".join(line.strip() for line in novel).strip())
     text = re.sub(r"[_\s]+", lambda m: " " if m[0].strip("_") else "", text)
     return text.replace("\0", "\n") + "\n"
 
 
 def extract(deb: Path) -> str:
-    """Give all six novels as one text, a paragraph a line, a blank line between novels."""
+    """Return all six novels as one text, a paragraph a line, a blank line between novels."""
     return "\n".join(paragraphs(novel) for novel in lines(deb).values())

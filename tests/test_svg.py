@@ -1,0 +1,93 @@
+"""The one SVG writer: what it writes can be read, the same picture is the same bytes, and nobody else writes markup."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import torch
+
+import lorabook
+from lorabook.book import style
+from lorabook.book.explore.axis_map import axis_map
+from lorabook.book.figures.chips import lines, wrapped
+from lorabook.claims import sides, svg
+from lorabook.claims.claim import Claim
+from lorabook.claims.runner import Verdict
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_only_the_writer_writes_elements() -> None:
+    package = Path(lorabook.__file__).parent
+    elements = re.compile(r"<(svg|rect|circle|line|polyline|polygon|path|text|tspan|g|defs|marker|pattern)\b[^>]*[=>]")
+    writers = [file for file in package.rglob("*.py") if elements.search(file.read_text(encoding="utf-8"))]
+    assert [file.relative_to(package).as_posix() for file in writers] == []
+
+
+def test_what_is_written_is_what_is_read() -> None:
+    label = 'a < b & "c" > d, it\'s'
+    parts = [svg.title(label), svg.text(1, 2, label, 12, {"class": label}), svg.rect(0.04, 0.05, 1 / 3, 2, {})]
+    picture = ElementTree.fromstring(svg.picture(10, 20, label, parts, {"font-family": "'Segoe UI', sans-serif"}))
+    assert picture.get("aria-label") == picture.find(f"{SVG}title").text == label
+    assert picture.find(f"{SVG}text").text == picture.find(f"{SVG}text").get("class") == label
+    assert picture.find(f"{SVG}rect").attrib == {"x": "0", "y": "0.1", "width": "0.3", "height": "2"}
+    assert (picture.get("viewBox"), picture.get("font-family")) == ("0 0 10 20", "'Segoe UI', sans-serif")
+
+
+@pytest.mark.parametrize(("value", "text"), [(575.25, "575.3"), (575.25 - 1e-7, "575.3"), (-0.01, "0"), (1e-9, "0")])
+def test_a_coordinate_has_no_last_digits_and_no_signed_zero(value: float, text: str) -> None:
+    assert svg.number(value) == text
+
+
+def test_chips_keep_to_their_width_and_a_name_that_is_too_long_has_a_line_of_its_own() -> None:
+    names = ["LoRA", "DoRA", "a name much longer than the line", "QLoRA"]
+    chips = wrapped(names, 10, 110, letter=7, gap=5)
+    assert [chip.name for chip in chips] == names
+    assert [chip.line for chip in chips] == [0, 0, 1, 2]
+    assert all(chip.x >= 10 and (chip.x + chip.width <= 110 or len(chip.name) > 12) for chip in chips)
+    assert chips[1].x == chips[0].x + chips[0].width + 5
+    assert (lines(chips), lines([])) == (3, 1)
+
+
+def picture_of(*pair: torch.Tensor) -> ElementTree.Element | None:
+    """Return the picture that a card shows of two sides, or None if it shows none."""
+    claim = Claim(lambda case: pair, "statement", "source", "=", 0.0, (), "")
+    markup = sides.sides_svg(Verdict(claim, (0.0,), pair))
+    return ElementTree.fromstring(markup) if markup else None
+
+
+def test_the_sides_of_a_claim_are_grids_blue_below_zero_and_orange_above() -> None:
+    left, right = torch.tensor([[-2.0, 1.0]]), torch.tensor([[-2.0, float("nan")]])
+    picture = picture_of(left, right)
+    cells = [(cell.get("fill"), cell.get("fill-opacity")) for cell in picture.iter(f"{SVG}rect")]
+    assert cells[:3] == [(sides.NEGATIVE, "1.00"), (sides.POSITIVE, "0.50"), (sides.NEGATIVE, "1.00")]
+    assert cells[3] == cells[5] == ("none", None)
+    assert [word.text for word in picture.iter(f"{SVG}text")] == ["left side", "right side", "difference"]
+    assert picture.get("aria-label").endswith(": the two sides and their difference")
+
+
+def test_a_card_draws_no_picture_of_a_number_and_cuts_what_is_large() -> None:
+    assert picture_of(torch.tensor(1.0), torch.tensor(1.0)) is None
+    cells = list(picture_of(torch.ones(40, 40), torch.ones(40, 40)).iter(f"{SVG}rect"))
+    assert len(cells) == 3 * sides.LARGEST**2
+
+
+def test_a_card_has_the_books_colours() -> None:
+    palette = [light for light, _ in style.OKABE_ITO]
+    assert sides.POSITIVE == style.TRAINABLE.light
+    assert sides.NEGATIVE == palette[1]
+    assert sides.NOT_FINITE == style.FALSE.light
+
+
+def test_the_map_of_the_axes_lies_on_its_page() -> None:
+    page = ElementTree.fromstring(axis_map(lit="many").page)
+    wide, tall = (float(page.get(side)) for side in ("width", "height"))
+    for cell in page.iter(f"{SVG}g"):
+        left, top = map(float, re.findall(r"[\d.]+", cell.get("transform")))
+        ground, *chips = cell.iter(f"{SVG}rect")
+        assert left + float(ground.get("width")) <= wide
+        assert top + float(ground.get("height")) <= tall
+        for chip in chips:
+            assert float(chip.get("x")) + float(chip.get("width")) <= float(ground.get("width"))
+            assert float(chip.get("y")) + float(chip.get("height")) <= float(ground.get("height"))
