@@ -105,13 +105,8 @@ def _unannotated(path: Path) -> list[tuple[int, str]]:
     ]
 
 
-def _paths_in(page: Path) -> list[str]:
-    return re.findall(r"`(lorabook(?:\.\w+)+)`", page.read_text(encoding="utf-8"))
-
-
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "data/README.md"], ids=lambda page: page.parent.name)
-def test_every_path_that_a_page_names_is_there(page: Path) -> None:
-    paths = _paths_in(page)
-    assert paths
+def test_every_path_that_the_readme_names_is_there() -> None:
+    paths = re.findall(r"`(lorabook(?:\.\w+)+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(paths) > 20
     for path in paths:
         pkgutil.resolve_name(path)
