@@ -1,14 +1,23 @@
 """Every claim of the book holds, every misconception fails, and the runner can tell the difference."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
+from lorabook.book.ledger import one_thread
 from lorabook.claims.case import SHAPES, Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.discovery import discover
 from lorabook.claims.runner import ClaimNotReproduced, examine, verify
 
 CLAIMS = discover()
+
+
+@pytest.fixture(autouse=True)
+def small_matrices_in_one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 @pytest.mark.parametrize("declared", CLAIMS, ids=lambda c: f"{c.module.removeprefix('lorabook.claims.')}.{c.name}")

@@ -22,7 +22,7 @@ from lorabook.book.cli import main
 from lorabook.book.commands import COMMANDS
 from lorabook.book.refused import Refused
 from lorabook.claims.catalogue import AXES
-from lorabook.claims.claim import Claim
+from lorabook.claims.claim import Claim, claim
 from lorabook.claims.discovery import discover
 from lorabook.claims.unchecked import unchecked
 from lorabook.models import paths
@@ -365,3 +365,21 @@ def test_in_the_list_a_long_name_is_apart_from_its_text(capsys: pytest.CaptureFi
     variants = [line for line in lines if line.startswith("  ") and not line.strip().startswith("changes:")]
     columns = {re.match(r"  \S+ {2,}", line).end() for line in variants}
     assert len(columns) == 1, "the texts stand one below the other"
+
+
+def test_claims_are_checked_in_one_thread_and_the_others_are_given_back() -> None:
+    before, inside = torch.get_num_threads(), []
+
+    @claim(statement="$1=1$", source="arithmetic")
+    def one_is_one(case):
+        inside.append(torch.get_num_threads())
+        return torch.ones(1), torch.ones(1)
+
+    @claim(statement="$1=1$", source="arithmetic")
+    def cannot_be_computed(case):
+        raise ZeroDivisionError
+
+    assert ledger.checked(one_is_one)["reproduced"]
+    assert not ledger.checked(cannot_be_computed)["reproduced"]
+    assert set(inside) == {1}
+    assert torch.get_num_threads() == before

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from mutants import PACKAGE, Mutant, Place, TooLong, called_by, in_place, mutants_of
 
+from lorabook.book.ledger import one_thread
 from lorabook.claims.case import Case
 from lorabook.claims.claim import Claim
 from lorabook.claims.discovery import discover
@@ -25,6 +26,12 @@ from lorabook.claims.runner import gap
 CLAIMS = discover()
 THE_CHECKER = {f"{PACKAGE}/claims/{name}.py" for name in ("claim", "case", "runner")}
 """What compares the sides and draws the numbers: to break it would show nothing about a claim."""
+
+
+@pytest.fixture(autouse=True)
+def small_matrices_in_one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 def by_middle(claim: Claim) -> list[Case]:

@@ -4,8 +4,10 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from lorabook.book import ledger_pages, style
@@ -60,7 +62,8 @@ def checked(claim: Claim) -> Line:
     }
     start = time.perf_counter()
     try:
-        verdict = examine(claim)
+        with one_thread():
+            verdict = examine(claim)
     except ClaimNotReproduced as error:
         return {**line, "reproduced": False, "verdict": str(error)}
     except Exception as error:  # one claim that cannot be computed must not silence all that come after it
@@ -75,6 +78,20 @@ def checked(claim: Claim) -> Line:
         "right": right,
         "seconds": round(time.perf_counter() - start, 3),
     }
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread inside the block.
+
+    Claims are many small matrices: on them threads cost more than they give, most of all when cores are shared.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _short(module: str, name: str) -> str:
