@@ -21,8 +21,8 @@ _HOMES = {
     "DeltaLoRA": "axes.rule.delta_lora", "LongLoRA": "axes.attention.longlora", "OrthogonalLoRA": "many.orthogonal",
     "DPDyLoRA": "many.federated", "Recipe": "core.recipe", "AxisConflict": "core.recipe", "Paged": "axes.optim.paged",
     # one adapter on a model
-    "load": "models.load", "inject": "core.inject", "fit": "core.fit", "Diverged": "core.fit", "merge": "core.merge",
-    "merged": "core.merge", "disabled": "core.merge", "adapted": "core.adapted_layer",
+    "load": "models.load", "inject": "core.inject", "fit": "core.fit", "Diverged": "core.training_step",
+    "merge": "core.merge", "merged": "core.merge", "disabled": "core.merge", "adapted": "core.adapted_layer",
     "truncate": "axes.form.dylora", "learn_with_drop": "axes.rule.lora_drop", "save_adapter": "saving.save",
     "load_adapter": "saving.save",
     # several adapters

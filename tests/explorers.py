@@ -16,7 +16,7 @@ from lorabook.book.explore.spectrum import spectrum
 from lorabook.book.explore.training import on_settings
 from lorabook.book.explore.training_runs import Runs
 from lorabook.book.explore.training_state import MODELS, Line, State
-from lorabook.core.fit import constant
+from lorabook.core.schedule import constant
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.load import load
 from lorabook.models.loaded import Loaded

@@ -11,7 +11,7 @@ import lorabook as lb
 from lorabook.axes.rule.adalora import AdaLoRA
 from lorabook.axes.rule.allocator import Allocator
 from lorabook.axes.rule.schedule import CubicBudget
-from lorabook.core.fit import constant
+from lorabook.core.schedule import constant
 
 STEPS, R, TARGET, ALPHA = 80, 4, 2, 7.0
 SETTINGS = {"total_steps": STEPS, "target_r": TARGET, "warm_up": 10, "final": 20}

@@ -8,8 +8,8 @@ from torch import nn
 
 import lorabook as lb
 from lorabook.axes.optim.lora_plus import LoRAPlusAdamW
-from lorabook.core.fit import constant, warmup_cosine
 from lorabook.core.optimizer import optimizer
+from lorabook.core.schedule import constant, warmup_cosine
 
 
 def world() -> tuple[nn.Module, list]:

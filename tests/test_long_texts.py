@@ -9,8 +9,8 @@ import torch
 
 import lorabook as lb
 from lorabook.axes.attention.interpolation import interpolate
-from lorabook.core.fit import warmup_cosine
 from lorabook.core.recipe import Recipe
+from lorabook.core.schedule import warmup_cosine
 from lorabook.models.decoder import Decoder
 from lorabook.tasks.text import Corpus, batches, corpus, evaluate, language_loss
 

@@ -67,7 +67,7 @@ MISTAKES = (
             "sigma[: spec.r]", "the_factors_are_the_top_directions"),
     Mistake("O-LoRA projects with the transposed basis", outside, "(m @ q.T) @ q", "(m @ q.T @ q).flip(1)",
             "inputs_in_an_earlier_row_space_are_left_alone"),
-    Mistake("LoRA+ speeds A up", LoRAPlusAdamW.__call__, '"params": slow, "lr": lr',
+    Mistake("LoRA+ speeds A up", LoRAPlusAdamW.build, '"params": slow, "lr": lr',
             '"params": slow, "lr": lr * self.ratio**2', "b_moves_sixteen_times_as_far"),
     Mistake("AdaLoRA's importance keeps the sign", Importance.observe, "* g).abs()", "* g)",
             "the_score_is_sensitivity_times_uncertainty"),

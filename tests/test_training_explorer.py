@@ -10,9 +10,9 @@ from explorers import NO_WORDS, SHAPE, line, on_setting, runs, setting, training
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.training import NO_CUDA, compute
 from lorabook.book.explore.training_state import FULL, TARGETS, VARIANTS, State, contender
-from lorabook.core.fit import Diverged
 from lorabook.core.inject import inject
 from lorabook.core.recipe import Recipe
+from lorabook.core.training_step import Diverged
 from lorabook.cost.count import trainable
 from lorabook.models.decoder import Decoder
 from lorabook.models.loaded import Loaded

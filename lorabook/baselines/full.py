@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, linalg, nn
 
 from lorabook.core.adapted_layer import adapted
-from lorabook.core.fit import Batch, fit
+from lorabook.core.fit import fit
+from lorabook.core.training_step import Batch
 
 
 @dataclass(frozen=True)

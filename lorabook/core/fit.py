@@ -1,8 +1,7 @@
 """Training: one explicit loop."""
 
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,13 +15,9 @@ from tqdm.auto import tqdm
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.optimizer import optimizer as optimizer_of
 from lorabook.core.run_state import restore, store
+from lorabook.core.schedule import constant
 from lorabook.core.step_rule import StepRule
-
-Batch = tuple[Tensor, Tensor]
-
-
-class Diverged(ArithmeticError):
-    """The loss or a gradient stopped being a finite number; the step that would have used it was not taken."""
+from lorabook.core.training_step import Batch, take_step
 
 
 @dataclass
@@ -48,19 +43,6 @@ def cross_entropy(model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
     x, y = batch
     logits = model(x)
     return F.cross_entropy(logits.flatten(0, -2), y.flatten())
-
-
-def constant(step: int, steps: int) -> float:
-    """The step size stays what it is."""
-    return 1.0
-
-
-def warmup_cosine(step: int, steps: int) -> float:
-    """The step size rises over the first tenth of the run and falls to zero on half a cosine."""
-    rise = max(1, steps // 10)
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
 def fit(
@@ -109,7 +91,10 @@ def fit(
         for step in range(history.steps, steps):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * schedule(step, steps)
-            history.losses.append(_step(model, optimizer, rule, stream, step, loss, accumulate, clip, autocast))
+            value = take_step(
+                model, optimizer, stream, step, loss, rule=rule, accumulate=accumulate, clip=clip, autocast=autocast
+            )
+            history.losses.append(value)
             bar.update()
             bar.set_postfix_str(f"loss {history.losses[-1]:.3f}", refresh=False)
             if on_step is not None and on_step(step, history.losses[-1]):
@@ -125,43 +110,6 @@ def fit(
     return history
 
 
-def _step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, rule: StepRule | None, stream: Iterator[Batch], step: int,
-    loss: Callable[[nn.Module, Batch], Tensor], accumulate: int, clip: float | None, autocast: torch.dtype | None,
-) -> float:  # fmt: skip
-    """Take one optimiser step and return its loss."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    device = trained[0].device
-    optimizer.zero_grad(set_to_none=True)
-    total = 0.0
-    for _ in range(accumulate):
-        batch = next(stream, None)
-        if batch is None:
-            raise ValueError(f"the batches ran out at step {step}: pass an endless iterator, or fewer steps")
-        if isinstance(batch, Tensor):
-            raise TypeError(
-                f"batches gave a tensor of shape {tuple(batch.shape)} at step {step}, and each batch must be a pair "
-                "(inputs, targets): for one pair again and again, give itertools.repeat((inputs, targets))"
-            )
-        batch = (batch[0].to(device), batch[1].to(device))
-        with torch.autocast(device.type, autocast, enabled=autocast is not None):
-            value = loss(model, batch)
-        total += value.item() / accumulate
-        if not math.isfinite(total):
-            raise Diverged(_advice("loss", total, step, optimizer))
-        penalty = 0.0 if rule is None else rule.penalty()
-        ((value + penalty) / accumulate).backward()
-    norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if clip is None else clip)
-    if not norm.isfinite():
-        raise Diverged(_advice("gradient norm", norm.item(), step, optimizer))
-    if rule is not None:
-        rule.before_step(step)
-    optimizer.step()
-    if rule is not None:
-        rule.after_step(step)
-    return total
-
-
 def _rule(model: nn.Module, steps: int) -> StepRule | None:
     """Build the step rule of the model's recipe, if it has one, for a run of this many steps."""
     rules = {layer.recipe.rule for layer in adapted(model).values() if layer.recipe.rule is not None}
@@ -172,11 +120,3 @@ def _rule(model: nn.Module, steps: int) -> StepRule | None:
     rule = rules.pop().build(model)
     rule.begin(steps)
     return rule
-
-
-def _advice(what: str, value: float, step: int, optimizer: torch.optim.Optimizer) -> str:
-    lr = optimizer.param_groups[0]["lr"]
-    return (
-        f"the {what} is {value} at step {step} with lr = {lr:.2g}; the step was not taken. "
-        "Lower lr or alpha, warm up (schedule=warmup_cosine), or clip gradients (clip=1.0)"
-    )

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +19,14 @@ def store(
     The file is replaced whole or not at all.
     """
     trained = {name: tensor.detach() for name, tensor in _numbers(model).items()}
-    partial = path.with_name(path.name + ".partial")
     acted = None if rule is None else rule.state_dict()
-    torch.save({"trained": trained, "optimizer": optimizer.state_dict(), "rule": acted, "losses": losses}, partial)
+    save_whole({"trained": trained, "optimizer": optimizer.state_dict(), "rule": acted, "losses": losses}, path)
+
+
+def save_whole(state: dict[str, Any], path: Path) -> None:
+    """Write a state with torch.save so that an interruption leaves the old file or the new one."""
+    partial = path.with_name(path.name + ".partial")
+    torch.save(state, partial)
     os.replace(partial, path)
 
 

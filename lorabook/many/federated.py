@@ -19,9 +19,10 @@ from lorabook.axes.form.dylora import Nested
 from lorabook.axes.optim.accountant import epsilon
 from lorabook.axes.optim.private import Contribution, Noise, noisy_mean, poisson
 from lorabook.axes.rule.dylora import DyLoRA
-from lorabook.core.fit import Batch, History, cross_entropy, fit
+from lorabook.core.fit import History, cross_entropy, fit
 from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Recipe
+from lorabook.core.training_step import Batch
 from lorabook.core.whole_number import refuse_unless_whole
 
 Client = Callable[[], Iterable[Batch]]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from lorabook.core.fit import Diverged
 from lorabook.core.modes import evaluating
+from lorabook.core.training_step import Diverged
 from lorabook.core.whole_number import refuse_unless_whole
 from lorabook.many.combine import Combine, combined, same_rank
 from lorabook.many.pair import Pair, State

@@ -2,6 +2,7 @@
 
 import torch
 
+from lorabook.core.modes import evaluating
 from lorabook.models.loaded import Loaded
 
 
@@ -17,17 +18,14 @@ def generate(
     """
     if not prompt or not temperature >= 0:
         raise ValueError(f"generate: prompt {prompt!r}, temperature {temperature}; expected some text and at least 0.")
-    model = loaded.model
-    was_training = model.training
-    model.eval()
     tokens = loaded.tokenizer.encode(prompt)
-    for _ in range(length):
-        window = torch.tensor([tokens[-loaded.context :]], device=loaded.device)
-        logits = model(window)[0, -1].float().cpu()
-        if temperature == 0:
-            tokens.append(int(logits.argmax()))
-        else:
-            chances = (logits / temperature).softmax(-1)
-            tokens.append(int(torch.multinomial(chances, 1, generator=generator)))
-    model.train(was_training)
+    with evaluating(loaded.model):
+        for _ in range(length):
+            window = torch.tensor([tokens[-loaded.context :]], device=loaded.device)
+            logits = loaded.model(window)[0, -1].float().cpu()
+            if temperature == 0:
+                tokens.append(int(logits.argmax()))
+            else:
+                chances = (logits / temperature).softmax(-1)
+                tokens.append(int(torch.multinomial(chances, 1, generator=generator)))
     return loaded.tokenizer.decode(tokens)

@@ -19,7 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from lorabook.core.fit import Diverged
+from lorabook.core.run_state import save_whole
+from lorabook.core.schedule import cosine
+from lorabook.core.training_step import take_step
 from lorabook.models.decoder import Decoder, DecoderConfig, initialise
 from lorabook.models.paths import data_file
 from lorabook.models.vocabulary import read_vocabulary
@@ -44,17 +46,14 @@ class Plan:
 
     def rate(self, step: int) -> float:
         """Give the learning rate at a step: a straight rise over `warmup`, then half a cosine down to 1% of `lr`."""
-        if step < self.warmup:
-            return self.lr * (step + 1) / self.warmup
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+        return self.lr * cosine(step, self.steps, self.warmup, 0.01)
 
 
 class Pretraining:
     """One pretraining: model, optimiser, and what has been reached.
 
-    Its step is not that of `core.fit`, which asks the recipe for the optimiser: here matrices decay and gains do not,
-    AdamW's second beta is 0.95, and dropout's random state belongs into the checkpoint.
+    It takes the steps of `fit`, and is no `fit`: matrices decay and gains do not, AdamW's second beta is 0.95, weights
+    are kept by their validation, and dropout's random state belongs into the checkpoint.
     """
 
     def __init__(self, config: DecoderConfig, plan: Plan, text: Corpus) -> None:
@@ -79,15 +78,10 @@ class Pretraining:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bf16):
-            loss = language_loss(self.model, batch)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise Diverged(f"pretrain: the loss is {value} at step {self.step}; lower lr = {self.plan.lr}.")
-        self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        autocast = torch.bfloat16 if self.plan.bf16 else None
+        value = take_step(
+            self.model, self.optimizer, iter([batch]), self.step, language_loss, clip=1.0, autocast=autocast
+        )
         self.step += 1
         return value
 
@@ -109,8 +103,7 @@ class Pretraining:
         state = {name: getattr(self, name) for name in ("step", "best", "best_step", "curve", "best_weights")}
         state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         state |= {"generator": self.generator.get_state(), "dropout": torch.get_rng_state(), "plan": asdict(self.plan)}
-        torch.save(state, path.with_suffix(".new"))
-        os.replace(path.with_suffix(".new"), path)
+        save_whole(state, path)
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tqdm.auto import tqdm
 
-from lorabook.core.fit import Diverged
+from lorabook.core.training_step import Diverged
 from lorabook.tasks.train import Contender, Run, Setting, train
 
 

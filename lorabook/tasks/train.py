@@ -12,9 +12,11 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from lorabook.core.fit import Diverged, fit, warmup_cosine
+from lorabook.core.fit import fit
 from lorabook.core.inject import inject
 from lorabook.core.recipe import Recipe
+from lorabook.core.schedule import warmup_cosine
+from lorabook.core.training_step import Diverged
 from lorabook.cost.count import saved_bytes, trainable
 from lorabook.models.loaded import Loaded
 from lorabook.tasks.text import Corpus, batches, evaluate, language_loss

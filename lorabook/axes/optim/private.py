@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
-from lorabook.core.fit import Batch, cross_entropy
+from lorabook.core.fit import cross_entropy
+from lorabook.core.training_step import Batch
 
 Contribution = list[Tensor]
 """One tensor for each trained parameter: the gradient of one example, or what one client's training changed."""

@@ -16,8 +16,8 @@ from lorabook.book.explore.explorer import Action, Explorer, explorer
 from lorabook.book.explore.recorded import Recording, read_recording
 from lorabook.book.explore.training_runs import Runs, warm_up
 from lorabook.book.explore.training_state import FULL, MODELS, TARGETS, VARIANTS, Line, State
-from lorabook.core.fit import constant
 from lorabook.core.lora import ORIGIN
+from lorabook.core.schedule import constant
 from lorabook.cost.count import decoder_parameters, matched
 from lorabook.models.decoder import DecoderConfig
 from lorabook.models.load import load

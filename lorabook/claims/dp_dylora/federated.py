@@ -11,10 +11,10 @@ from lorabook.axes.optim.private import Noise, clipped
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.core.adapted_layer import adapted
-from lorabook.core.fit import Batch
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.core.recipe import Recipe
+from lorabook.core.training_step import Batch
 from lorabook.many.federated import Client, DPDyLoRA, Federation, ServerStep, federate
 
 XU = "Xu et al. 2024 (2405.06368)"

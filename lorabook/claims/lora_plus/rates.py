@@ -10,11 +10,11 @@ from lorabook.claims.lora_plus.lora_plus import HAYOU
 from lorabook.claims.lora_plus.width import size
 from lorabook.claims.unchecked import Unchecked
 from lorabook.core.adapted_layer import Adapted
-from lorabook.core.fit import warmup_cosine
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.core.optimizer import optimizer
 from lorabook.core.recipe import Recipe
+from lorabook.core.schedule import warmup_cosine
 from lorabook.cost.count import measured_flops
 
 RATIO = 16.0

@@ -9,9 +9,9 @@ from lorabook.axes.optim.private import Noise, Private, clipped, noisy_mean, nor
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.unchecked import Unchecked
-from lorabook.core.fit import Batch
 from lorabook.core.inject import inject
 from lorabook.core.recipe import Recipe
+from lorabook.core.training_step import Batch
 
 ABADI = "Abadi et al. 2016 (1607.00133)"
 N, C, DRAWS = 8, 0.5, 1500

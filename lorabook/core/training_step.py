@@ -1,0 +1,78 @@
+"""One optimiser step: forward and backward over the batches that it takes, clip, rule, step."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from lorabook.core.step_rule import StepRule
+
+Batch = tuple[Tensor, Tensor]
+"""Inputs and targets."""
+
+
+class Diverged(ArithmeticError):
+    """The loss or a gradient stopped being a finite number; the step that would have used it was not taken."""
+
+
+def take_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    stream: Iterator[Batch],
+    step: int,
+    loss: Callable[[nn.Module, Batch], Tensor],
+    *,
+    rule: StepRule | None = None,
+    accumulate: int = 1,
+    clip: float | None = None,
+    autocast: torch.dtype | None = None,
+) -> float:
+    """Take one optimiser step over everything in the model that trains, and return its loss.
+
+    Args:
+        step: its number, from 0; for the rule, and for messages.
+        rule, accumulate, clip, autocast: as `fit` takes them.
+
+    Raises:
+        Diverged: the loss or the gradient is not finite; nothing has moved.
+        ValueError: `stream` ran out. TypeError: it gives no pairs.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    device = trained[0].device
+    optimizer.zero_grad(set_to_none=True)
+    total = 0.0
+    for _ in range(accumulate):
+        batch = next(stream, None)
+        if batch is None:
+            raise ValueError(f"the batches ran out at step {step}: pass an endless iterator, or fewer steps")
+        if isinstance(batch, Tensor):
+            raise TypeError(
+                f"batches gave a tensor of shape {tuple(batch.shape)} at step {step}, and each batch must be a pair "
+                "(inputs, targets): for one pair again and again, give itertools.repeat((inputs, targets))"
+            )
+        batch = (batch[0].to(device), batch[1].to(device))
+        with torch.autocast(device.type, autocast, enabled=autocast is not None):
+            value = loss(model, batch)
+        total += value.item() / accumulate
+        if not math.isfinite(total):
+            raise Diverged(_advice("loss", total, step, optimizer))
+        penalty = 0.0 if rule is None else rule.penalty()
+        ((value + penalty) / accumulate).backward()
+    norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if clip is None else clip)
+    if not norm.isfinite():
+        raise Diverged(_advice("gradient norm", norm.item(), step, optimizer))
+    if rule is not None:
+        rule.before_step(step)
+    optimizer.step()
+    if rule is not None:
+        rule.after_step(step)
+    return total
+
+
+def _advice(what: str, value: float, step: int, optimizer: torch.optim.Optimizer) -> str:
+    lr = optimizer.param_groups[0]["lr"]
+    return (
+        f"the {what} is {value} at step {step} with lr = {lr:.2g}; the step was not taken. "
+        "Lower lr or alpha, warm up (schedule=warmup_cosine), or clip gradients (clip=1.0)"
+    )
