@@ -8,7 +8,8 @@ import numpy as np
 
 from lorabook.book import style
 from lorabook.book.figures.picture import Picture
-from lorabook.tasks.study import Outcome, Setting
+from lorabook.tasks.study import Outcome
+from lorabook.tasks.train import Setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
