@@ -340,7 +340,7 @@ def test_the_rule_needs_its_form():
     model = plain()
     lb.inject(model, lb.LoRA(r=2), r"\d")
     with pytest.raises(ValueError, match="no layer of the form PΛQ"):
-        AdaLoRA(R, **SETTINGS).rule(model)
+        AdaLoRA(R, **SETTINGS).rule.build(model)
 
 
 def test_scores_need_gradients():

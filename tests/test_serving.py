@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import lorabook as lb
-from lorabook.axes.base.double_quant import DoubleQuant
-from lorabook.axes.base.nf4 import NF4
+from lorabook.axes.base.double_quant import DoubleQuantStorage
+from lorabook.axes.base.nf4 import NF4Storage
 from lorabook.many.bank import bank, serving
 from lorabook.many.pages import Pages, PoolFull
 from lorabook.many.pair import Pair, State, pairs_of
@@ -109,9 +109,9 @@ def test_a_layer_on_which_an_adapter_is_smaller_or_absent_never_sees_what_was_th
         torch.testing.assert_close(y, expected.detach(), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("store", [NF4, DoubleQuant])
+@pytest.mark.parametrize("storage", [NF4Storage(), DoubleQuantStorage()], ids=repr)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_on_a_quantised_base_each_row_is_its_own_qlora_model(store, dtype):
+def test_on_a_quantised_base_each_row_is_its_own_qlora_model(storage, dtype):
     def plain() -> nn.Sequential:
         torch.manual_seed(0)
         return nn.Sequential(nn.Linear(70, 30), nn.Tanh(), nn.Linear(30, 20)).to(dtype)
@@ -119,12 +119,12 @@ def test_on_a_quantised_base_each_row_is_its_own_qlora_model(store, dtype):
     models = {}
     for i, (name, r) in enumerate(RANKS.items()):
         models[name] = plain()
-        lb.inject(models[name], lb.Recipe(r=r, alpha=7.0, base=store), "0|2", torch.Generator().manual_seed(i))
+        lb.inject(models[name], lb.Recipe(r=r, alpha=7.0, base=storage), "0|2", torch.Generator().manual_seed(i))
         for layer in lb.adapted(models[name]).values():
             nn.init.normal_(layer.update.B)
     served = plain()
-    bank(served, {name: pairs_of(model) for name, model in models.items()}, base=store)
-    assert isinstance(served[0].base.store, store)
+    bank(served, {name: pairs_of(model) for name, model in models.items()}, base=storage)
+    assert type(served[0].base.store) is type(storage.build(torch.ones(1, 64)))
     x = torch.randn(6, 3, 70, dtype=dtype)
     names = ["ben", "anna", "ben", "dora", "carl", "ben"]
     with serving(served, names), torch.no_grad():

@@ -31,9 +31,8 @@ from lorabook.book.explore.predict import predict
 from lorabook.book.explore.spectrum import spectrum
 from lorabook.book.explore.state import Choice, Steps
 from lorabook.book.figures import spectrum as pictures
+from lorabook.claims import low_rank as claims
 from lorabook.claims.card import card, source
-from lorabook.claims.low_rank import spectrum as claims
-from lorabook.cost import spectrum as theorem
 from lorabook.cost.spectrum import energy_kept, nearest_of_rank
 from lorabook.tasks import text
 
@@ -110,21 +109,21 @@ print(f"kept by rank 1: {values[0] ** 2 / values.square().sum():.0%}")
 # the first $r$ loses the tail of the spectrum. The card below computes both sides on three shapes and compares them.
 
 # %%
-card(theorem.truncation_error_is_the_tail)
+card(claims.truncation_error_is_the_tail)
 
 # %% [markdown]
 # Its false neighbour mixes up two norms. $\sigma_{r+1}$ alone is the error in the *spectral* norm: the worst that can
 # happen to one input.
 
 # %%
-card(theorem.false_truncation_error_is_one_singular_value)
+card(claims.false_truncation_error_is_one_singular_value)
 
 # %% [markdown]
 # Could a cleverer choice of $B$ and $A$ lose less? No. This is the theorem of Eckart and Young, and it is why the
 # singular values answer the question "what can rank $r$ do?" for every method at once.
 
 # %%
-card(theorem.no_other_rank_r_matrix_is_nearer)
+card(claims.no_other_rank_r_matrix_is_nearer)
 
 # %% [markdown]
 # And there is a floor. The $r$ largest of $d$ numbers are never less than their fair share. So "rank 8 keeps 20%" says
@@ -471,8 +470,8 @@ def rank_needed(m, share):
 check(needed.EXERCISE, rank_needed)
 
 # %% [markdown]
-# Stuck? `hint(needed.EXERCISE, 1)`, then 2, then 3. `lb.classroom.solutions(needed.EXERCISE)` comes last. The same words
-# help below.
+# Stuck? `hint(needed.EXERCISE, 1)`, then 2, then 3. `solution(needed.EXERCISE)`, from `lorabook.book.classroom` as well,
+# comes last. The same words help below.
 
 # %%
 hint(needed.EXERCISE, 1)

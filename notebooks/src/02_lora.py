@@ -1019,7 +1019,7 @@ check(classroom.scale.EXERCISE, delta_w)
 
 # %% [markdown]
 # Stuck? `hint(classroom.scale.EXERCISE, 2)` says more than the first hint below. After the last one,
-# `classroom.solutions(classroom.scale.EXERCISE)` shows one way to do it.
+# `classroom.solution(classroom.scale.EXERCISE)` shows one way to do it.
 
 # %%
 hint(classroom.scale.EXERCISE, 1)

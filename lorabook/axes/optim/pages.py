@@ -103,13 +103,12 @@ class Pages:
 
 def refuse_page_and_budget(page: int, budget: int) -> None:
     """Raise ValueError for a page that cannot hold two numbers, or a budget that cannot hold a page."""
-    refuse_unless_whole("page", page, 16, " (65536 is a fair size)", unit="bytes")
+    allowed = "a multiple of 16, so that both moments of a number lie in one page (65536 is a fair size)"
+    refuse_unless_whole("page", page, 16, f", {allowed}", unit="bytes")
     if page % 16:
-        raise ValueError(
-            f"page is {page!r} bytes; it must be a positive multiple of 16, so that both moments of a number lie in "
-            "one page (65536 is a fair size)"
-        )
-    refuse_unless_whole("budget", budget, page, ": an update needs one page in fast memory", unit="bytes")
+        raise ValueError(f"page is {page} bytes; it must be {allowed}")
+    least = f": an update needs one page in fast memory, so give at least {page}"
+    refuse_unless_whole("budget", budget, page, least, unit="bytes")
 
 
 def _slow_storage(size: int, device: torch.device) -> UInt8[Tensor, " bytes"]:
