@@ -11,7 +11,7 @@ from lorabook.models.paths import notebooks_dir
 SOURCES = sorted((notebooks_dir() / "src").glob("*.py"))
 TAUGHT = {
     "01_why_low_rank": ("low_rank.truncation", "low_rank.spectrum"),
-    "02_lora": ("lora.low_rank", "rslora.rank_stable", "lora.attention_score"),
+    "02_lora": ("lora.form", "rslora.scale", "lora.attention_score"),
     "03_qlora": ("qlora.nf4", "qlora.double_quant", "qlora.qlora"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""

@@ -253,9 +253,9 @@ def test_the_book_has_the_chapters_the_command_can_name() -> None:
 
 
 def test_check_prints_the_ledger_of_the_claims_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "lora.low_rank.rank_is", "--json"]) == 0
+    assert main(["check", "lora.form.rank_is", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(line["claim"], line["reproduced"]) for line in lines] == [("lora.low_rank.rank_is_at_most_r", True)]
+    assert [(line["claim"], line["reproduced"]) for line in lines] == [("lora.form.rank_is_at_most_r", True)]
 
 
 def test_check_with_a_pattern_that_fits_nothing_is_not_green(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,11 +4,11 @@ import sys
 
 from torch import nn
 
-from lorabook.core.conv1d import FrozenConv1D
 from lorabook.core.conv2d import FrozenConv2d
 from lorabook.core.embedding import FrozenEmbedding
 from lorabook.core.frozen import Frozen, UnsupportedLayer
 from lorabook.core.linear import FrozenLinear
+from lorabook.core.transformers_conv1d import FrozenConv1D
 
 LAYER_TYPES: dict[type, type[Frozen]] = {
     nn.Linear: FrozenLinear,

@@ -41,10 +41,10 @@ from lorabook.book.explore.training import training_explorer
 from lorabook.book.figures import lora as pictures
 from lorabook.claims.card import card, source
 from lorabook.claims.lora import attention_score as scores
+from lorabook.claims.lora import form as claims
 from lorabook.claims.lora import layers, merging
-from lorabook.claims.lora import low_rank as claims
 from lorabook.claims.lora import start as starts
-from lorabook.claims.rslora import rank_stable as law
+from lorabook.claims.rslora import scale as law
 from lorabook.core.layer_types import freeze
 from lorabook.core.lora import ORIGIN, KaimingStart, LowRank
 from lorabook.core.recipe import LayerSpec

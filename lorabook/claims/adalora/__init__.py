@@ -2,8 +2,8 @@
 
 from lorabook.claims.adalora.adalora import *
 from lorabook.claims.adalora.allocator import *
+from lorabook.claims.adalora.form import *
 from lorabook.claims.adalora.importance import *
-from lorabook.claims.adalora.plq import *
 from lorabook.claims.adalora.schedule import *
 
 ABOUT = "AdaLoRA"

@@ -1,6 +1,6 @@
 """What holds of Delta-LoRA, and what is only said of it."""
 
-from lorabook.claims.delta_lora.delta_lora import *
+from lorabook.claims.delta_lora.form import *
 
 ABOUT = "Delta-LoRA"
 AXIS = "rule"

@@ -2,7 +2,7 @@
 
 from lorabook.claims.dora.cost import *
 from lorabook.claims.dora.direction import *
-from lorabook.claims.dora.dora import *
+from lorabook.claims.dora.form import *
 from lorabook.claims.dora.pattern import *
 
 ABOUT = "DoRA"

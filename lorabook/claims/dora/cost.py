@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from lorabook.axes.form.dora import DoRA
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.claims.dora.dora import LIU
+from lorabook.claims.dora.form import LIU
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.core.merge import merge

@@ -6,7 +6,7 @@ from torch import Tensor
 from lorabook.axes.form.dora import RowScaled
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.claims.dora.dora import LIU, m_is_the_length_of_each_row, trained
+from lorabook.claims.dora.form import LIU, m_is_the_length_of_each_row, trained
 from lorabook.claims.unchecked import Unchecked
 from lorabook.core.recipe import Factors
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from lorabook.axes.form.dora import RowScaled
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.claims.dora.dora import LIU, trained
+from lorabook.claims.dora.form import LIU, trained
 from lorabook.claims.unchecked import Unchecked
 from lorabook.core.lora import KaimingStart, LowRank
 from lorabook.core.update import Update

@@ -1,7 +1,7 @@
 """What holds of DyLoRA, and what is only said of it."""
 
 from lorabook.claims.dylora.cut import *
-from lorabook.claims.dylora.dylora import *
+from lorabook.claims.dylora.rule import *
 
 ABOUT = "DyLoRA"
 AXIS = "rule"

@@ -1,7 +1,7 @@
 """What holds of GLoRA, and what is only said of it."""
 
 from lorabook.claims.glora.cost import *
-from lorabook.claims.glora.glora import *
+from lorabook.claims.glora.form import *
 from lorabook.claims.glora.search import *
 
 ABOUT = "GLoRA"

@@ -6,7 +6,7 @@ from torch import nn
 from lorabook.axes.form.glora import GLoRA
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.claims.glora.glora import layer, trained
+from lorabook.claims.glora.form import layer, trained
 from lorabook.core.lora import LoRA
 from lorabook.core.merge import merge
 from lorabook.cost.count import measured_flops

@@ -1,6 +1,6 @@
 """What holds of HiRA, and what is only said of it."""
 
-from lorabook.claims.hira.hira import *
+from lorabook.claims.hira.form import *
 
 ABOUT = "HiRA"
 AXIS = "form"

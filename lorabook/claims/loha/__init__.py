@@ -1,7 +1,7 @@
 """What holds of LoHa, and what is only said of it."""
 
 from lorabook.claims.loha.cost import *
-from lorabook.claims.loha.hadamard import *
+from lorabook.claims.loha.form import *
 
 ABOUT = "LoHa"
 AXIS = "form"

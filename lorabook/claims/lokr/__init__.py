@@ -1,6 +1,6 @@
 """What holds of LoKr, and what is only said of it."""
 
-from lorabook.claims.lokr.kronecker import *
+from lorabook.claims.lokr.form import *
 
 ABOUT = "LoKr"
 AXIS = "form"

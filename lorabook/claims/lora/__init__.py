@@ -4,9 +4,9 @@ from lorabook.claims.lora.attention_score import *
 from lorabook.claims.lora.blocks import *
 from lorabook.claims.lora.conventions import *
 from lorabook.claims.lora.cost import *
+from lorabook.claims.lora.form import *
 from lorabook.claims.lora.kaiming import *
 from lorabook.claims.lora.layers import *
-from lorabook.claims.lora.low_rank import *
 from lorabook.claims.lora.merging import *
 from lorabook.claims.lora.penalty import *
 from lorabook.claims.lora.rate import *

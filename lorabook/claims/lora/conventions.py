@@ -5,7 +5,7 @@ from torch import nn
 
 from lorabook.claims.case import SHAPES, Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.claims.lora.low_rank import HU, trained
+from lorabook.claims.lora.form import HU, trained
 from lorabook.core.inject import inject
 from lorabook.core.lora import KaimingStart, LoRA, LowRank
 from lorabook.core.recipe import Factors

@@ -5,7 +5,7 @@ from torch import nn
 
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.claims.lora.low_rank import merging_is_exact
+from lorabook.claims.lora.form import merging_is_exact
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.core.merge import merge

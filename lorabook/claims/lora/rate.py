@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.claims.lora.low_rank import HU
+from lorabook.claims.lora.form import HU
 from lorabook.core.lora import KaimingStart, LowRank
 from lorabook.core.recipe import Factors
 

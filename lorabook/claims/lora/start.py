@@ -4,7 +4,7 @@ import torch
 
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.claims.lora.low_rank import HU, starts_at_the_base
+from lorabook.claims.lora.form import HU, starts_at_the_base
 from lorabook.core.lora import KaimingStart, LowRank
 from lorabook.core.recipe import Factors
 

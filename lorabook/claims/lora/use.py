@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.claims.lora.low_rank import HU, starts_at_the_base, trained
+from lorabook.claims.lora.form import HU, starts_at_the_base, trained
 from lorabook.claims.lora.merging import adapt, layer_of
 from lorabook.claims.unchecked import Unchecked
 from lorabook.core.inject import inject

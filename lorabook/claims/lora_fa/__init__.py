@@ -1,6 +1,6 @@
 """What holds of LoRA-FA, and what is only said of it."""
 
-from lorabook.claims.lora_fa.frozen_a import *
+from lorabook.claims.lora_fa.form import *
 
 ABOUT = "LoRA-FA"
 AXIS = "form"

@@ -1,6 +1,6 @@
 """What holds of MELoRA, and what is only said of it."""
 
-from lorabook.claims.melora.mini_ensemble import *
+from lorabook.claims.melora.form import *
 
 ABOUT = "MELoRA"
 AXIS = "form"

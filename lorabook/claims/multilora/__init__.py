@@ -1,6 +1,6 @@
 """What holds of MultiLoRA, and what is only said of it."""
 
-from lorabook.claims.multilora.parallel import *
+from lorabook.claims.multilora.form import *
 
 ABOUT = "MultiLoRA"
 AXIS = "form"

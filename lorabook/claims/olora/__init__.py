@@ -1,6 +1,6 @@
 """What holds of OLoRA, and what is only said of it."""
 
-from lorabook.claims.olora.olora import *
+from lorabook.claims.olora.start import *
 
 ABOUT = "OLoRA"
 AXIS = "init"

@@ -1,6 +1,6 @@
 """What holds of PiSSA, and what is only said of it."""
 
-from lorabook.claims.pissa.pissa import *
+from lorabook.claims.pissa.start import *
 
 ABOUT = "PiSSA"
 AXIS = "init"

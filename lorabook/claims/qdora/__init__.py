@@ -1,6 +1,6 @@
 """What holds of QDoRA, and what is only said of it."""
 
-from lorabook.claims.qdora.qdora import *
+from lorabook.claims.qdora.form import *
 
 ABOUT = "QDoRA"
 AXIS = "form"

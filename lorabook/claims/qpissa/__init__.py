@@ -1,6 +1,6 @@
 """What holds of QPiSSA, and what is only said of it."""
 
-from lorabook.claims.qpissa.qpissa import *
+from lorabook.claims.qpissa.start import *
 
 ABOUT = "QPiSSA"
 AXIS = "init"

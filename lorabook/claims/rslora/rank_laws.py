@@ -8,7 +8,7 @@ from lorabook.axes.scale.rslora import AlphaOverRootR, rsLoRA
 from lorabook.axes.scale.unit import UnitScale
 from lorabook.claims.case import SHAPES, Case
 from lorabook.claims.claim import claim, misconception
-from lorabook.claims.rslora.rank_stable import KALAJDZIEVSKI
+from lorabook.claims.rslora.scale import KALAJDZIEVSKI
 from lorabook.claims.unchecked import Unchecked
 from lorabook.core.frozen import Frozen
 from lorabook.core.inject import inject

@@ -12,8 +12,8 @@ from lorabook.axes.scale.rslora import AlphaOverRootR, rsLoRA
 from lorabook.claims.case import Case, ratio_of_means
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.rslora.rank_laws import zero_base
-from lorabook.claims.rslora.rank_stable import KALAJDZIEVSKI, ONE_SGD_STEP, sgd_fades_under_r
-from lorabook.claims.rslora.rank_stable import growth as growth_after_one
+from lorabook.claims.rslora.scale import KALAJDZIEVSKI, ONE_SGD_STEP, sgd_fades_under_r
+from lorabook.claims.rslora.scale import growth as growth_after_one
 from lorabook.core.inject import inject
 from lorabook.core.lora import AlphaOverR, KaimingStart, LowRank
 from lorabook.core.optimizer import optimizer

@@ -1,6 +1,6 @@
 """What holds of VeRA, and what is only said of it."""
 
-from lorabook.claims.vera.vera import *
+from lorabook.claims.vera.form import *
 
 ABOUT = "VeRA"
 AXIS = "form"

@@ -19,13 +19,13 @@ from lorabook.axes.form.lora_fa import LoRAFAForm
 from lorabook.axes.form.vera import VeRAForm
 from lorabook.axes.init.olora import OrthonormalStart
 from lorabook.axes.init.pissa import PrincipalStart
-from lorabook.core.conv1d import FrozenConv1D
 from lorabook.core.conv2d import FrozenConv2d
 from lorabook.core.embedding import FrozenEmbedding
 from lorabook.core.frozen import Frozen
 from lorabook.core.linear import FrozenLinear
 from lorabook.core.lora import LowRankForm
 from lorabook.core.recipe import Form, Init
+from lorabook.core.transformers_conv1d import FrozenConv1D
 from lorabook.saving.peft.form import LayerKeys, PeftForm, Shape, as_here, same
 from lorabook.saving.peft.masked import with_masked_triplets
 

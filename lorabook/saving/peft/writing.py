@@ -6,10 +6,10 @@ from collections import Counter
 from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import Adapted
-from lorabook.core.conv1d import FrozenConv1D
 from lorabook.core.frozen import Frozen
 from lorabook.core.layer_types import freeze
 from lorabook.core.recipe import Recipe
+from lorabook.core.transformers_conv1d import FrozenConv1D
 from lorabook.saving.names import name_of
 from lorabook.saving.peft.form import PeftForm
 from lorabook.saving.peft.forms import FORMS
