@@ -19,7 +19,7 @@ from lorabook.core.adapted_layer import adapted
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.core.recipe import AxisConflict, Recipe
-from lorabook.saving.adapter_file import BadAdapter
+from lorabook.saving.adapter_file import BadAdapter, read, write
 from lorabook.saving.save import load_adapter, save_adapter
 
 WEIGHTS, OPTIONS = "adapter_model.safetensors", "adapter_config.json"
@@ -234,3 +234,32 @@ def test_a_header_as_long_as_a_pickles_first_bytes_is_read(tmp_path):
     inject(again, LoRA(r=3, alpha=7), "up|out", torch.Generator().manual_seed(1))
     load_adapter(again, tmp_path)
     assert torch.equal(logits(again), logits(model))
+
+
+EARLIER = {
+    "LowRank": "LowRankForm", "RowScaled": "DoRAForm", "FrozenA": "LoRAFAForm", "Hadamard": "LoHaForm",
+    "ElementwiseScaled": "HiRAForm", "PLQ": "AdaLoRAForm", "NestedLowRank": "DyLoRAForm",
+    "LastRowOnly": "FrozenDyLoRAForm", "MiniEnsemble": "MELoRAForm", "Following": "DeltaLoRAForm",
+    "Kinds": "GLoRAForm", "Choices": "GLoRASupernetForm", "LeftFactor": "LoKrForm", "Parallel": "MultiLoRAForm",
+    "FromOnePair": "VeRAForm",
+}  # fmt: skip
+EARLIER_SCALES = {"AlphaOverR": "alpha_over_r", "AlphaOverRootR": "alpha_over_root_r", "UnitScale": "one"}
+
+
+@pytest.mark.parametrize("name", EARLIER)
+def test_a_file_with_the_names_of_an_earlier_version_loads(name, tmp_path):
+    other = "RowScaled" if name == "ElementwiseScaled" else "ElementwiseScaled"
+    model = every_kind()
+    # Two forms in one model: PEFT has no file for that, so it is our own.
+    for earlier, targets in ((name, "up"), (other, "out")):
+        inject(model, replace(forms()[EARLIER[earlier]], r=2, alpha=7.0, rule=None), targets)
+    shake(model)
+    save_adapter(model, tmp_path)
+    file = read(tmp_path)
+    for entry in file.options["layers"].values():
+        entry["scale"] = EARLIER_SCALES[entry["scale"]]
+    file.options["layers"]["up"]["form"], file.options["layers"]["out"]["form"] = name, other
+    write(tmp_path, file.options, file.tensors, {k: v for k, v in file.note.items() if k != "options"})
+    fresh = every_kind()
+    load_adapter(fresh, tmp_path)
+    assert torch.equal(logits(fresh), logits(model))
