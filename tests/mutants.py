@@ -336,4 +336,3 @@ def _wrong(node: ast.AST) -> Iterator[tuple[int, ast.AST]]:
         yield 3, ast.Call(node.func, node.args[:-1], node.keywords)
     if isinstance(node, ast.Slice) and node.upper is not None:
         yield 1, ast.Slice(node.upper, node.lower, node.step)
-

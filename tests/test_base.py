@@ -416,9 +416,7 @@ def test_an_adapted_model_casts_copies_and_pickles():
     assert (model(x.double()) - expected).abs().max() <= 0.05 * expected.abs().max()
 
 
-@pytest.mark.parametrize(
-    "w", [torch.zeros(130), torch.ones(130), torch.linspace(0, 1, 260) * (torch.arange(260) > 63)]
-)
+@pytest.mark.parametrize("w", [torch.zeros(130), torch.ones(130), torch.linspace(0, 1, 260) * (torch.arange(260) > 63)])
 def test_lloyd_keeps_a_code_that_no_number_has(w):
     w = w.double()
     codes = lloyd_max(w)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lorabook.baselines.full import by_kind, change_of, changed, full_update, kept_by_kind
+from lorabook.baselines.full import by_projection, change_of, changed, full_update, kept_by_projection
 from lorabook.book import overview
 from lorabook.book.classroom import worst_case
 from lorabook.book.classroom.exercise import check
@@ -16,7 +16,7 @@ from lorabook.book.explore.axis_map import DECIDES, axes, axis_map, displacement
 from lorabook.book.explore.predict import predict
 from lorabook.book.explore.state import Choice, Steps
 from lorabook.book.figures.picture import Picture
-from lorabook.book.figures.spectrum import Ranks, energy_and_gain, energy_by_kind, grids, loss_by_rank
+from lorabook.book.figures.spectrum import Ranks, energy_and_gain, energy_by_projection, grids, loss_by_rank
 from lorabook.claims.catalogue import catalogue
 from lorabook.claims.claim import claim
 from lorabook.claims.low_rank import spectrum as spectrum_claims
@@ -43,7 +43,7 @@ def test_the_map_shows_every_variant_on_every_axis_it_moves() -> None:
     assert set(variants()) == names
     assert next(iter(variants())) == "LoRA"
     for axis in axes():
-        movers = {name for name, recipe in variants().items() if axis.field in recipe.changes(ORIGIN)}
+        movers = {recipe.label for recipe in variants().values() if axis.field in recipe.changes(ORIGIN)}
         assert axis.field == "many" or set(axis.movers) == movers
     assert set(DECIDES) == set(IDEAS) - {"also_train"} | {"many"}
     table = displacements().table
@@ -109,11 +109,11 @@ def test_a_change_is_held_inside_the_block_only() -> None:
     assert all(torch.equal(value, before[name]) for name, value in base.state_dict().items())
 
 
-def test_shares_of_energy_by_kind() -> None:
+def test_shares_of_energy_by_projection() -> None:
     even, one = change_of(torch.eye(4)), change_of(torch.ones(4, 4))
     update = {"layers.0.q_proj": even, "layers.1.q_proj": one, "layers.0.up_proj": even}
-    assert {kind: len(found) for kind, found in by_kind(update).items()} == {"q_proj": 2, "up_proj": 1}
-    assert kept_by_kind(update, 1) == pytest.approx({"q_proj": (0.25 + 1) / 2, "up_proj": 0.25})
+    assert {kind: len(found) for kind, found in by_projection(update).items()} == {"q_proj": 2, "up_proj": 1}
+    assert kept_by_projection(update, 1) == pytest.approx({"q_proj": (0.25 + 1) / 2, "up_proj": 0.25})
 
 
 def test_the_pictures_are_drawn_and_say_what_they_show() -> None:
@@ -122,7 +122,7 @@ def test_the_pictures_are_drawn_and_say_what_they_show() -> None:
     assert panel.gain_kept([2.1]) == pytest.approx(1)
     drawn = [
         grids({"M": torch.eye(2), "N": -torch.eye(2)}, "two"),
-        energy_by_kind({"ΔW": [{"q_proj": 0.5}], "random": [{"q_proj": 0.1}]}, 8, "shares"),
+        energy_by_projection({"ΔW": [{"q_proj": 0.5}], "random": [{"q_proj": 0.1}]}, 8, "shares"),
         loss_by_rank({"narrow": panel, "broad": panel}, "losses"),
         energy_and_gain(RANKS, [0.5, 0.7, 1.0], [0.1, 0.5, 1.0], 0.4, "both"),
     ]

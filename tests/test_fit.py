@@ -17,9 +17,7 @@ def world() -> tuple[nn.Module, list]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
     generator = torch.Generator().manual_seed(1)
-    data = [
-        (torch.randn(16, 6, generator=generator), torch.randint(3, (16,), generator=generator)) for _ in range(8)
-    ]
+    data = [(torch.randn(16, 6, generator=generator), torch.randint(3, (16,), generator=generator)) for _ in range(8)]
     return model, data
 
 

@@ -40,6 +40,12 @@ def test_the_repository_is_clean() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_library_and_its_tests_are_formatted() -> None:
+    command = [sys.executable, "-m", "ruff", "format", "--no-cache", "--check", "lorabook", "tests", "data"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(("code", "text"), NOTHING_CHECKED.items())
 def test_a_check_that_checks_nothing_is_found(code: str, text: str, tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text(text, encoding="utf-8")

@@ -336,7 +336,7 @@ def test_other_updates_cannot_be_kept_apart(other):
 
 def test_numbers_out_of_range():
     assert (capacity(0, 3), capacity(11, 3)) == (0, 3)
-    with pytest.raises(ValueError, match="r is 0; expected d_in ≥ 0 and r ≥ 1"):
+    with pytest.raises(ValueError, match="r is 0; it must be a whole number ≥ 1"):
         capacity(8, 0)
     with pytest.raises(ValueError, match="keeps no state"):
         Pulled({}, 0.5, squares).load_state_dict({"x": torch.ones(1)})

@@ -73,14 +73,13 @@ VARIANTS = {
     "HiRA": (HiRA(R), peft.HiraConfig(r=R, target_modules=["0"])),
     "LoKr": (LoKr(R, ALPHA), peft.LoKrConfig(r=R, alpha=6, target_modules=["0"])),
     "LoKr, factor 9": (
-        LoKr(1, ALPHA, factor=9), peft.LoKrConfig(r=1, alpha=6, decompose_factor=9, target_modules=["0"])
+        LoKr(1, ALPHA, factor=9),
+        peft.LoKrConfig(r=1, alpha=6, decompose_factor=9, target_modules=["0"]),
     ),
     "GLoRA": (GLoRA(R), peft.GloraConfig(r=R, config_C="vector", config_D_E="vector", target_modules=["0"])),
     "GLoRA, small": (
         GLoRA(R, A="vector", B="vector", C="lora", D="constant", E="constant"),
-        peft.GloraConfig(
-            r=R, config_A_B="vector", config_C="lora", config_D_E="constant", target_modules=["0"]
-        ),
+        peft.GloraConfig(r=R, config_A_B="vector", config_C="lora", config_D_E="constant", target_modules=["0"]),
     ),
     "VeRA": (VeRA(R, d_initial=0.3), peft.VeraConfig(r=R, d_initial=0.3, target_modules=["0"])),
     "rsLoRA": (rsLoRA(R, ALPHA), lora(use_rslora=True)),

@@ -210,7 +210,7 @@ def test_pages_refuse_what_makes_no_sense():
         with pytest.raises(ValueError, match="must be a whole number ≥ 1"):
             Pages(count, size)
     pages = Pages(4)
-    with pytest.raises(ValueError, match="'anna' asks for 0 rows"):
+    with pytest.raises(ValueError, match="rows for 'anna' is 0; it must be a whole number ≥ 1"):
         pages.hold({"anna": 0})
     pages.hold({"anna": 2})
     with pytest.raises(ValueError, match="'anna' holds 2 rows and asks for 3"):

@@ -69,7 +69,7 @@ def full_update(
     return {name: change_of(delta) for name, delta in deltas.items()}
 
 
-def by_kind(values: Mapping[str, Any]) -> dict[str, list[Any]]:
+def by_projection(values: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Group what belongs to layers by the last part of the name: all q_proj, all k_proj, …"""
     grouped: dict[str, list[Any]] = {}
     for name, value in values.items():
@@ -77,9 +77,9 @@ def by_kind(values: Mapping[str, Any]) -> dict[str, list[Any]]:
     return grouped
 
 
-def kept_by_kind(changes: Mapping[str, Change], r: int) -> dict[str, float]:
+def kept_by_projection(changes: Mapping[str, Change], r: int) -> dict[str, float]:
     """Return the share of energy that rank r keeps, averaged over the matrices of each kind."""
-    return {kind: sum(c.kept(r) for c in of_kind) / len(of_kind) for kind, of_kind in by_kind(changes).items()}
+    return {kind: sum(c.kept(r) for c in of_kind) / len(of_kind) for kind, of_kind in by_projection(changes).items()}
 
 
 @contextmanager

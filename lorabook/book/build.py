@@ -19,6 +19,7 @@ from lorabook.book import offline
 from lorabook.book.classroom.solutions import cut
 from lorabook.book.outputs import text_only
 from lorabook.book.refused import Refused
+from lorabook.core.whole_file import replace_whole
 
 LARGEST_KB = 150
 CELL_SECONDS = 300
@@ -103,9 +104,7 @@ def build(source: Path, folder: Path) -> Path:
     if len(text) > LARGEST_KB * 1000:
         raise Refused(f"{source.stem} is {len(text) / 1000:.0f} kB, over {LARGEST_KB} kB: print less")
     target = folder / f"{source.stem}.ipynb"
-    part = target.with_name(f".{target.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(target)
+    replace_whole(target, lambda partial: partial.write_text(text, encoding="utf-8"))
     return target
 
 

@@ -8,16 +8,16 @@ from lorabook.core.lora import ORIGIN
 from lorabook.core.recipe import Recipe
 
 DECIDES = {
-    "form": ("form", "what is added to W₀"),
-    "init": ("init", "where A and B start"),
-    "scale": ("scale", "how loud the update is"),
-    "base": ("base", "how W₀ is stored"),
-    "optim": ("optimiser", "how A and B move"),
-    "rule": ("step rule", "what happens around a step"),
-    "attention": ("attention", "who looks at whom"),
-    "many": ("many", "several adapters at once"),
+    "form": ("form", "what is added to W₀", "s·BA"),
+    "init": ("init", "where A and B start", "A random, B zero"),
+    "scale": ("scale", "how large the update is", "α/r"),
+    "base": ("base", "how W₀ is stored", "as it is"),
+    "optim": ("optimiser", "how A and B move", "AdamW"),
+    "rule": ("step rule", "what happens around a step", "nothing"),
+    "attention": ("attention", "who looks at whom", "as pretrained"),
+    "many": ("many", "several adapters at once", "one"),
 }
-"""The fields of `Recipe` that are axes, and the axis that is no field; each with its name and what it decides."""
+"""The fields of `Recipe` that are axes, and the axis that is no field: its name, what it decides, what LoRA does."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,13 @@ class Axis:
 
 def axes() -> list[Axis]:
     """Return the eight axes with who moves on them."""
-    origin = ORIGIN
-    changes = {name: recipe.changes(ORIGIN) for name, recipe in variants().items()}
-    landscape = []
-    for field, (name, decides) in DECIDES.items():
-        movers = tuple(variant for variant, fields in changes.items() if field in fields)
+    recipes, landscape = variants().values(), []
+    for field, (name, decides, in_lora) in DECIDES.items():
+        movers = tuple(dict.fromkeys(recipe.label for recipe in recipes if field in recipe.changes(ORIGIN)))
         if field == "many":
             # No recipe puts several adapters on a model: what lives here is what its claims declare.
             movers = tuple(about for about, folder in folders().items() if getattr(folder, "AXIS", "") == "many")
-        landscape.append(Axis(field, name, decides, choice(getattr(origin, field, None)), movers))
+        landscape.append(Axis(field, name, decides, in_lora, movers))
     return landscape
 
 
@@ -57,4 +55,4 @@ def choice(value: object) -> str:
         return "none"
     if isinstance(value, str):
         return value
-    return getattr(value, "__name__", type(value).__name__)
+    return type(value).__name__

@@ -9,7 +9,7 @@ from lorabook.claims.discovery import claim_modules
 class Unchecked:
     """A statement in circulation that no run on this machine can settle, and why.
 
-    Declare it as a value in the claims file of its idea: `SPEED_ON_GPU = Unchecked(statement=…, source=…, reason=…)`.
+    Declare it in a file of its variant's folder: `SPEED_ON_GPU = Unchecked(statement=…, source=…, reason=…)`.
     """
 
     statement: str

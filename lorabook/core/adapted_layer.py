@@ -45,7 +45,7 @@ class Adapted(nn.Module):
             return self.base.to_layer(self.update.weight(self.base.matrix), self.bias)
 
     def against_whole_w0(self) -> Factors:
-        """Return A and B of s·BA beside the whole W₀, for a layer whose update is s·BA.
+        """Return A and B of s·BA beside the whole W₀, for a layer whose update has the product s·BA in it.
 
             W_res + s·BA = W₀ + s·(BA − B₀A₀)
 

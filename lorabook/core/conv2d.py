@@ -11,16 +11,12 @@ class FrozenConv2d(Frozen):
     """A convolution with any stride, padding, dilation and groups; W₀ = weight, flattened from its second axis on."""
 
     def __init__(self, layer: nn.Conv2d) -> None:
-        super().__init__(layer.weight.flatten(1), layer.bias)
+        super().__init__(layer.weight.flatten(1), layer.bias, patch=layer.weight[0, 0].numel())
         self.kernel = layer.weight.shape[1:]
         self.channels = (layer.in_channels, layer.out_channels)
         self.stride, self.padding, self.dilation = layer.stride, layer.padding, layer.dilation
         self.groups, self.padding_mode = layer.groups, layer.padding_mode
         self.border = list(layer._reversed_padding_repeated_twice)
-
-    @property
-    def patch(self) -> int:
-        return self.kernel[1] * self.kernel[2]
 
     def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
         if self.padding_mode == "zeros":

@@ -1,5 +1,7 @@
 """Embedding: row i of the table is W₀ times the one-hot vector of i, so W₀ = weightᵀ."""
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,6 +15,8 @@ class FrozenEmbedding(Frozen):
     padding_idx, scale_grad_by_freq and sparse say how a table *trains*. This one is frozen, and ΔW = s·BA has no row of
     its own to hold still: B moves all of them. So they are carried along for `to_layer` and play no part before it.
     """
+
+    reads_indices: ClassVar = True
 
     def __init__(self, layer: nn.Embedding) -> None:
         if layer.max_norm is not None:

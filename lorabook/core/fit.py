@@ -14,10 +14,11 @@ from tqdm.auto import tqdm
 
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.optimizer import optimizer as optimizer_of
-from lorabook.core.run_state import restore, store
+from lorabook.core.run_state import load_run, save_run
 from lorabook.core.schedule import constant
 from lorabook.core.step_rule import StepRule
 from lorabook.core.training_step import Batch, take_step
+from lorabook.core.whole_number import refuse_unless_whole
 
 
 @dataclass
@@ -77,12 +78,12 @@ def fit(
         ValueError: nothing trains, a number is out of range, or `batches` ran out.
         TypeError: what `batches` gives are no pairs.
     """
-    if steps < 1 or accumulate < 1:
-        raise ValueError(f"steps is {steps} and accumulate {accumulate}; both must be ≥ 1")
+    refuse_unless_whole("steps", steps)
+    refuse_unless_whole("accumulate", accumulate, 1, ", the batches of one step")
     optimizer = optimizer_of(model, lr)
     history, rule, rates = History(), _rule(model, steps), [group["lr"] for group in optimizer.param_groups]
     if checkpoint is not None and checkpoint.exists():
-        history.losses = restore(checkpoint, model, optimizer, rule)
+        history.losses = load_run(checkpoint, model, optimizer, rule)
     stream = islice(iter(batches), history.steps * accumulate, None)
     model.train()
     began = time.perf_counter()
@@ -104,7 +105,7 @@ def fit(
         history.seconds = time.perf_counter() - began
         model.eval()
         if checkpoint is not None:
-            store(checkpoint, model, optimizer, rule, history.losses)
+            save_run(checkpoint, model, optimizer, rule, history.losses)
         if rule is not None:
             rule.end()
     return history

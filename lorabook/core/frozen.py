@@ -35,21 +35,21 @@ class Frozen(nn.Module, ABC):
     `two_paths` is the same with W₀x in front, as cheap as the layer type allows.
     """
 
-    def __init__(self, w0: Float[Tensor, "d_out d_in"], bias: Tensor | None) -> None:
+    def __init__(self, w0: Float[Tensor, "d_out d_in"], bias: Tensor | None, patch: int = 1) -> None:
+        """`patch`: how many columns of W₀ belong to one input channel: 1, or the size of a convolution's kernel."""
         super().__init__()
+        self.patch = patch
         self.store: Store = Dense(w0)
         self.register_buffer("bias", None if bias is None else bias.detach())
+
+    reads_indices: ClassVar[bool] = False
+    """Whether the input is indices, which have no gradient, and which no dropout can zero: an Embedding."""
 
     reads_vectors: ClassVar[bool] = False
     """Whether each vector along the last axis of the input goes through W₀ on its own, as in a Linear.
 
     Where it does, a variant may cut inputs and outputs up as its paper does; elsewhere indices or patches come in, and
     it goes by way of `down_project`, `up_project` and `apply_matrix`."""
-
-    @property
-    def patch(self) -> int:
-        """How many columns of W₀ belong to one input channel: 1, or the size of a convolution's kernel."""
-        return 1
 
     @property
     def matrix(self) -> Float[Tensor, "d_out d_in"]:

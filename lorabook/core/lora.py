@@ -56,10 +56,13 @@ class LowRankForm:
 
 def uniform_rows(rows: int, d_in: int, like: Tensor, generator: torch.Generator) -> Float[Tensor, "rows d_in"]:
     """Return rows × d_in numbers, uniform on ±1/√d_in: Kaiming's rule with a = √5 and fan_in = d_in."""
-    bound = 1 / math.sqrt(d_in)
+    return uniform(rows, d_in, 1 / math.sqrt(d_in), like, generator)
+
+
+def uniform(rows: int, columns: int, bound: float, like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return rows × columns numbers, uniform on ±bound, with the dtype and on the device of `like`."""
     # Drawn where the generator lives, so that one seed gives one adapter on every device.
-    a = torch.empty(rows, d_in, device=generator.device).uniform_(-bound, bound, generator=generator)
-    return a.to(like)
+    return torch.empty(rows, columns, device=generator.device).uniform_(-bound, bound, generator=generator).to(like)
 
 
 @dataclass(frozen=True)

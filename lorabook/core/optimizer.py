@@ -26,8 +26,9 @@ def optimizer(model: nn.Module, lr: float) -> torch.optim.Optimizer:
     layers = adapted(model)
     optims = {layer.recipe.optim for layer in layers.values()} or {ORIGIN.optim}
     if len(optims) > 1:
-        first, second = list(layers.items())[0], next(
-            item for item in layers.items() if item[1].recipe.optim != list(layers.values())[0].recipe.optim
+        first, second = (
+            list(layers.items())[0],
+            next(item for item in layers.items() if item[1].recipe.optim != list(layers.values())[0].recipe.optim),
         )
         raise AxisConflict(
             f"{first[0]} ({first[1].recipe.label}) and {second[0]} ({second[1].recipe.label}) ask for different "

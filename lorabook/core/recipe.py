@@ -5,6 +5,7 @@ LoRA is the origin of the space and every variant a displacement from it, so var
 the order of `|` never matters. What LoRA itself does on every axis is `lorabook.core.lora.ORIGIN`.
 """
 
+import inspect
 import math
 from dataclasses import dataclass, field, fields, replace
 from numbers import Real
@@ -13,6 +14,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from lorabook.core.whole_number import refuse_unless_whole
 
 
 class AxisConflict(ValueError):
@@ -147,17 +150,19 @@ class Recipe:
     names: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __post_init__(self) -> None:
-        if self.r is not None and (not isinstance(self.r, int) or isinstance(self.r, bool) or self.r < 1):
-            raise ValueError(f"rank r is {self.r!r}; it must be a whole number ≥ 1 (r = 8 is a good start)")
+        if self.r is not None:
+            refuse_unless_whole("rank r", self.r, 1, " (r = 8 is a good start)")
         if self.alpha is not None and not (_is_finite(self.alpha) and self.alpha > 0):
             raise ValueError(f"alpha is {self.alpha!r}; it must be a finite number > 0 (alpha = 2r is a common choice)")
         if self.dropout is not None and not (_is_finite(self.dropout) and 0 <= self.dropout < 1):
             raise ValueError(f"dropout is {self.dropout!r}; it must be a probability in [0, 1)")
         for axis, value in self.values().items():
-            if isinstance(value, type) or not isinstance(value, AxisValue):
+            asked = VALUE_AXES[axis]
+            if isinstance(value, type) or not isinstance(value, asked) or _arguments(value) != _arguments(asked):
                 raise TypeError(
-                    f"{axis} is {getattr(value, '__name__', repr(value))}; it must be a value with build, refuse and "
-                    "count, such as Paged() on optim: of a class, give an instance"
+                    f"{axis} is {getattr(value, '__name__', repr(value))}; it must be a value of this axis, with "
+                    f"refuse, count and build({', '.join(_arguments(asked))}): an instance, not a class, of what the "
+                    f"files in lorabook/axes/{axis} define"
                 )
 
     def __or__(self, other: "Recipe") -> "Recipe":
@@ -184,6 +189,10 @@ class Recipe:
         """The name for messages and legends: LoRA, or the variants it combines, in alphabetical order."""
         return " | ".join(sorted(self.names)) or "LoRA"
 
+    def count(self, d_out: int, d_in: int, patch: int = 1, bias: bool = True) -> int:
+        """Return how many numbers train on one d_out × d_in layer; `r` must be set. See `AxisValue.count`."""
+        return sum(value.count(d_out, d_in, self.r, patch, bias) for value in self.values().values())
+
     def values(self) -> dict[str, AxisValue]:
         """Return the values that this recipe has on the axes that take one, by axis."""
         return {axis: value for axis in VALUE_AXES if (value := getattr(self, axis)) is not None}
@@ -199,8 +208,10 @@ class Recipe:
 
 
 AXES = tuple(f.name for f in fields(Recipe) if f.name != "names")
-VALUE_AXES = ("form", "init", "scale", "base", "optim", "rule", "attention")
-"""The axes that take a value with `build`, `refuse` and `count`."""
+VALUE_AXES: dict[str, type] = {
+    "form": Form, "init": Init, "scale": Scale, "base": Storage, "optim": Optim, "rule": Rule, "attention": Attention,
+}  # fmt: skip
+"""The axes that take a value with `build`, `refuse` and `count`, and what each is asked for."""
 IDEAS = (*VALUE_AXES, "also_train")
 """The axes that hold an idea, as opposed to a number (r, alpha, dropout)."""
 
@@ -216,6 +227,11 @@ def refuse_other(value: object) -> None:
             f"{getattr(value, '__name__', repr(value))} is a {type(value).__name__}, and a Recipe is asked for: call "
             "the variant, as LoRA(r=8), or give a value for one axis by its name, as in Recipe(optim=Paged())"
         )
+
+
+def _arguments(value: Any) -> list[str]:
+    """Return what `build` takes, by name: that is how a value of one axis is told from one of another."""
+    return [name for name in inspect.signature(value.build).parameters if name != "self"]
 
 
 def _is_finite(value: object) -> bool:

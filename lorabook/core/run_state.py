@@ -1,6 +1,5 @@
 """The state of a run on disk, so that it can go on where it stopped."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,10 @@ from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.step_rule import StepRule
+from lorabook.core.whole_file import replace_whole
 
 
-def store(
+def save_run(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rule: StepRule | None, losses: list[float]
 ) -> None:
     """Write what trains and what was drawn for it, the states of optimiser and step rule, and the losses.
@@ -24,13 +24,11 @@ def store(
 
 
 def save_whole(state: dict[str, Any], path: Path) -> None:
-    """Write a state with torch.save so that an interruption leaves the old file or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    """Write a state with torch.save, whole or not at all."""
+    replace_whole(path, lambda partial: torch.save(state, partial))
 
 
-def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rule: StepRule | None) -> list[float]:
+def load_run(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rule: StepRule | None) -> list[float]:
     """Load a run into model, optimiser and step rule; return its losses so far.
 
     Raises:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from torch import nn
 
 from lorabook.core.adapted_layer import adapted
-from lorabook.core.embedding import FrozenEmbedding
 from lorabook.core.frozen import Frozen
 from lorabook.core.layer_types import freeze
 from lorabook.core.recipe import Recipe
@@ -26,6 +25,12 @@ class Target:
         """Replace the layer wherever it is held."""
         for parent, child in self.places:
             setattr(parent, child, module)
+
+
+def places_of(model: nn.Module, layer: nn.Module) -> tuple[tuple[nn.Module, str], ...]:
+    """Return (parent, name in it) of every place that holds a layer; one parent may hold it twice."""
+    parts = ((parent, name, part) for parent in model.modules() for name, part in parent._modules.items())
+    return tuple((parent, name) for parent, name, part in parts if part is layer)
 
 
 def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]:
@@ -64,9 +69,7 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
         _refuse_tied(model, name, layer)
         for value in recipe.values().values():
             value.refuse(name, base, recipe, model)
-        # named_children() would list a module that one parent holds twice only once.
-        places = tuple((m, child) for m in model.modules() for child, part in m._modules.items() if part is layer)
-        chosen.append(Target(name, layer, base, places))
+        chosen.append(Target(name, layer, base, places_of(model, layer)))
     return chosen
 
 
@@ -81,7 +84,7 @@ def _is_layer(module: nn.Module) -> bool:
 
 
 def _refuse_dropout_of_indices(name: str, base: Frozen, recipe: Recipe) -> None:
-    if recipe.dropout and isinstance(base, FrozenEmbedding):
+    if recipe.dropout and base.reads_indices:
         raise ValueError(f"{name} is an Embedding: it reads indices, which dropout={recipe.dropout} cannot zero; use 0")
 
 

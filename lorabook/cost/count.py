@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from lorabook.core.whole_number import refuse_unless_whole
 from lorabook.models.decoder import DecoderConfig
 
 
@@ -82,8 +83,7 @@ def lora_parameters(config: DecoderConfig, r: int, targets: str) -> int:
 
     Source: arXiv 2106.09685, section 4.2.
     """
-    if r < 1:
-        raise ValueError(f"r={r}: a rank is a whole number from 1; choose r >= 1.")
+    refuse_unless_whole("rank r", r)
     return config.layers * sum(r * (d_out + d_in) for d_out, d_in in matched(config, targets).values())
 
 

@@ -9,6 +9,7 @@ and the allocator's fragments (0.5 to 2 GiB in practice) are in no formula here.
 
 from dataclasses import dataclass, fields
 
+from lorabook.core.whole_number import refuse_unless_whole
 from lorabook.cost.count import decoder_parameters, layer_matrices, linear_parameters, lora_parameters, matched
 from lorabook.models.decoder import DecoderConfig
 
@@ -87,8 +88,7 @@ class Batch:
 
     def __post_init__(self) -> None:
         for name, value in (("size", self.size), ("length", self.length)):
-            if value < 1:
-                raise ValueError(f"Batch: {name}={value}; a batch holds at least one token: use a whole number from 1.")
+            refuse_unless_whole(f"Batch: {name}", value)
 
     @property
     def tokens(self) -> int:
@@ -227,13 +227,13 @@ def serving(shape: DecoderConfig, method: Method, precision: Precision, batch: B
         raise ValueError(f"serving: adapters={adapters}; expected 0 (the base alone) or more.")
     weights, constants = weight_bytes(shape, method, precision)
     if isinstance(method, FullFineTuning):
-        weights, held = weights * max(adapters, 1), 0
+        weights, factors = weights * max(adapters, 1), 0
     else:
-        held = adapters * lora_parameters(shape, method.r, method.targets) * precision.weight
+        factors = adapters * lora_parameters(shape, method.r, method.targets) * precision.weight
     return Budget(
         weights=weights,
         constants=constants,
-        adapters=float(held),
+        adapters=float(factors),
         kv=kv_bytes(shape, precision, batch),
         workspace=workspace_bytes(shape, method, precision),
     )

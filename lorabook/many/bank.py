@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from lorabook.core.adapted_layer import Adapted, adapted
-from lorabook.core.layer_types import freeze
 from lorabook.core.lora import ORIGIN
 from lorabook.core.recipe import Recipe, Storage
+from lorabook.core.targets import Target, exactly, find_targets
 from lorabook.many.banked import Banked
 from lorabook.many.pages import Pages, PoolFull
 from lorabook.many.pair import State, check_named, check_pair
@@ -98,23 +98,21 @@ def bank(
         products: how a mixed batch is computed: `gathered`, `segmented`, or whichever is cheaper for the batch.
 
     Raises:
-        ValueError: no adapter, pages or page < 1, a layer that the model lacks or that has an adapter already, or
-            factors that do not fit.
+        ValueError: no adapter, pages or page < 1, a layer that the model lacks, that has an adapter already or is tied
+            to another, or factors that do not fit.
         PoolFull: an adapter that alone needs more pages than there are.
         TypeError: adapters that are not given by name, each as `pairs_of` gives it.
-        UnsupportedLayer: a layer of no known kind.
+        UnsupportedLayer: a layer of no known type.
     """
     check_named(adapters)
     names = _layers_of(model, adapters)
     table = _pages_for(ranks_of(adapters), pages, page)
-    layers = {name: _banked(name, model.get_submodule(name), adapters, table, base, products) for name in names}
+    recipe = Recipe(base=base, names=frozenset({"S-LoRA"})).complete(ORIGIN)
+    targets = {target.name: target for target in find_targets(model, exactly(names), recipe)}
+    layers = {name: _banked(targets[name], adapters, table, recipe, products) for name in names}
     new_bank = Bank(adapters, table, layers)
-    banked = {id(model.get_submodule(name)): layer for name, layer in layers.items()}
-    for parent in list(model.modules()):
-        for child, part in list(parent._modules.items()):  # named_children would give a layer that is part twice once
-            if id(part) in banked:
-                setattr(parent, child, banked[id(part)])
-    for layer in layers.values():
+    for name, layer in layers.items():
+        targets[name].put(layer)
         layer.update.bank = new_bank
     model.requires_grad_(False)
     return new_bank
@@ -153,18 +151,15 @@ def _layers_of(model: nn.Module, adapters: Mapping[str, State]) -> list[str]:
     return names
 
 
-def _banked(
-    name: str, layer: nn.Module, adapters: Mapping[str, State], table: Pages, base: Storage, products: Products
-) -> Adapted:
-    frozen = freeze(layer, name)
+def _banked(target: Target, adapters: Mapping[str, State], table: Pages, recipe: Recipe, products: Products) -> Adapted:
+    base = target.base
     for adapter, state in adapters.items():
-        if name in state:
-            check_pair(f"adapter {adapter!r} on {name}", state[name], *frozen.store.shape)
+        if target.name in state:
+            check_pair(f"adapter {adapter!r} on {target.name}", state[target.name], *base.store.shape)
     with torch.no_grad():
-        frozen.store = base.build(frozen.matrix)
-        update = Banked(frozen, table.count * table.size, products)
-    recipe = Recipe(base=base, names=frozenset({"S-LoRA"})).complete(ORIGIN)
-    return Adapted(frozen, update, recipe, 1.0, None).train(layer.training)
+        base.store = recipe.base.build(base.matrix)
+        update = Banked(base, table.count * table.size, products)
+    return Adapted(base, update, recipe, 1.0, None).train(target.layer.training)
 
 
 @contextmanager

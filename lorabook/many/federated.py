@@ -134,8 +134,7 @@ def federate(model: nn.Module, federation: Federation, *, rounds: int, lr: float
     Raises:
         ValueError: nothing trains, a number is out of range, or a client ran out of batches. The model is the server's.
     """
-    if rounds < 1:
-        raise ValueError(f"rounds is {rounds!r}; it must be a whole number ≥ 1")
+    refuse_unless_whole("rounds", rounds)
     all_of_them = torch.arange(len(federation.clients))
     cohorts = poisson(all_of_them, all_of_them, q=federation.q, generator=federation.generator)
     return fit(model, cohorts, steps=rounds, lr=lr, loss=federation, progress=progress)

@@ -74,8 +74,7 @@ class Pages:
             PoolFull: too few pages are free or unpinned. Nothing has changed then.
         """
         for owner, rows in wanted.items():
-            if rows < 1:
-                raise ValueError(f"{owner!r} asks for {rows} rows; it must be 1 or more")
+            refuse_unless_whole(f"the number of rows for {owner!r}", rows)
             if owner in self._owned and self._owned[owner].rows != rows:
                 raise ValueError(f"{owner!r} holds {self._owned[owner].rows} rows and asks for {rows}: drop it first")
         if not self.fits(wanted):

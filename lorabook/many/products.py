@@ -73,9 +73,7 @@ def gathered(
     return one_pair_a_row(base, x, F.embedding(batch.rows, sa), F.embedding(batch.rows, b).mT)
 
 
-def one_pair_a_row(
-    base: Frozen, x: Tensor, a: Float[Tensor, "n r d_in"], b: Float[Tensor, "n d_out r"]
-) -> Tensor:
+def one_pair_a_row(base: Frozen, x: Tensor, a: Float[Tensor, "n r d_in"], b: Float[Tensor, "n d_out r"]) -> Tensor:
     """Return W₀x_n + b + B_n(A_n x_n) for every row n of a batch: each row has factors of its own."""
     y = base(x)
     if not base.reads_vectors:  # the paths of a single layer, mapped over the rows by torch

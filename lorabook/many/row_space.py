@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, linalg
 
+from lorabook.core.whole_number import refuse_unless_whole
+
 
 def row_basis(rows: Float[Tensor, "n d"]) -> Float[Tensor, "rank d"]:
     """Return an orthonormal basis Q of the space that the rows span, in float64. Rows that add nothing are left out."""
@@ -24,6 +26,6 @@ def capacity(d_in: int, r: int) -> int:
     Raises:
         ValueError: d_in is negative or r below 1.
     """
-    if d_in < 0 or r < 1:
-        raise ValueError(f"d_in is {d_in} and r is {r}; expected d_in ≥ 0 and r ≥ 1")
+    refuse_unless_whole("d_in", d_in, 0)
+    refuse_unless_whole("r", r)
     return d_in // r

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
+from lorabook.core.whole_number import refuse_unless_whole
 from lorabook.many.pages import Pages, PoolFull
 
 
@@ -63,8 +64,7 @@ class Scheduler:
     """
 
     def __init__(self, pages: Pages, ranks: Mapping[str, int], batch: int, promise: InTime | None = None) -> None:
-        if not isinstance(batch, int) or batch < 1:
-            raise ValueError(f"batch is {batch!r}; it must be a whole number ≥ 1")
+        refuse_unless_whole("batch", batch)
         self.pages, self.ranks, self.batch, self.promise = pages, dict(ranks), batch, promise
         self.waiting: list[Request] = []
         self.running: dict[Hashable, Request] = {}

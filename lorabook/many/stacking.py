@@ -29,7 +29,7 @@ def stack(
     Raises:
         ValueError: no adapter, a weight missing, unknown or not finite, a model that has adapters already or lacks a
             layer, or factors that do not fit. Nothing has changed then.
-        UnsupportedLayer: a layer of no known kind.
+        UnsupportedLayer: a layer of no known type.
     """
     return attach(model, combined(adapters, weights, how))
 
@@ -40,7 +40,7 @@ def attach(model: nn.Module, state: State) -> dict[str, Adapted]:
     Raises:
         ValueError: no layer, a model that has adapters already or lacks a layer, or factors that do not fit.
         TypeError: what is given is no adapter as `pairs_of` gives it.
-        UnsupportedLayer: a layer of no known kind.
+        UnsupportedLayer: a layer of no known type.
     """
     check_state("the adapter", state)
     if not state:

@@ -23,12 +23,12 @@ def logits_of(model: nn.Module, args: tuple, kwargs: dict, output: object) -> ob
     return output if kwargs or isinstance(output, Tensor) else output.logits
 
 
-def load_checkpoint(
-    name: str, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-) -> Loaded:
+def load_checkpoint(name: str, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Loaded:
     """Open a checkpoint with transformers, safetensors only, and no code from the checkpoint.
 
-    Raises: ModuleNotFoundError if transformers is not installed; ValueError if it cannot open the checkpoint.
+    Raises:
+        ModuleNotFoundError: transformers is not installed.
+        ValueError: it cannot open the checkpoint.
     """
     if importlib.util.find_spec("transformers") is None:
         raise ModuleNotFoundError(f"{name!r} is opened with transformers; run `pip install 'lorabook[hf]'`.")

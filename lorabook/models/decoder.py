@@ -17,6 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lorabook.core.whole_number import refuse_unless_whole
+
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -40,9 +42,7 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         for name in ("vocab", "hidden", "layers", "heads", "kv_heads", "d_head", "ffn", "context"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"DecoderConfig: {name} = {value!r}; expected a positive whole number.")
+            refuse_unless_whole(f"DecoderConfig: {name}", getattr(self, name))
         if self.heads % self.kv_heads:
             raise ValueError(
                 f"DecoderConfig: {self.heads} heads cannot share {self.kv_heads} kv_heads evenly; "

@@ -14,7 +14,8 @@ def generate(
 
     p(token) = softmax(logits / temperature); temperature 0 takes the likeliest token.
 
-    Raises: ValueError if the prompt is empty or the temperature negative.
+    Raises:
+        ValueError: the prompt is empty or the temperature negative.
     """
     if not prompt or not temperature >= 0:
         raise ValueError(f"generate: prompt {prompt!r}, temperature {temperature}; expected some text and at least 0.")

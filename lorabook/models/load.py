@@ -19,8 +19,10 @@ def load(
     `lorabook pretrain` wrote, the folder of a transformers checkpoint, or its hub id "owner/name".
     Device None is the CPU, dtype None float32.
 
-    Raises: ValueError for an unknown name, device or dtype; FileNotFoundError naming a missing file;
-        ModuleNotFoundError naming what to install.
+    Raises:
+        ValueError: for an unknown name, device or dtype.
+        FileNotFoundError: naming a missing file.
+        ModuleNotFoundError: naming what to install.
     """
     name = str(name_or_path)
     if name == "tiny":

@@ -29,7 +29,8 @@ class Loaded:
 def place(model: nn.Module, device: torch.device | str | None, dtype: torch.dtype | None) -> torch.device:
     """Move a model to a device (None: the CPU) in a dtype (None: float32), in evaluation mode.
 
-    Raises: ValueError if the device is not there or the dtype cannot hold weights.
+    Raises:
+        ValueError: the device is not there or the dtype cannot hold weights.
     """
     where, kind = check_device(device), check_dtype(dtype)
     model.to(device=where, dtype=kind).eval()
@@ -39,7 +40,8 @@ def place(model: nn.Module, device: torch.device | str | None, dtype: torch.dtyp
 def check_device(device: torch.device | str | None) -> torch.device:
     """Turn what a reader writes into a device that exists here.
 
-    Raises: ValueError naming the device and what to use instead.
+    Raises:
+        ValueError: naming the device and what to use instead.
     """
     try:
         return torch.empty(0, device=device or "cpu").device
@@ -53,7 +55,8 @@ def check_device(device: torch.device | str | None) -> torch.device:
 def check_dtype(dtype: torch.dtype | None) -> torch.dtype:
     """Refuse a dtype that cannot hold weights to adapt.
 
-    Raises: ValueError naming the dtype and the ones to choose from.
+    Raises:
+        ValueError: naming the dtype and the ones to choose from.
     """
     if dtype is None:
         return torch.float32

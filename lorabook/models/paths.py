@@ -22,7 +22,8 @@ def data_dir() -> Path:
 def data_file(name: str) -> Path:
     """The path of one shipped data file.
 
-    Raises: FileNotFoundError when it is not there; the message names the file and the next step.
+    Raises:
+        FileNotFoundError: it is not there; the message names the file and the next step.
     """
     path = data_dir() / name
     if not path.is_file():
@@ -36,7 +37,8 @@ def data_file(name: str) -> Path:
 def notebooks_dir() -> Path:
     """The folder of the chapters.
 
-    Raises: FileNotFoundError when it is not there.
+    Raises:
+        FileNotFoundError: it is not there.
     """
     path = _root() / "notebooks"
     if not path.is_dir():

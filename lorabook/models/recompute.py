@@ -34,5 +34,3 @@ def recomputed(model: Decoder) -> Iterator[Decoder]:
         yield model
     finally:
         model.layers = layers
-
-

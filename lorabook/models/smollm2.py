@@ -45,7 +45,8 @@ def installed() -> bool:
 def weights_file() -> Path:
     """Find the GGUF file without importing its package, which would want an inference engine.
 
-    Raises: ModuleNotFoundError saying what to install.
+    Raises:
+        ModuleNotFoundError: saying what to install.
     """
     if not installed():
         raise ModuleNotFoundError(f"SmolLM2's weights are not installed; run {INSTALL}.")
@@ -103,7 +104,8 @@ def read_tokenizer(fields: dict) -> Vocabulary:
 def load_smollm2(device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Loaded:
     """Load SmolLM2-135M-Instruct into our decoder, its 4-bit weights dequantised.
 
-    Raises: ModuleNotFoundError saying what to install.
+    Raises:
+        ModuleNotFoundError: saying what to install.
     """
     path = weights_file()
     import gguf  # only here: an extra

@@ -17,18 +17,18 @@ from lorabook.models.vocabulary import read_vocabulary
 def load_tiny(device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Loaded:
     """Load the base that ships with the book: a small decoder pretrained on Jane Austen's novels.
 
-    Raises: FileNotFoundError naming a data file that is missing.
+    Raises:
+        FileNotFoundError: naming a data file that is missing.
     """
     data_file("tiny.json")
     return load_base(data_file("tiny.safetensors"), device, dtype)
 
 
-def load_base(
-    weights: Path, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-) -> Loaded:
+def load_base(weights: Path, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Loaded:
     """Load a base that `lorabook pretrain` wrote, with the shipped tokenizer.
 
-    Raises: FileNotFoundError or ValueError naming the file, and the key if one is wrong.
+    Raises:
+        FileNotFoundError, ValueError: naming the file, and the key if one is wrong.
     """
     shape = weights.with_suffix(".json")
     for file in (weights, shape):
@@ -48,7 +48,8 @@ def load_base(
 def fill(model: Decoder, state: dict[str, Tensor], source: Path) -> None:
     """Put weights into a decoder, all or none; a tied head is the embedding.
 
-    Raises: ValueError naming the file and the first key that is missing, unexpected, or of another shape.
+    Raises:
+        ValueError: naming the file and the first key that is missing, unexpected, or of another shape.
     """
     if model.config.tied and "embed_tokens.weight" in state:
         state = state | {"lm_head.weight": state["embed_tokens.weight"]}

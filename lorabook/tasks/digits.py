@@ -30,7 +30,8 @@ class Digits:
 def digits() -> Digits:
     """Give the digits as they ship.
 
-    Raises: FileNotFoundError if the data file is missing.
+    Raises:
+        FileNotFoundError: the data file is missing.
     """
     with gzip.open(data_file("digits.csv.gz"), "rt", encoding="ascii") as file:
         rows = torch.tensor([[float(value) for value in row] for row in csv.reader(file)])

@@ -8,7 +8,6 @@ at any time: its last checkpoint is whole, and the same call goes on from there.
 import datetime
 import json
 import math
-import os
 import platform
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from lorabook.core.run_state import save_whole
 from lorabook.core.schedule import cosine
 from lorabook.core.training_step import take_step
+from lorabook.core.whole_file import replace_whole
 from lorabook.models.decoder import Decoder, DecoderConfig, initialise
 from lorabook.models.paths import data_file
 from lorabook.models.vocabulary import read_vocabulary
@@ -127,12 +127,14 @@ def export(
 ) -> None:
     """Write NAME.safetensors (fp16, the tied head left out) and NAME.json (shape, and how it was made)."""
     stored = {k: v.half().contiguous() for k, v in weights.items() if not (config.tied and k == "lm_head.weight")}
-    save_file(stored, folder / f"{name}.new", metadata={"format": "pt"})
-    (folder / f"{name}.new").chmod(0o644)
-    os.replace(folder / f"{name}.new", folder / f"{name}.safetensors")
     text = json.dumps({"config": asdict(config), "made": provenance}, indent=1) + "\n"
-    (folder / f"{name}.new").write_text(text, encoding="utf-8")
-    os.replace(folder / f"{name}.new", folder / f"{name}.json")
+
+    def weights_to(partial: Path) -> None:
+        save_file(stored, partial, metadata={"format": "pt"})
+        partial.chmod(0o644)
+
+    replace_whole(folder / f"{name}.safetensors", weights_to)
+    replace_whole(folder / f"{name}.json", lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def provenance_of(run: Pretraining) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Compare ways to adapt one base to one text: the same batches for all, several seeds, and the spread.
 
-    study(setting, [Contender("LoRA", LoRA(8, 16), 1e-2), Contender("full fine-tuning", None, 2e-3)], seeds=range(5))
+study(setting, [Contender("LoRA", LoRA(8, 16), 1e-2), Contender("full fine-tuning", None, 2e-3)], seeds=range(5))
 """
 
 import statistics

@@ -43,7 +43,9 @@ class Score:
 def read(name: str) -> str:
     """Give one of the shipped texts, "austen" or "kjv", as a string.
 
-    Raises: ValueError for another name; FileNotFoundError if its file is missing.
+    Raises:
+        ValueError: for another name.
+        FileNotFoundError: its file is missing.
     """
     if name not in TEXTS:
         raise ValueError(f"Unknown text {name!r}; the book ships {', '.join(TEXTS)}.")
@@ -78,7 +80,8 @@ def tokenize(name: str, text: str, tokenizer: Vocabulary) -> Corpus:
 def encode(name: str, train: str, val: str, tokenizer: Vocabulary) -> Corpus:
     """Turn a text to train on and one to validate on into tokens.
 
-    Raises: ValueError if either is too short to hold a token and the next.
+    Raises:
+        ValueError: either is too short to hold a token and the next.
     """
     rows = [torch.tensor(tokenizer.encode(part), dtype=torch.long) for part in (train, val)]
     if min(map(len, rows)) < 2:
@@ -94,7 +97,8 @@ def batches(
 ) -> Iterator[tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]]:
     """Give random pieces of the training text for ever: tokens, and the tokens that follow each of them.
 
-    Raises: ValueError if the text is shorter than one piece.
+    Raises:
+        ValueError: the text is shorter than one piece.
     """
     n = len(corpus.train) - length
     if n < 1:

@@ -1,7 +1,7 @@
 """The loop that adapts a base to a text: chapters, the training explorer and the recorded runs all call `train`.
 
-    setting = Setting(base, corpus, steps=50)
-    model, run = train(setting, Contender("LoRA", LoRA(8, 16), 1e-2), seed=0)
+setting = Setting(base, corpus, steps=50)
+model, run = train(setting, Contender("LoRA", LoRA(8, 16), 1e-2), seed=0)
 """
 
 import copy

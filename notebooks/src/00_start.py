@@ -18,9 +18,7 @@ from IPython.display import Markdown
 
 import lorabook as lb
 from lorabook.book import overview
-from lorabook.book.explore.axis_map import axis_map, displacements
-from lorabook.book.explore.predict import predict
-from lorabook.book.explore.state import Steps
+from lorabook.book import reading as book
 from lorabook.claims.discovery import discover
 from lorabook.core.lora import ORIGIN
 from lorabook.models.generate import generate
@@ -48,8 +46,8 @@ print(generate(base, verse, length=40, generator=torch.Generator().manual_seed(1
 # You are about to change this model without changing one of its weights. Before you do: a guess.
 
 # %%
-guess = predict("LoRA of rank 8 on q and v, in all four layers. How many numbers train, out of 100 in the model?",
-                Steps("per 100", (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)))
+guess = book.predict("LoRA of rank 8 on q and v, in all four layers. How many numbers train, out of 100 in the model?",
+                book.Steps("per 100", (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)))
 guess
 
 # %% [markdown]
@@ -91,14 +89,14 @@ print(generate(base, verse, length=40, generator=torch.Generator().manual_seed(1
 # a variant is a displacement from LoRA along some of them. This picture is made from the library's recipes, not drawn.
 
 # %%
-axis_map()
+book.axis_map()
 
 # %% [markdown]
 # The same as a table. A dot means "as in LoRA". Recipes combine with `|`: rows that do not share an axis can be added, and
 # two that want one axis are a conflict that names both.
 
 # %%
-displacements()
+book.displacements()
 
 # %%
 both = lb.rsLoRA() | lb.LoRAPlus()

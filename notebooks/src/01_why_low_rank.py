@@ -25,40 +25,37 @@ from IPython.display import Markdown
 from tqdm.auto import tqdm
 
 import lorabook as lb
-from lorabook.baselines.full import by_kind, change_of, changed, full_update, kept_by_kind
-from lorabook.book.explore.axis_map import axis_map
-from lorabook.book.explore.predict import predict
-from lorabook.book.explore.spectrum import spectrum
-from lorabook.book.explore.state import Choice, Steps
+from lorabook.baselines.full import by_projection, change_of, changed, full_update, kept_by_projection
+from lorabook.book import reading as book
 from lorabook.book.figures import spectrum as pictures
 from lorabook.claims import low_rank as claims
 from lorabook.claims.card import card, source
 from lorabook.cost.spectrum import energy_kept, nearest_of_rank
 from lorabook.tasks import text
 
-axis_map(lit="form")
+book.axis_map(lit="form")
 
 # %% [markdown]
 # ## 1 · Predict
 # Answer before you see anything. Nobody grades this; being wrong here is what makes the rest stick.
 
 # %%
-shares = Steps("your answer", tuple(range(0, 101, 5)), "%")
-guess_energy = predict(
+shares = book.Steps("your answer", tuple(range(0, 101, 5)), "%")
+guess_energy = book.predict(
     "You fine-tune a language model to write IN CAPITALS. Of what changed in its 192 × 192 query matrices, "
     "which share of the energy ‖ΔW‖² (the sum of the squared entries) lies in the 8 strongest directions?", shares)
 guess_energy
 
 # %%
-guess_gain = predict(
+guess_gain = book.predict(
     "You keep only those 8 directions, in every matrix of the model. "
     "Which share of what fine-tuning gained in loss is left?", shares)
 guess_gain
 
 # %%
-guess_base = predict(
+guess_base = book.predict(
     "Now cut the pretrained matrices W₀ themselves to rank 8. How does the model do on its own text?",
-    Choice("your answer", ("as before", "a bit worse", "as bad as guessing", "worse than guessing")))
+    book.Choice("your answer", ("as before", "a bit worse", "as bad as guessing", "worse than guessing")))
 guess_base
 
 # %% [markdown]
@@ -229,7 +226,7 @@ source(full_update)
 R = 8
 shapes = {name: layer.weight.shape for name, layer in base.model.named_modules() if name.endswith("_proj")}
 rows = ["| matrix | shape | entries | at rank 8 | share |", "| --- | --- | --- | --- | --- |"]
-for kind, ((d_out, d_in), *_) in by_kind(shapes).items():
+for kind, ((d_out, d_in), *_) in by_projection(shapes).items():
     whole, small = d_out * d_in, R * (d_out + d_in)
     rows.append(f"| {kind} | {d_out} × {d_in} | {whole:,} | {small:,} | {small / whole:.1%} |")
 Markdown("\n".join(rows))
@@ -265,7 +262,7 @@ changes = {job: [full_update(base.model, stream(job, seed), targets="_proj", ste
 # %%
 deltas = {f"{job}: {name.removeprefix('layers.')}": change.delta
           for job in jobs for name, change in changes[job][0].items()}
-spectrum(deltas, torch.Generator().manual_seed(0))
+book.spectrum(deltas, torch.Generator().manual_seed(0))
 
 # %% [markdown]
 # Three things to find, each answerable from the picture:
@@ -288,8 +285,8 @@ pretrained = {name: change_of(base.model.get_submodule(name).weight) for name in
 random = {name: change_of(torch.randn(shape, generator=draw)) for name, shape in shapes.items()}
 runs = {"ΔW, narrow job": changes["narrow"], "ΔW, broad job": changes["broad"],
         "W₀": [pretrained], "random": [random]}
-energies = {what: [kept_by_kind(run, R) for run in some] for what, some in runs.items()}
-pictures.energy_by_kind(energies, R, "Narrow jobs leave narrow changes; MLP changes are wider than attention's.")
+energies = {what: [kept_by_projection(run, R) for run in some] for what, some in runs.items()}
+pictures.energy_by_projection(energies, R, "Narrow jobs leave narrow changes; MLP changes are wider than attention's.")
 
 # %% tags=["nbval-ignore-output"]
 attention, mlp = ["q_proj", "k_proj", "v_proj", "o_proj"], ["gate_proj", "up_proj", "down_proj"]
@@ -438,7 +435,7 @@ if torch.cuda.is_available():
     capitals = text.tokenize("AUSTEN", text.read("austen").upper()[-400_000:], big.tokenizer)
     wide = full_update(big.model, text.batches(capitals, 4, 128, torch.Generator().manual_seed(0)),
                        targets="_proj", steps=STEPS, lr=1e-4)
-    for kind, share in kept_by_kind(wide, R).items():
+    for kind, share in kept_by_projection(wide, R).items():
         print(f"{kind:10} 8 directions keep {share:.0%}")
 else:
     print("No CUDA device here; nothing was run. The model above is the one this chapter speaks of.")
@@ -455,9 +452,9 @@ else:
 # ## 8 · Exercises
 
 # %%
-from lorabook.book.classroom import check, extraction, hint, needed, show, worst_case
+from lorabook.book.classroom import extraction, needed, worst_case
 
-show(needed.EXERCISE)
+book.show(needed.EXERCISE)
 
 # %%
 def rank_needed(m, share):
@@ -467,17 +464,17 @@ def rank_needed(m, share):
     ### END SOLUTION
 
 
-check(needed.EXERCISE, rank_needed)
+book.check(needed.EXERCISE, rank_needed)
 
 # %% [markdown]
-# Stuck? `hint(needed.EXERCISE, 1)`, then 2, then 3. `solution(needed.EXERCISE)`, from `lorabook.book.classroom` as well,
-# comes last. The same words help below.
+# Stuck? `book.hint(needed.EXERCISE, 1)`, then 2, then 3. `book.solution(needed.EXERCISE)` comes last. The same words
+# help below.
 
 # %%
-hint(needed.EXERCISE, 1)
+book.hint(needed.EXERCISE, 1)
 
 # %%
-show(extraction.EXERCISE)
+book.show(extraction.EXERCISE)
 
 # %%
 def extract(delta, r, alpha):
@@ -487,10 +484,10 @@ def extract(delta, r, alpha):
     ### END SOLUTION
 
 
-check(extraction.EXERCISE, extract)
+book.check(extraction.EXERCISE, extract)
 
 # %%
-show(worst_case.EXERCISE)
+book.show(worst_case.EXERCISE)
 
 # %%
 def worst(d):
@@ -499,7 +496,7 @@ def worst(d):
     ### END SOLUTION
 
 
-check(worst_case.EXERCISE, worst)
+book.check(worst_case.EXERCISE, worst)
 
 # %% [markdown]
 # Done? Take `extract` further: pull a LoRA of rank 8 out of `changes["narrow"][0]`, put it on the model, and compare its

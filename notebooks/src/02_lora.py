@@ -30,14 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import lorabook as lb
 from lorabook.axes.attention.score_terms import score_terms
 from lorabook.book import classroom
-from lorabook.book.classroom import check, hint, show
-from lorabook.book.explore.axis_map import axis_map
-from lorabook.book.explore.memory import memory_calculator
-from lorabook.book.explore.predict import predict
-from lorabook.book.explore.recorded import read_recording
-from lorabook.book.explore.scale import scale_law
-from lorabook.book.explore.state import Choice, Steps
-from lorabook.book.explore.training import training_explorer
+from lorabook.book import reading as book
 from lorabook.book.figures import lora as pictures
 from lorabook.claims.card import card, source
 from lorabook.claims.lora import attention_score as scores
@@ -57,29 +50,29 @@ from lorabook.tasks.drift import branch_output, kl_from_base
 from lorabook.tasks.study import recovered, study, tune
 from lorabook.tasks.train import Contender, Setting, train
 
-axis_map(lit="form")
+book.axis_map(lit="form")
 
 # %% [markdown]
 # ## 1 · Predict
 # Three guesses before any result. Nobody grades them; the chapter comes back to them at the end.
 
 # %%
-guess_gradient = predict(
+guess_gradient = book.predict(
     "Step 0, before anything has moved: how large is the gradient of A, as a share of the gradient of B?",
-    Steps("your answer", (0, 1, 10, 50, 100, 200, 1000), "%"))
+    book.Steps("your answer", (0, 1, 10, 50, 100, 200, 1000), "%"))
 guess_gradient
 
 # %%
-guess_double = predict(
+guess_double = book.predict(
     "You double r and leave α as it is. After a few steps of Adam, the adapter changes the model's output …",
-    Choice("your answer", ("a quarter as much", "half as much", "as much", "twice as much", "four times as much")))
+    book.Choice("your answer", ("a quarter as much", "half as much", "as much", "twice as much", "four times as much")))
 guess_double
 
 # %%
-guess_share = predict(
+guess_share = book.predict(
     "r = 8 on all seven projection matrices of the book's small model (hidden size 192). Which share of its numbers "
     "trains?",
-    Steps("your answer", (0.1, 0.5, 1, 2, 5, 10, 20, 50), "%"))
+    book.Steps("your answer", (0.1, 0.5, 1, 2, 5, 10, 20, 50), "%"))
 guess_share
 
 # %% [markdown]
@@ -277,7 +270,7 @@ print("A moved:", not torch.equal(lora.A, before), "  B moved:", bool(lora.B.abs
 # ### Ours
 # Same equation, second line: `weight` is the definition. `forward` is the path, and a test proves the two equal for every
 # variant on every layer. `two_paths` is the layer's own way to say $W_0x+sB(Ax)$: a variant in this book never asks which
-# kind of layer it is on.
+# type of layer it is on.
 
 # %%
 source(LowRank)
@@ -331,7 +324,7 @@ for name, path in paths.items():
 # is there already, recorded: the dotted line.
 
 # %%
-training_explorer(steps=60)
+book.training_explorer(steps=60)
 
 # %% [markdown]
 # Three tasks; each is answered by the picture.
@@ -347,7 +340,7 @@ training_explorer(steps=60)
 # on*, and find the two settings in which the flat line changes hands.
 
 # %%
-scale_law(torch.Generator().manual_seed(0), seeds=3)
+book.scale_law(torch.Generator().manual_seed(0), seeds=3)
 
 # %% [markdown]
 # ## 6 · On a real model
@@ -491,7 +484,7 @@ if torch.cuda.is_available():
         print(f"{one.contender.name:17} {one.trained:11,} trained  {one.mean:.2f} ± {one.spread:.2f} "
               f"(base {large.start:.2f})")
 else:
-    recording = read_recording("gpu")
+    recording = book.read_recording("gpu")
     print("No CUDA device here, so the GPU-sized model is not trained.")
     print("No run of it is recorded in this copy of the book." if recording is None else recording.note)
     for line in [] if recording is None else recording.lines:
@@ -685,7 +678,7 @@ card(merging.false_stacked_adapters_average)
 # LoRA, and watch which bars vanish and which does not move.
 
 # %%
-memory_calculator()
+book.memory_calculator()
 
 # %% [markdown]
 # 1. Find the smallest GPU on which LoRA fine-tunes 7B at a length of 2048. Which knob got you there?
@@ -1002,7 +995,7 @@ for recipe in (lb.rsLoRA(), lb.PiSSA(), lb.DoRA(), lb.LoRAPlus(16), QLoRA() | lb
 # ### A · Repair the scale
 
 # %%
-show(classroom.scale.EXERCISE)
+book.show(classroom.scale.EXERCISE)
 
 
 # %%
@@ -1015,20 +1008,20 @@ def delta_w(A, B, alpha, r):
 
 
 # %%
-check(classroom.scale.EXERCISE, delta_w)
+book.check(classroom.scale.EXERCISE, delta_w)
 
 # %% [markdown]
-# Stuck? `hint(classroom.scale.EXERCISE, 2)` says more than the first hint below. After the last one,
-# `classroom.solution(classroom.scale.EXERCISE)` shows one way to do it.
+# Stuck? `book.hint(classroom.scale.EXERCISE, 2)` says more than the first hint below. After the last one,
+# `book.solution(classroom.scale.EXERCISE)` shows one way to do it.
 
 # %%
-hint(classroom.scale.EXERCISE, 1)
+book.hint(classroom.scale.EXERCISE, 1)
 
 # %% [markdown]
 # ### B · The two-path forward
 
 # %%
-show(classroom.two_path.EXERCISE)
+book.show(classroom.two_path.EXERCISE)
 
 
 # %%
@@ -1041,16 +1034,16 @@ def forward(x, w0, bias, A, B, s):
 
 
 # %%
-check(classroom.two_path.EXERCISE, forward)
+book.check(classroom.two_path.EXERCISE, forward)
 
 # %%
-hint(classroom.two_path.EXERCISE, 1)
+book.hint(classroom.two_path.EXERCISE, 1)
 
 # %% [markdown]
 # ### C · Count what trains
 
 # %%
-show(classroom.count.EXERCISE)
+book.show(classroom.count.EXERCISE)
 
 
 # %%
@@ -1062,7 +1055,7 @@ def how_many(shapes, layers, r):
 
 
 # %%
-check(classroom.count.EXERCISE, how_many)
+book.check(classroom.count.EXERCISE, how_many)
 
 # %% [markdown]
 # Three figures are in circulation for LLaMA-7B at r = 16: 8.4M, 16.8M and 40.0M. Which layers does each one mean? The library
@@ -1075,7 +1068,7 @@ for targets in ("q_proj|v_proj", "self_attn", "proj"):
     print(f"{targets:15} {n:11,} = {n / 1e6:.2f}M, {n / total:.2%} of {total:,}")
 
 # %%
-hint(classroom.count.EXERCISE, 1)
+book.hint(classroom.count.EXERCISE, 1)
 
 # %% [markdown]
 # ## 13 · Look back

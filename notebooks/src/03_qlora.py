@@ -28,12 +28,8 @@ from lorabook.axes.base.code_books import int4_codes, lloyd_max, nearest_in, nf4
 from lorabook.axes.base.double_quant import DoubleQuant
 from lorabook.axes.base.nf4 import NF4, NF4Storage
 from lorabook.axes.base.normal_float import count_midpoints_below, nearest_code, quantile_codes
-from lorabook.book.classroom import bits, check, hint, nearest, show
-from lorabook.book.explore.axis_map import axis_map
-from lorabook.book.explore.codebook import codebook
-from lorabook.book.explore.memory import memory_calculator
-from lorabook.book.explore.predict import predict
-from lorabook.book.explore.state import Choice
+from lorabook.book import reading as book
+from lorabook.book.classroom import bits, nearest
 from lorabook.book.figures import quantisation as pictures
 from lorabook.claims.card import card, source
 from lorabook.claims.qlora import double_quant as double
@@ -44,29 +40,29 @@ from lorabook.core.frozen import Frozen
 from lorabook.core.lora import ORIGIN
 from lorabook.tasks import text
 
-axis_map(lit="base")
+book.axis_map(lit="base")
 
 # %% [markdown]
 # ## 1 · Predict
 # Three guesses before any result. Nobody grades them.
 
 # %%
-guess_error = predict(
+guess_error = book.predict(
     "Each weight of a matrix is replaced by one of 16 numbers per block. How far is the matrix off, ‖W − Ŵ‖/‖W‖?",
-    Choice("your answer", ("0.1%", "1%", "3%", "10%", "30%")))
+    book.Choice("your answer", ("0.1%", "1%", "3%", "10%", "30%")))
 guess_error
 
 # %%
-guess_speed = predict(
+guess_speed = book.predict(
     "The same training step, once with W₀ in 32 bits and once in 4. The 4-bit one is …",
-    Choice("your answer", ("8 times faster", "twice as fast", "as fast", "slower")))
+    book.Choice("your answer", ("8 times faster", "twice as fast", "as fast", "slower")))
 guess_speed
 
 # %%
-guess_merge = predict(
+guess_merge = book.predict(
     "You train an adapter on the 4-bit base, add it to Ŵ and store the sum in 4 bits again. What is left of what it "
     "learnt?",
-    Choice("your answer", ("all of it", "nearly all", "about half", "little or nothing")))
+    book.Choice("your answer", ("all of it", "nearly all", "about half", "little or nothing")))
 guess_merge
 
 # %% [markdown]
@@ -273,7 +269,7 @@ card(claims.false_autograd_keeps_four_bits)
 # Above, the number line: where the codes lie. Below, 256 normal weights in blocks: what goes in, and what comes back.
 
 # %%
-codebook(torch.Generator().manual_seed(0))
+book.codebook(torch.Generator().manual_seed(0))
 
 # %% [markdown]
 # 1. Drag the outlier up. At which size do its neighbours use fewer than half of the codes? What does the block size do to that?
@@ -283,7 +279,7 @@ codebook(torch.Generator().manual_seed(0))
 # Now the bill for a whole model. Every number comes from the formulas of `lorabook.cost.memory`.
 
 # %%
-memory_calculator()
+book.memory_calculator()
 
 # %% [markdown]
 # 1. Choose 70B. Which methods fit 80 GiB? Which part decides it, and which control moves that part?
@@ -540,7 +536,7 @@ except lb.AxisConflict as conflict:
 # ## 8 · Exercises
 
 # %%
-show(nearest.EXERCISE)
+book.show(nearest.EXERCISE)
 
 # %%
 def quantise(w, codes):
@@ -550,13 +546,13 @@ def quantise(w, codes):
     ### END SOLUTION
 
 
-check(nearest.EXERCISE, quantise)
+book.check(nearest.EXERCISE, quantise)
 
 # %%
-hint(nearest.EXERCISE, 1)
+book.hint(nearest.EXERCISE, 1)
 
 # %%
-show(bits.EXERCISE)
+book.show(bits.EXERCISE)
 
 # %%
 def bits_per_weight(block, group):
@@ -565,10 +561,10 @@ def bits_per_weight(block, group):
     ### END SOLUTION
 
 
-check(bits.EXERCISE, bits_per_weight)
+book.check(bits.EXERCISE, bits_per_weight)
 
 # %%
-hint(bits.EXERCISE, 1)
+book.hint(bits.EXERCISE, 1)
 
 # %% [markdown]
 # ## 9 · Look back

@@ -29,7 +29,7 @@ class Shifted(nn.Module):
 
     def __init__(self, group: int) -> None:
         super().__init__()
-        refuse_unless_whole("LongLoRA: group", group, 2, " (a quarter of the text)", unit="tokens")
+        _refuse_small_group(group)
         self.group = group
 
     def mask(self, heads: int, length: int, device: torch.device) -> Bool[Tensor, "heads length length"]:
@@ -95,7 +95,7 @@ class ShiftedGroups:
     group: int
 
     def __post_init__(self) -> None:
-        Shifted(self.group)
+        _refuse_small_group(self.group)
 
     def build(self, model: nn.Module) -> None:
         for attention in _attention_modules(model):
@@ -120,6 +120,10 @@ class ShiftedGroups:
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 0
+
+
+def _refuse_small_group(group: int) -> None:
+    refuse_unless_whole("LongLoRA: group", group, 2, " (a quarter of the text)", unit="tokens")
 
 
 def _attention_modules(model: nn.Module) -> list[Attention]:

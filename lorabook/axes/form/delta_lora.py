@@ -48,7 +48,6 @@ class Drifting(Update):
         return base.up_project(-self.s * rate * base.down_project(x, self.A_K), self.B_K, onto=y)
 
 
-
 def _learning_at(share: Tensor, p: Tensor) -> Tensor:
     """Return the same numbers, whose gradient is `share` times as large."""
     view = p.view_as(p)

@@ -63,7 +63,6 @@ class RowScaled(Update):
         return y.to(vx.dtype)  # under autocast too a layer answers in the dtype of its product
 
 
-
 @dataclass(frozen=True)
 class DoRAForm:
     """DoRA's value on the form axis."""

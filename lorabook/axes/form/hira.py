@@ -37,7 +37,6 @@ class ElementwiseScaled(Update):
         return base.times_w0(x, base.bias) + base.apply_matrix(self.drop(x), delta)
 
 
-
 @dataclass(frozen=True)
 class HiRAForm:
     """HiRA's value on the form axis."""

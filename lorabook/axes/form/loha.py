@@ -40,7 +40,6 @@ class Hadamard(Update):
         return base.two_paths(x, self.drop(x), a, b, self.s, base.bias)
 
 
-
 @dataclass(frozen=True)
 class LoHaForm:
     """LoHa's value on the form axis."""

@@ -76,7 +76,7 @@ def kronecker(
         # (C ⊗ BD)x = vec(B(D X)Cᵀ) for x = vec(X).
         h = c @ F.linear(x.unflatten(-1, (c.shape[1], -1)), d)
         return (h if b is None else F.linear(h, b)).flatten(-2)
-    if x.is_floating_point():  # pictures, read in patches
+    if not base.reads_indices:  # pictures, read in patches
         return base.apply_matrix(x, torch.kron(c, d if b is None else b @ d))
     # Indices: column j of C ⊗ D is column j // n of C ⊗ column j % n of D.
     right = base.down_project(x % d.shape[1], d)
@@ -123,9 +123,7 @@ class LoKrForm:
         return p * m + patch * k * n if factors_whole(k, n, r) else p * m + r * (k + patch * n)
 
 
-def LoKr(
-    r: int | None = None, alpha: float | None = None, dropout: float | None = None, *, factor: int = -1
-) -> Recipe:
+def LoKr(r: int | None = None, alpha: float | None = None, dropout: float | None = None, *, factor: int = -1) -> Recipe:
     """Low-rank Kronecker product: ΔW = s·(C ⊗ BA).
 
     Args:

@@ -34,7 +34,6 @@ class FrozenA(Update):
         return base.two_paths(x, self.drop(x), self.A, self.B, self.s, base.bias)
 
 
-
 @dataclass(frozen=True)
 class LoRAFAForm:
     """LoRA-FA's value on the form axis."""

@@ -75,9 +75,7 @@ class MELoRAForm:
         return r * (d_in + d_out)
 
 
-def MELoRA(
-    r: int | None = None, alpha: float | None = None, dropout: float | None = None, *, n: int = 2
-) -> Recipe:
+def MELoRA(r: int | None = None, alpha: float | None = None, dropout: float | None = None, *, n: int = 2) -> Recipe:
     """Mini-ensemble of low-rank adapters: ΔW = s·blockdiag(B₁A₁, …, B_nA_n), of rank n·r.
 
     Args:

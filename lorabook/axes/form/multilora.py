@@ -43,7 +43,6 @@ class ParallelSum(Update):
         return base.two_paths(x, self.drop(x), self.A, b, self.s, base.bias)
 
 
-
 @dataclass(frozen=True)
 class MultiLoRAForm:
     """MultiLoRA's value on the form axis: n pairs."""
@@ -66,9 +65,7 @@ class MultiLoRAForm:
         return self.n * (r * (d_in + d_out) + d_out)
 
 
-def MultiLoRA(
-    r: int | None = None, alpha: float | None = None, dropout: float | None = None, *, n: int = 3
-) -> Recipe:
+def MultiLoRA(r: int | None = None, alpha: float | None = None, dropout: float | None = None, *, n: int = 3) -> Recipe:
     """Several LoRAs in parallel: ΔW = s·Σ_i diag(v_i) B_iA_i, each output of each with a trained factor.
 
     Args:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lorabook.axes.scale.unit import UnitScale
 from lorabook.core.frozen import Frozen
+from lorabook.core.lora import uniform
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Update, refuse_without_whole_w0
 
@@ -24,9 +25,7 @@ class Projections(nn.Module):
 
 def kaiming_normalised(rows: int, columns: int, like: Tensor, generator: torch.Generator) -> Tensor:
     """Return rows × columns numbers, uniform on ±√(6/columns): Kaiming's rule for ReLU, as the paper and PEFT draw."""
-    bound = math.sqrt(6 / columns)
-    numbers = torch.empty(rows, columns, device=generator.device).uniform_(-bound, bound, generator=generator)
-    return numbers.to(like)
+    return uniform(rows, columns, math.sqrt(6 / columns), like, generator)
 
 
 class SharedPair(Update):
@@ -63,7 +62,6 @@ class SharedPair(Update):
         # With both vectors in B, backward needs Ax and nothing else: x is not kept.
         a, b = self.sliced(base.store.shape[1])
         return base.two_paths(x, self.drop(x), a, self.b[:, None] * b * self.d, self.s, base.bias)
-
 
 
 @dataclass(frozen=True)

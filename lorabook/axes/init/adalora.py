@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lorabook.axes.form.adalora import AdaLoRAForm
 from lorabook.core.frozen import Frozen
-from lorabook.core.recipe import Factors, LayerSpec, Recipe
+from lorabook.core.recipe import AxisConflict, Factors, LayerSpec, Recipe
 
 STD = 0.02
 
@@ -31,7 +32,11 @@ class GaussianStart:
         return Factors(A=_normal(w0, spec.generator, spec.r, d_in), B=_normal(w0, spec.generator, d_out, spec.r))
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
-        """Every layer and every other axis suits."""
+        if not isinstance(recipe.form, AdaLoRAForm):
+            raise AxisConflict(
+                f"AdaLoRA's start has BA ≠ 0, and {type(recipe.form).__name__} would move {name} away from its base: "
+                "use it with AdaLoRA's form, whose λ start at zero"
+            )
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 0

@@ -21,21 +21,27 @@ class LoRAPlusAdamW:
             raise ValueError(f"LoRA+ ratio η_B/η_A is {self.ratio!r}; it must be ≥ 1 (the paper recommends about 16)")
 
     def build(self, named: dict[str, Tensor], lr: float) -> torch.optim.AdamW:
-        fast = [p for name, p in named.items() if _is_factor_b(name)]
-        slow = [p for name, p in named.items() if not _is_factor_b(name)]
-        groups = [{"params": slow, "lr": lr}, {"params": fast, "lr": self.ratio * lr}]
+        fast = {name: p for name, p in named.items() if _is_factor_b(name)}
+        if not fast:
+            raise _without_b(", ".join(list(named)[:6]))
+        slow = [p for name, p in named.items() if name not in fast]
+        groups = [{"params": slow, "lr": lr}, {"params": list(fast.values()), "lr": self.ratio * lr}]
         return torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=0.0)
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
         trained = recipe.form.trains(base, recipe.r)
         if not any(map(_is_factor_b, trained)):
-            raise AxisConflict(
-                f"LoRA+ speeds up the factor B of a product BA, and on {name} this recipe trains {', '.join(trained)} "
-                "without one: use a form s·BA with LoRA+, or leave LoRA+ out"
-            )
+            raise _without_b(f"{', '.join(trained)} on {name}")
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 0
+
+
+def _without_b(trained: str) -> AxisConflict:
+    return AxisConflict(
+        f"LoRA+ speeds up the factor B of a product BA, and this recipe trains {trained} without one: use a form s·BA "
+        "with LoRA+, or leave LoRA+ out"
+    )
 
 
 def _is_factor_b(name: str) -> bool:

@@ -5,9 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, linalg
 
 
-def projected(
-    grad_b: Float[Tensor, "d_out r"], a: Float[Tensor, "r d_in"], s: float
-) -> Float[Tensor, "d_out r"]:
+def projected(grad_b: Float[Tensor, "d_out r"], a: Float[Tensor, "r d_in"], s: float) -> Float[Tensor, "d_out r"]:
     """Return H = ∂L/∂B·(AAᵀ)⁻¹/s², the step of B that moves W = W₀ + s·BA most like a step of W itself.
 
     min_H ‖s·HA − ∂L/∂W‖ has this solution, because ∂L/∂B = s·∂L/∂W·Aᵀ. It does not depend on how A was drawn, only on

@@ -10,7 +10,7 @@ from lorabook.axes.rule.allocator import Allocator
 from lorabook.axes.rule.schedule import BudgetPlan
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.frozen import Frozen
-from lorabook.core.recipe import Recipe
+from lorabook.core.recipe import AxisConflict, Recipe
 from lorabook.core.whole_number import refuse_unless_whole
 
 
@@ -44,7 +44,10 @@ class AdaLoRARule:
         return Allocator(layers, self.plan, self.target_r, self.betas, self.orthogonality)
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
-        """Every layer and every other axis suits."""
+        if not isinstance(recipe.form, AdaLoRAForm):
+            raise AxisConflict(f"AdaLoRA's rule masks the λ of PΛQ, and {name} has none: take AdaLoRA's form with it")
+        if self.target_r > recipe.r:
+            raise ValueError(f"AdaLoRA: target_r = {self.target_r} is more than r = {recipe.r}, the rank at the start")
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 0

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from lorabook.axes.form.delta_lora import DeltaLoRAForm, Drifting
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.frozen import Frozen
-from lorabook.core.recipe import Recipe
+from lorabook.core.recipe import AxisConflict, Recipe
 from lorabook.core.step_rule import AfterStep
 from lorabook.core.whole_number import refuse_unless_whole
 
@@ -71,7 +71,8 @@ class DeltaLoRARule:
         return StartsToFollow(updates, self.start)
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
-        """Every layer and every other axis suits."""
+        if not isinstance(recipe.form, DeltaLoRAForm):
+            raise AxisConflict(f"Delta-LoRA's rule lets W₀ follow BA, and {name} cannot: take Delta-LoRA's form")
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 0

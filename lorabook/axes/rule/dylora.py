@@ -1,36 +1,28 @@
 """DyLoRA: draw a rank at every step, and train only what that rank would keep."""
 
-import random
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from lorabook.axes.form.dylora import DyLoRAForm, FrozenDyLoRAForm, Nested, truncate
+from lorabook.axes.rule.drawn import DrawnEachStep
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.frozen import Frozen
 from lorabook.core.random_state import restore, state_of
-from lorabook.core.recipe import Recipe
-from lorabook.core.step_rule import AfterStep
+from lorabook.core.recipe import AxisConflict, Recipe
 from lorabook.core.whole_number import refuse_unless_whole
 
 
-class SampledRank(AfterStep):
+class SampledRank(DrawnEachStep):
     """Before each step b is drawn evenly from r_min … r_max, one for all layers; a run that is over leaves r_max."""
 
     def __init__(self, model: nn.Module, r_min: int, r_max: int, seed: int) -> None:
-        self.model, self.r_min, self.r_max = model, r_min, r_max
-        self.source, self.b, self.steps = random.Random(seed), r_max, 0
+        super().__init__(seed)
+        self.model, self.r_min, self.r_max, self.b = model, r_min, r_max, r_max
 
-    def begin(self, steps: int) -> None:
-        self.steps = steps
+    def draw(self) -> None:
         self._use(self.source.randint(self.r_min, self.r_max))
-
-    def after_step(self, t: int) -> None:
-        if t + 1 >= self.steps:
-            self.end()
-        else:
-            self._use(self.source.randint(self.r_min, self.r_max))
 
     def end(self) -> None:
         self._use(self.r_max)
@@ -74,7 +66,11 @@ class DyLoRARule:
         return SampledRank(model, self.r_min, r_max, self.seed)
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
-        """Every layer and every other axis suits."""
+        if not isinstance(recipe.form, DyLoRAForm | FrozenDyLoRAForm):
+            raise AxisConflict(f"DyLoRA's rule draws ranks of nested factors, and {name} has none: take its form")
+        r_max = recipe.r if self.r_max is None else self.r_max
+        if not self.r_min <= r_max <= recipe.r:
+            raise ValueError(f"DyLoRA: r_min = {self.r_min} and r_max = {r_max} must both lie in 1 … r = {recipe.r}")
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 0

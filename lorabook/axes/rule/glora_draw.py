@@ -1,6 +1,5 @@
 """GLoRA's supernet in training: every step trains one configuration, drawn at random."""
 
-import random
 from dataclasses import dataclass
 
 import torch
@@ -9,36 +8,27 @@ from torch import Tensor, nn
 from lorabook.axes.form.glora import SIZES
 from lorabook.axes.form.glora_subnet import supernets
 from lorabook.axes.form.glora_supernet import GLoRASupernetForm
+from lorabook.axes.rule.drawn import DrawnEachStep
 from lorabook.axes.scale.unit import UnitScale
 from lorabook.core.frozen import Frozen
 from lorabook.core.random_state import restore, state_of
-from lorabook.core.recipe import Recipe
-from lorabook.core.step_rule import AfterStep
+from lorabook.core.recipe import AxisConflict, Recipe
 
 
-class DrawnKinds(AfterStep):
+class DrawnKinds(DrawnEachStep):
     """Before each step every term of every layer draws its kind, evenly and by itself; a run leaves the largest.
 
     A draw in which nothing at all could learn is drawn again.
     """
 
     def __init__(self, model: nn.Module, seed: int) -> None:
-        self.layers, self.source, self.steps = supernets(model), random.Random(seed), 0
-
-    def begin(self, steps: int) -> None:
-        self.steps = steps
-        self._draw()
-
-    def after_step(self, t: int) -> None:
-        if t + 1 >= self.steps:
-            self.end()
-        else:
-            self._draw()
+        super().__init__(seed)
+        self.layers = supernets(model)
 
     def end(self) -> None:
         self._use({name: layer.update.largest() for name, layer in self.layers.items()})
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
         learns = False
         while not learns:
             drawn = {
@@ -73,7 +63,8 @@ class GLoRASupernetRule:
         return DrawnKinds(model, self.seed)
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
-        """Every layer and every other axis suits."""
+        if not isinstance(recipe.form, GLoRASupernetForm):
+            raise AxisConflict(f"GLoRA's draws need a supernet, and {name} has none: take GLoRASupernet")
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 0

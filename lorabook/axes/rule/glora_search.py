@@ -13,7 +13,7 @@ from lorabook.core.modes import evaluating
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The best configuration, its validation loss, its trained numbers, and how many configurations were tried."""
 
     configuration: dict[str, GLoRAForm]
@@ -26,7 +26,7 @@ class Found:
 def search_kinds(
     model: nn.Module, loss: Callable[[nn.Module], float], *, limit: int | None = None, plan: Evolution | None = None,
     generator: torch.Generator | None = None, progress: bool = True,
-) -> Found:  # fmt: skip
+) -> SearchResult:  # fmt: skip
     """Return the configuration of a trained supernet with the lowest loss, and leave the model in it. Nothing trains.
 
     Args:
@@ -64,7 +64,7 @@ def search_kinds(
         raise
     best = next(iter(ranked))
     use_kinds(model, configuration(best))
-    return Found(configuration(best), ranked[best], cost(best, costs), len(ranked))
+    return SearchResult(configuration(best), ranked[best], cost(best, costs), len(ranked))
 
 
 def _numbers(term: str, kind: str, d_out: int, d_in: int, r: int) -> int:

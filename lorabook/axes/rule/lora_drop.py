@@ -74,7 +74,7 @@ def importance(model: nn.Module, inputs: Iterable[Tensor]) -> dict[str, float]:
 
     def listen(name: str):
         def measure(layer: Adapted, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            # Not said − W₀x: in 16 bits a small ΔWx would be lost in the rounding of the two.
+            # Not output − W₀x: in 16 bits a small ΔWx would be lost in the rounding of the two.
             base, update = layer.base, layer.update
             moved = base.up_project(base.down_project(inputs[0], update.A), update.s * update.B, update.A.new_zeros(()))
             exact = torch.promote_types(moved.dtype, torch.float32)

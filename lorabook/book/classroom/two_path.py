@@ -91,8 +91,7 @@ SCALE_ON_BASE = (
 )
 CROSSED = "x meets B before A. A reduces x to r numbers, then B makes d_out of them: s·B(Ax)."
 UNTURNED = (
-    "A and B are not transposed: with one input in each row, Ax is `x @ A.T` (or `F.linear(x, A)`), and the same "
-    "for B."
+    "A and B are not transposed: with one input in each row, Ax is `x @ A.T` (or `F.linear(x, A)`), and the same for B."
 )
 BUILT = (
     "The numbers are right, but you build a d_out × d_in matrix. Apply A to x first, then B: r numbers lie "

@@ -42,7 +42,7 @@ def axis_map(lit: str | None = None) -> Shown:
         raise ValueError(f"lit={lit!r} is no axis; the axes are {', '.join(DECIDES)}")
     landscape = axes()
     rows = [f"| {'**' * (axis.field == lit)}{axis.name}{'** ◀ here' * (axis.field == lit)} | {axis.decides} "
-            f"| `{axis.origin}` | {', '.join(axis.movers) or '·'} |" for axis in landscape]  # fmt: skip
+            f"| {axis.origin} | {', '.join(axis.movers) or '·'} |" for axis in landscape]  # fmt: skip
     head = "| axis | decides | in LoRA | who moves here |\n| --- | --- | --- | --- |\n"
     return Shown(_picture(landscape, lit), head + "\n".join(rows))
 
@@ -52,11 +52,10 @@ def displacements() -> Shown:
     fields = [field for field in DECIDES if field in IDEAS] + ["also_train"]
     names = [DECIDES.get(field, ("also trains", ""))[0] for field in fields]
     rows = ["| variant | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(fields)]
-    origin = ORIGIN
     for variant, recipe in variants().items():
         cells = {field: f"**{choice(value)}**" for field, value in recipe.changes(ORIGIN).items()}
         if variant == "LoRA":
-            cells = {field: choice(getattr(origin, field)) for field in fields}
+            cells = {field: choice(getattr(ORIGIN, field)) for field in fields}
         # In a Markdown table a bar ends the cell.
         rows.append(f"| {variant} | " + " | ".join(cells.get(f, "·").replace("|", ", ") for f in fields) + " |")
     return Shown("", "\n".join(rows))

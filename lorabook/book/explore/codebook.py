@@ -76,7 +76,7 @@ def round_blocks(
 ) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
     """Return the place of each weight's code, and its block's absmax: the definition, for any codes and any block size.
 
-    For blocks of 64 a test holds it against `base.code_books.nearest_in`, and for NF4 against `base.blocks.quantise`.
+    For blocks of 64 a test holds it against `axes.base.code_books.nearest_in`, and for NF4 against `blocks.quantise`.
     """
     rows = weights.view(-1, block)
     absmax = rows.abs().amax(1, keepdim=True).expand_as(rows)

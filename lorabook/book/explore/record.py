@@ -1,8 +1,8 @@
 """Make the recorded runs: full fine-tuning, LoRA on few and LoRA on all matrices, as the training explorer trains them.
 
-    from lorabook.book.explore.record import record
-    record("tiny")      # on any machine; again whenever the shipped base changes
-    record("gpu")       # where there is a CUDA device
+from lorabook.book.explore.record import record
+record("tiny")      # on any machine; again whenever the shipped base changes
+record("gpu")       # where there is a CUDA device
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
 """How a State declares its controls: a frozen dataclass whose every field carries the control that moves it.
 
-    @dataclass(frozen=True)
-    class State:
-        r: int = control(8, Steps("rank r", (1, 2, 4, 8, 16)))
-        layer: str = control("", Choice("layer", ()))        # options known only with the data: see `given`
+@dataclass(frozen=True)
+class State:
+    r: int = control(8, Steps("rank r", (1, 2, 4, 8, 16)))
+    layer: str = control("", Choice("layer", ()))        # options known only with the data: see `given`
 """
 
 import dataclasses

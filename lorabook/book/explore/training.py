@@ -17,6 +17,7 @@ from lorabook.book.explore.recorded import Recording, read_recording
 from lorabook.book.explore.training_runs import Runs, warm_up
 from lorabook.book.explore.training_state import FULL, MODELS, TARGETS, VARIANTS, Line, State
 from lorabook.core.lora import ORIGIN
+from lorabook.core.recipe import Recipe
 from lorabook.core.schedule import constant
 from lorabook.cost.count import decoder_parameters, matched
 from lorabook.models.decoder import DecoderConfig
@@ -132,12 +133,12 @@ def compute(state: State, runs: Runs) -> Result:
 
 
 def _trained(state: State, shape: DecoderConfig, steps: int) -> int:
-    """Count what the variant trains, by its form's own formula."""
+    """Count what the variant trains, by its own formula."""
     recipe = VARIANTS[state.variant](steps)
     if recipe is None:
         return decoder_parameters(shape)
-    form = recipe.complete(ORIGIN).form
-    return shape.layers * sum(form.count(*sides, state.r) for sides in matched(shape, TARGETS[state.targets]).values())
+    whole = (recipe | Recipe(r=state.r)).complete(ORIGIN)
+    return shape.layers * sum(whole.count(*sides) for sides in matched(shape, TARGETS[state.targets]).values())
 
 
 def _is_reference(line: Line) -> bool:

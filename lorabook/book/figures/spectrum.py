@@ -50,7 +50,7 @@ def grids(matrices: Mapping[str, Tensor], sentence: str) -> Picture:
     return Picture(sentence, figure)
 
 
-def energy_by_kind(shares: Mapping[str, Sequence[Mapping[str, float]]], r: int, sentence: str) -> Picture:
+def energy_by_projection(shares: Mapping[str, Sequence[Mapping[str, float]]], r: int, sentence: str) -> Picture:
     """Draw, for each projection of a layer, the share of energy in the first r directions; a mark stands for a run.
 
     `shares[matrix]` has one {projection: share} for each run; the order of the matrices is that of `MARKS`.

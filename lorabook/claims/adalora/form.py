@@ -1,4 +1,4 @@
-"""What is true of AdaLoRA's form; the allocator's claims are in rank/."""
+"""What is true of AdaLoRA's form PΛQ."""
 
 import torch
 

@@ -1,6 +1,5 @@
 """What Delta-LoRA's moves of W₀ add up to, and what they are said to add up to."""
 
-
 from functools import partial
 
 import torch

@@ -36,7 +36,7 @@ def _draw(case: Case, model: Decoder) -> None:
         parameter.data = 0.3 * case.randn(*parameter.shape, stream=name)
 
 
-def _said(case: Case, model: Decoder) -> Tensor:
+def _logits(case: Case, model: Decoder) -> Tensor:
     with torch.no_grad():
         return model(torch.randint(SHAPE.vocab, (1, SHAPE.context), generator=case.generator("text")))
 
@@ -47,7 +47,7 @@ def _merged_in_full(case: Case) -> Tensor:
     with merged(model):
         plain = Decoder(SHAPE, full).double()
         plain.load_state_dict(model.state_dict())
-    return _said(case, plain)
+    return _logits(case, plain)
 
 
 @claim(
@@ -55,7 +55,7 @@ def _merged_in_full(case: Case) -> Tensor:
     source=f"{PAPER}, section 3.2; groups are for training, and no weight knows of them",
 )
 def inference_is_full_attention(case: Case) -> tuple[Tensor, Tensor]:
-    return _said(case, decoder(case, LongLoRA(4)).eval()), _merged_in_full(case)
+    return _logits(case, decoder(case, LongLoRA(4)).eval()), _merged_in_full(case)
 
 
 @misconception(
@@ -64,7 +64,7 @@ def inference_is_full_attention(case: Case) -> tuple[Tensor, Tensor]:
     source="the forward pass of training, taken for the model's own",
 )
 def false_inference_stays_in_groups(case: Case) -> tuple[Tensor, Tensor]:
-    return _said(case, decoder(case, LongLoRA(4))), _merged_in_full(case)
+    return _logits(case, decoder(case, LongLoRA(4))), _merged_in_full(case)
 
 
 def _far_scores(case: Case) -> tuple[Tensor, ScoreTerms]:

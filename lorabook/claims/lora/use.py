@@ -157,7 +157,7 @@ def merged_and_back(case: Case) -> nn.Sequential:
 
 @claim(
     statement=r"After merging and going back, $W_0$ is what it was, bit for bit, in bf16.",
-    source="lorabook.core.inject.merged: the adapted layer is kept, and put back",
+    source="lorabook.core.merge.merged: the adapted layer is kept, and put back",
     when="the original is kept; nothing is subtracted",
     tol=0,
 )

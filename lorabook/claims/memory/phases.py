@@ -19,7 +19,7 @@ from lorabook.cost.memory import MIXED, serving
     cases=RANK_8,
 )
 def each_phase_holds_its_own(case: Case):
-    return _held(case), torch.tensor([[1.0, 1, 1, 0], [0, 0, 0, 1]])
+    return _in_memory(case), torch.tensor([[1.0, 1, 1, 0], [0, 0, 0, 1]])
 
 
 @misconception(
@@ -28,9 +28,9 @@ def each_phase_holds_its_own(case: Case):
     source="a list in a teaching text, read without its two brackets",
 )
 def false_both_phases_hold_everything(case: Case):
-    return _held(case), torch.ones(2, 4)
+    return _in_memory(case), torch.ones(2, 4)
 
 
-def _held(case: Case) -> Tensor:
+def _in_memory(case: Case) -> Tensor:
     budgets = step("7B", lora(case)), serving(LLAMA["7B"], lora(case), MIXED, LITTLE, adapters=1)
     return torch.tensor([[float(x > 0) for x in (b.gradients, b.optimiser, b.activations, b.kv)] for b in budgets])

@@ -1,6 +1,5 @@
 """What the variance argument for α/√r says, what it leaves out, and how the first steps of training differ from it."""
 
-
 import torch
 from torch import Tensor, nn
 

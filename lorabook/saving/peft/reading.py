@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import Adapted
 from lorabook.core.dense import Dense
-from lorabook.core.embedding import FrozenEmbedding
 from lorabook.core.frozen import Frozen, UnsupportedLayer
 from lorabook.core.recipe import Recipe
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
@@ -35,7 +34,7 @@ def decode(file: AdapterFile, model: nn.Module) -> Record:
         raise BadAdapter(f"{file.weights_path}: missing key {key!r} ({letter}): save it with save_projection=True")
     for name, tensors in parts.layers.items():
         base = _base(file, model, name)
-        recipe = recipe_of(file, form, name, init, isinstance(base, FrozenEmbedding))
+        recipe = recipe_of(file, form, name, init, base.reads_indices)
         layers[name] = LayerRecord(recipe, _fitted(file, peft, base, name, tensors, recipe))
     if parts.shared:
         first = next(name for name, _ in model.named_modules() if name in layers)
