@@ -10,9 +10,10 @@ import pytest
 import torch
 from jupytext import reads
 
-from lorabook.book.classroom import Exercise, check, count, hint, scale, show, solution, two_path
+from lorabook.book.classroom import count, scale, two_path
+from lorabook.book.classroom.exercise import Exercise, check, hint, show
 from lorabook.book.classroom.running import run
-from lorabook.book.classroom.solutions import cut, solved_cells
+from lorabook.book.classroom.solutions import cut, solution, solved_cells
 from lorabook.models.paths import notebooks_dir
 
 EXERCISES = (scale.EXERCISE, two_path.EXERCISE, count.EXERCISE)
@@ -114,7 +115,8 @@ def test_a_name_that_is_no_function_is_said_to_be_none() -> None:
 
 PATCHES = """
 import torch
-from lorabook.book.classroom import check, scale
+from lorabook.book.classroom import scale
+from lorabook.book.reading import check
 torch.allclose = torch.equal = torch.Tensor.allclose = lambda *a, **k: True
 torch.Tensor.__eq__ = torch.Tensor.__sub__ = lambda *a: torch.zeros(1)
 torch.Tensor.tolist = lambda self: [[0.0]]

@@ -29,7 +29,7 @@ each = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exerc
 def written(exercise: Exercise) -> str:
     """Return the one cell of the chapters' sources that holds the solution, without the check that may follow it."""
     (cell,) = [cell for cell in CELLS if re.search(rf"^def {exercise.function}\(", cell, re.MULTILINE)]
-    return cell.split("\ncheck(")[0]
+    return cell.split("\nbook.check(")[0]
 
 
 def defined(text: str, name: str):

@@ -1,8 +1,8 @@
 """The classroom: exercises with instant checks that say which mistake was made, and hints in a ladder.
 
-    from lorabook.book.classroom import check, hint, scale, show
-    show(scale.EXERCISE)
-    check(scale.EXERCISE, delta_w)
+    from lorabook.book import classroom, reading as book
+    book.show(classroom.scale.EXERCISE)
+    book.check(classroom.scale.EXERCISE, delta_w)
 
 One file per exercise holds its prompt, hints, checks, and a bank of wrong answers with the diagnosis each must get. A
 solution is written once, in the chapter's source, between `### BEGIN SOLUTION` and `### END SOLUTION`.
@@ -11,9 +11,3 @@ solution is written once, in the chapter's source, between `### BEGIN SOLUTION` 
 from lorabook.book.classroom import count as count
 from lorabook.book.classroom import scale as scale
 from lorabook.book.classroom import two_path as two_path
-from lorabook.book.classroom.exercise import Exercise as Exercise
-from lorabook.book.classroom.exercise import WrongAnswer as WrongAnswer
-from lorabook.book.classroom.exercise import check as check
-from lorabook.book.classroom.exercise import hint as hint
-from lorabook.book.classroom.exercise import show as show
-from lorabook.book.classroom.solutions import solution as solution
