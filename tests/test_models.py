@@ -108,7 +108,7 @@ def test_decoder_calls_its_linears_as_modules():
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"heads": 0}, "heads = 0"), ({"kv_heads": 4}, "6 heads cannot share 4"), ({"d_head": 7}, "d_head = 7")],
+    [({"heads": 0}, "heads is 0"), ({"kv_heads": 4}, "6 heads cannot share 4"), ({"d_head": 7}, "d_head = 7")],
 )
 def test_bad_shape_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
