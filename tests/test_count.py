@@ -61,7 +61,7 @@ def test_the_lora_formula_is_what_inject_makes(targets: str) -> None:
 def test_counting_refuses_what_it_cannot_count() -> None:
     with pytest.raises(ValueError, match=r"targets='nose' matches none of self_attn\.q_proj"):
         lora_parameters(SMALL, 4, "nose")
-    with pytest.raises(ValueError, match="r=0"):
+    with pytest.raises(ValueError, match="rank r is 0"):
         lora_parameters(SMALL, 0, "proj")
 
 
@@ -196,7 +196,7 @@ def test_the_measured_store_has_the_bits_of_its_format() -> None:
 
 
 def test_a_budget_that_makes_no_sense_is_refused() -> None:
-    with pytest.raises(ValueError, match="length=0"):
+    with pytest.raises(ValueError, match="length is 0"):
         memory.Batch(1, 0)
     with pytest.raises(ValueError, match="adapters=-1"):
         memory.serving(LLAMA["7B"], memory.FullFineTuning(), memory.MIXED, memory.Batch(1, 1), adapters=-1)
