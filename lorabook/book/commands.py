@@ -189,5 +189,54 @@ class Build(Command):
         return report_out_of_step(folder) if options.check else build_chapters(folder, options.name)
 
 
-COMMANDS: tuple[Command, ...] = (Lab(), Doctor(), Check(), List(), Figures(), Pretrain(), Build())
+@final
+class Arena(Command):
+    """`lorabook arena`."""
+
+    name = "arena"
+    help = "for authors: compare all variants, and record it"
+    description = (
+        "Run what the record of comparisons lacks, on Dask; Ctrl-C keeps what is done. With --list, --check or "
+        "--export: read the record."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this contender, beside LoRA")
+        parser.add_argument("--task", action="append", default=[], metavar="NAME", help="this task alone")
+        parser.add_argument(
+            "--budget", metavar="NAME", choices=("equal", "own"), help="equal, or own: the paper's size"
+        )
+        parser.add_argument(
+            "--workers", type=int, default=2, metavar="N", help="processes on this machine (default: 2)"
+        )
+        parser.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask scheduler, tcp://host:8786")
+        parser.add_argument("--record", type=Path, metavar="DIR", help="the record's folder (default: the book's)")
+        parser.add_argument("--seed", type=int, default=0, metavar="N", help="which rows --check draws (default: 0)")
+        does = parser.add_mutually_exclusive_group()
+        does.add_argument("--dry-run", action="store_true", help="say what would run, and run nothing")
+        does.add_argument("--list", action="store_true", help="print each contender's score, spread, regret and cost")
+        does.add_argument("--check", type=int, metavar="K", help="run K rows again; exit with 1 if one differs")
+        does.add_argument("--export", type=Path, metavar="FILE", help="write the rows as CSV")
+
+    def run(self, options: Namespace) -> int:
+        from lorabook.book import arena
+
+        if options.list:
+            return arena.show(options.record)
+        if options.check is not None:
+            return arena.check(options.check, options.seed, options.record)
+        if options.export is not None:
+            return arena.write(options.export, options.record)
+        return arena.run_sweep(
+            options.only,
+            options.task,
+            options.budget,
+            options.workers,
+            options.scheduler,
+            options.record,
+            options.dry_run,
+        )
+
+
+COMMANDS: tuple[Command, ...] = (Lab(), Doctor(), Check(), List(), Figures(), Arena(), Pretrain(), Build())
 """In the order of the help: what a reader needs first stands first."""

@@ -1,0 +1,134 @@
+"""What to run next, from what has been run: a pure function of the record, so that a sweep goes on where it stopped.
+
+For every contender, task and budget, three stages:
+1. its rate: powers of two times 10⁻³, from its first rate outwards, until the best of them has one on either side;
+2. LoRA's best rate too, for the regret of one who keeps it;
+3. its best rate again, on seeds that did not choose it.
+
+The first run of a contender on a task goes alone: if the library refuses it there, nothing more is asked.
+"""
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from lorabook.arena.budget import budgets_of
+from lorabook.arena.job import Job, Row
+from lorabook.arena.method import Method
+from lorabook.arena.methods import BASELINE
+from lorabook.arena.task import Task
+
+TUNING_SEEDS = (100, 101)
+REPORT_SEEDS = tuple(range(10))
+"""Rates are chosen on the first; all is reported and decided on the second: ten, for all are compared with LoRA."""
+TYPICAL_RATES = 5
+"""How many rates a contender needs, for an estimate before its search has begun."""
+UNIT = 1e-3
+
+
+class Place(NamedTuple):
+    """A contender on a task with a budget: what has a best rate of its own."""
+
+    method: str
+    task: str
+    budget: str
+
+    def job(self, lr: float, seed: int) -> Job:
+        """Return one run here."""
+        return Job(self.method, self.task, self.budget, lr, seed)
+
+
+def places(methods: Iterable[Method], tasks: Iterable[Task], budgets: Sequence[str]) -> list[Place]:
+    """Return every place there is, LoRA's first: the others ask for its best rate."""
+    ordered = sorted(methods, key=lambda method: method.name != BASELINE)
+    return [
+        Place(method.name, task.name, budget)
+        for task in tasks
+        for method in ordered
+        for budget in budgets_of(method)
+        if budget in budgets
+    ]
+
+
+def next_jobs(
+    rows: Iterable[Row], methods: Sequence[Method], tasks: Sequence[Task], budgets: Sequence[str]
+) -> list[Job]:
+    """Return the runs that can be asked for now and have no row yet; none when the record is complete."""
+    done = {row.job: row for row in rows}
+    first = {method.name: method.first_rate for method in methods}
+    return [
+        job
+        for place in places(methods, tasks, budgets)
+        for job in _of_place(place, done, first[place.method])
+        if job not in done
+    ]
+
+
+def left(
+    rows: Iterable[Row], methods: Sequence[Method], tasks: Sequence[Task], budgets: Sequence[str]
+) -> dict[str, int]:
+    """Estimate how many runs each task still takes; exact where the rate of a contender is known."""
+    done = {row.job: row for row in rows}
+    runs = dict.fromkeys((task.name for task in tasks), 0)
+    for place in places(methods, tasks, budgets):
+        if _refused(done, place):
+            continue
+        tried = sum(1 for job in done if job[:3] == place and job.seed in TUNING_SEEDS)
+        reported = sum(1 for job in done if job == place.job(job.lr, job.seed) and job.seed in REPORT_SEEDS)
+        tuning = 0 if best_rate(done, place) else max(2, TYPICAL_RATES * len(TUNING_SEEDS) - tried)
+        runs[place.task] += tuning + max(0, len(REPORT_SEEDS) - reported)
+    return runs
+
+
+def tuned(done: dict[Job, Row], place: Place) -> dict[float, float]:
+    """Return the mean score over the tuning seeds for every rate that has them all; infinite where one diverged."""
+    rates = {job.lr for job in done if job[:3] == place}
+    whole = {lr: [done.get(place.job(lr, seed)) for seed in TUNING_SEEDS] for lr in sorted(rates)}
+    return {lr: statistics.fmean(map(_score, found)) for lr, found in whole.items() if None not in found}
+
+
+def best_rate(done: dict[Job, Row], place: Place) -> float | None:
+    """Return the best rate of a place once it has a worse one on either side; None before, or where it is refused."""
+    scores = tuned(done, place)
+    if not scores or _refused(done, place):
+        return None
+    best = min(scores, key=scores.__getitem__)
+    return best if {_next(best, -1), _next(best, 1)} <= scores.keys() and math.isfinite(scores[best]) else None
+
+
+def _of_place(place: Place, done: dict[Job, Row], first_rate: float) -> list[Job]:
+    if _refused(done, place):
+        return []
+    best = best_rate(done, place)
+    if not any(job[:3] == place for job in done):
+        return [place.job(_rates_to_try({}, first_rate)[0], TUNING_SEEDS[0])]
+    if best is None:
+        return [place.job(lr, seed) for lr in _rates_to_try(tuned(done, place), first_rate) for seed in TUNING_SEEDS]
+    jobs = [place.job(best, seed) for seed in REPORT_SEEDS]
+    lora = best_rate(done, Place(BASELINE, place.task, "equal"))
+    if lora is not None:
+        jobs += [place.job(lora, seed) for seed in TUNING_SEEDS]
+    return jobs
+
+
+def _rates_to_try(scores: dict[float, float], first_rate: float) -> list[float]:
+    """Return the first rate and its neighbours, or what is missing beside the best so far."""
+    if not scores:
+        middle = UNIT * 2.0 ** round(math.log2(first_rate / UNIT))
+        return [middle, _next(middle, -1), _next(middle, 1)]
+    best = min(scores, key=scores.__getitem__)
+    return [lr for lr in (_next(best, -1), _next(best, 1)) if lr not in scores]
+
+
+def _next(lr: float, steps: int) -> float:
+    """Return the rate so many doublings away: exact, for a power of two times one number."""
+    return lr * 2.0**steps
+
+
+def _refused(done: dict[Job, Row], place: Place) -> bool:
+    return any(row.state == "refused" for job, row in done.items() if job[:3] == place)
+
+
+def _score(row: Row) -> float:
+    return math.inf if row.score is None or not math.isfinite(row.score) else row.score

@@ -1,0 +1,196 @@
+"""One run of the arena: prepare, train, measure. What it returns is a row of the record, whatever came of it."""
+
+import copy
+import datetime
+import hashlib
+import math
+import platform
+import statistics
+import time
+from dataclasses import replace
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from lorabook.arena.budget import method_named, size_of, task_named
+from lorabook.arena.job import Job, Row
+from lorabook.arena.method import Method, Training
+from lorabook.arena.methods import BASELINE, BASELINE_RANK
+from lorabook.arena.task import Task
+from lorabook.core.adapted_layer import adapted
+from lorabook.core.frozen import UnsupportedLayer
+from lorabook.core.layer_types import freeze
+from lorabook.core.training_step import Diverged
+from lorabook.cost.count import saved_bytes, trainable
+from lorabook.cost.spectrum import singular_values
+
+FINGERPRINT_STEP = 9
+EVERY = 5
+"""Steps between two points of a recorded curve."""
+
+
+class _Watch:
+    """What is seen of a training while it runs: losses, processor time of each step, fingerprint, optimiser's state."""
+
+    def __init__(self, model: nn.Module, last: int | None) -> None:
+        self.model, self.last = model, last
+        self.losses: list[float] = []
+        self.times: list[float] = []
+        self.norm10: float | None = None
+        self.optimizer_bytes = 0
+        self._before = time.process_time()
+
+    def __call__(self, step: int, loss: float) -> bool:
+        now = time.process_time()
+        self.times.append(now - self._before)
+        self.losses.append(loss)
+        if step == FINGERPRINT_STEP:
+            self.norm10 = _norm([p for p in self.model.parameters() if p.requires_grad])
+        self._before = time.process_time()
+        return self.last is not None and step >= self.last
+
+    def stepped(self, optimizer: torch.optim.Optimizer, _args: tuple, _kwargs: dict) -> None:
+        """Measure the optimiser's state, whoever made it."""
+        state = [value for entry in optimizer.state.values() for value in entry.values() if isinstance(value, Tensor)]
+        self.optimizer_bytes = max(self.optimizer_bytes, sum(tensor.nbytes for tensor in state))
+
+
+def run(job: Job, steps: int | None = None) -> Row:
+    """Run a job and return its row; a contender that the library refuses on this task, or that diverges, has one too.
+
+    Args:
+        steps: stop after so many, for the fingerprint alone: score and what is measured at the end stay None.
+
+    Raises:
+        ValueError: the contender, the task or the budget does not exist.
+    """
+    method, task = method_named(job.method), task_named(job.task)
+    began = time.perf_counter()
+    row = Row(*job, state="finished", device=_device(), versions=_versions(), date=datetime.date.today().isoformat())
+    try:
+        size = size_of(method, task, job.budget)
+        model = _prepared(method, task, size, job.seed)
+    except (ValueError, UnsupportedLayer) as error:
+        return replace(row, state="refused", why=str(error))
+    layers = adapted(model)
+    row = replace(
+        row, size=size, trained=trainable(model), base=_hash(task.name), start=_start(task.name)[0],
+        scale=next((layer.scale for layer in layers.values()), None),
+        backward_bytes=_backward_bytes(task, model, job.seed),
+    )  # fmt: skip
+    before = _matrices(model, task)
+    watch = _Watch(model, None if steps is None else steps - 1)
+    try:
+        _train(method, task, model, job, watch)
+    except Diverged as error:
+        return replace(row, state="diverged", why=str(error), seconds=time.perf_counter() - began)
+    row = replace(
+        row, loss10=watch.losses[FINGERPRINT_STEP], norm10=watch.norm10, optimizer_bytes=watch.optimizer_bytes,
+        curve=_thinned(watch.losses), seconds=time.perf_counter() - began,
+    )  # fmt: skip
+    if steps is not None:
+        return row
+    moved, rank = _change(before, _matrices(model, task))
+    return replace(
+        row, score=task.score(model), forgotten=task.old(model) - _start(task.name)[1], moved=moved, rank=rank,
+        step_ratio=statistics.median(watch.times[1:]) / _step_of_lora(task), seconds=time.perf_counter() - began,
+    )  # fmt: skip
+
+
+def _prepared(method: Method, task: Task, size: int, seed: int) -> nn.Module:
+    model = copy.deepcopy(task.base)
+    method.prepare(model, task.targets, size, torch.Generator().manual_seed(seed))
+    return model
+
+
+def _train(method: Method, task: Task, model: nn.Module, job: Job, watch: _Watch) -> None:
+    torch.manual_seed(job.seed)
+    hook = register_optimizer_step_post_hook(watch.stepped)
+    try:
+        method.train(model, Training(task.stream(job.seed), task.steps, job.lr, task.loss, watch))
+    finally:
+        hook.remove()
+
+
+def _step_of_lora(task: Task) -> float:
+    """Return the median processor time of a LoRA step here and now: a machine's speed changes from minute to minute."""
+    method = method_named(BASELINE)
+    model = _prepared(method, task, BASELINE_RANK, 0)
+    watch = _Watch(model, 8)
+    _train(method, task, model, Job(BASELINE, task.name, "equal", 1e-3, 0), watch)
+    return statistics.median(watch.times[1:])
+
+
+def _backward_bytes(task: Task, model: nn.Module, seed: int) -> int:
+    batch = next(task.stream(seed))
+    return saved_bytes(lambda: task.loss(model, batch), [*batch, *model.parameters(), *model.buffers()])
+
+
+def _matrices(model: nn.Module, task: Task) -> dict[str, Tensor]:
+    """Return the effective matrix of every layer that is a target in the base, where it still has one of its own."""
+    layers = adapted(model)
+    if layers:
+        with torch.no_grad():
+            return {name: layer.update.weight(layer.base.matrix).detach().clone() for name, layer in layers.items()}
+    if not all(p.requires_grad for p in model.parameters()):
+        return {}
+    named = {name: model.get_submodule(name) for name in _targets(task.name)}
+    return {name: freeze(copy.deepcopy(layer)).matrix.detach().clone() for name, layer in named.items()}
+
+
+@cache
+def _targets(task_name: str) -> tuple[str, ...]:
+    task = task_named(task_name)
+    return tuple(adapted(_prepared(method_named(BASELINE), task, 1, 0)))
+
+
+def _change(before: dict[str, Tensor], after: dict[str, Tensor]) -> tuple[float | None, float | None]:
+    """Return ‖ΔW‖ over all matrices, and the effective rank of ΔW, exp(entropy of σ/Σσ), mean over the matrices.
+
+    Source of the effective rank: Roy, Vetterli 2007.
+    """
+    if not before:
+        return None, None
+    deltas = [after[name] - before[name] for name in before]
+    return _norm(deltas), statistics.fmean(map(_effective_rank, deltas))
+
+
+def _effective_rank(delta: Tensor) -> float:
+    sigma = singular_values(delta)
+    if not sigma.sum() > 0:
+        return 0.0
+    share = sigma / sigma.sum()
+    return math.exp(float(torch.special.entr(share).sum()))
+
+
+def _norm(tensors: list[Tensor]) -> float:
+    return math.sqrt(sum(float(tensor.detach().double().square().sum()) for tensor in tensors))
+
+
+def _thinned(losses: list[float]) -> tuple[float, ...]:
+    kept = losses[::EVERY] + ([] if (len(losses) - 1) % EVERY == 0 else losses[-1:])
+    return tuple(round(loss, 4) for loss in kept)
+
+
+@cache
+def _start(task_name: str) -> tuple[float, float]:
+    task = task_named(task_name)
+    return task.score(task.base), task.old(task.base)
+
+
+@cache
+def _hash(task_name: str) -> str:
+    digest = hashlib.sha256()
+    for tensor in task_named(task_name).base.state_dict().values():
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _device() -> str:
+    return f"CPU ({platform.machine()})"
+
+
+def _versions() -> str:
+    return f"torch {torch.__version__}, Python {platform.python_version()}"

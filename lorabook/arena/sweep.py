@@ -1,0 +1,123 @@
+"""The sweep: ask the plan what is missing, let Dask's workers run it, and write each row when its run ends."""
+
+import statistics
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from tqdm.auto import tqdm
+
+from lorabook.arena.job import Job, Row
+from lorabook.arena.method import Method
+from lorabook.arena.plan import left, next_jobs
+from lorabook.arena.record import Record
+from lorabook.arena.run import run
+from lorabook.arena.task import Task
+
+WAIT = "10s"
+"""For a scheduler to answer."""
+
+
+class SweepError(RuntimeError):
+    """The sweep cannot begin or go on; what is in the record stays there, and the same command goes on from it."""
+
+
+def sweep(
+    record: Record, methods: Sequence[Method], tasks: Sequence[Task], budgets: Sequence[str],
+    workers: int = 2, scheduler: str | None = None,
+) -> list[Job]:  # fmt: skip
+    """Run everything that the record lacks, and return the jobs whose worker died again and again.
+
+    Args:
+        workers: processes of one thread each, on this machine; those of the scheduler, if one is named.
+        scheduler: address of a running Dask scheduler, tcp://host:8786.
+
+    Raises:
+        SweepError: Dask is not installed, the scheduler does not answer or went away, or a run failed in a way that
+            no row can say.
+        RecordError: another sweep writes the record, or it cannot be written.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(record.alone())
+        client = stack.enter_context(_client(workers, scheduler, stack))
+        return _drain(client, record, methods, tasks, budgets)
+
+
+def _client(workers: int, scheduler: str | None, stack: ExitStack):
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise SweepError("the sweep runs on Dask, which is not installed: pip install 'lorabook[arena]'") from error
+    if scheduler is None:
+        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=40)
+        return Client(stack.enter_context(cluster))
+    try:
+        return Client(scheduler, timeout=WAIT)
+    except (OSError, ValueError) as error:
+        raise SweepError(
+            f"no Dask scheduler answers at {scheduler!r} within {WAIT}: start one with `dask scheduler`, and workers "
+            "with `dask worker ADDRESS`, or leave --scheduler out to use this machine"
+        ) from error
+
+
+def _drain(
+    client, record: Record, methods: Sequence[Method], tasks: Sequence[Task], budgets: Sequence[str]
+) -> list[Job]:
+    from distributed import as_completed
+    from distributed.client import FutureCancelledError
+    from distributed.scheduler import KilledWorker
+
+    rows = record.rows()
+    asked: set[Job] = set()
+    lost: list[Job] = []
+    ended = as_completed()
+    running: dict[str, Job] = {}
+
+    def ask() -> None:
+        for job in next_jobs(rows, methods, tasks, budgets):
+            if job not in asked:
+                asked.add(job)
+                future = client.submit(run, job, pure=False)
+                running[future.key] = job
+                ended.add(future)
+
+    with tqdm(total=sum(left(rows, methods, tasks, budgets).values()), unit="run", desc="arena") as bar:
+        ask()
+        for future in ended:
+            job = running.pop(future.key)
+            try:
+                row = future.result()
+            except KilledWorker:
+                lost.append(job)
+                bar.write(f"{job.label}: its worker died each time; the others go on")
+                continue
+            except FutureCancelledError as error:
+                raise SweepError(
+                    f"the scheduler went away during {job.label}: the same command goes on from the record"
+                ) from error
+            except Exception as error:
+                raise SweepError(
+                    f"{job.label} failed: {type(error).__name__}: {error}. The rows before are kept"
+                ) from error
+            record.add(row)
+            rows.append(row)
+            bar.update()
+            bar.set_postfix_str(_said(row), refresh=False)
+            ask()
+            bar.total = bar.n + max(len(running), sum(left(rows, methods, tasks, budgets).values()))
+    return lost
+
+
+def estimate(rows: Sequence[Row], runs: dict[str, int], workers: int) -> float | None:
+    """Return the seconds that so many runs of each task take, by the rows there are; None where a task has none."""
+    total = 0.0
+    for task, number in runs.items():
+        seconds = [row.seconds for row in rows if row.task == task and row.seconds is not None]
+        if number and not seconds:
+            return None
+        total += number * statistics.median(seconds) if number else 0.0
+    return total / workers
+
+
+def _said(row: Row) -> str:
+    score = row.state if row.score is None else f"{row.score:.3f}"
+    return f"{row.method} on {row.task}: {score}"
