@@ -222,32 +222,43 @@ def in_process(monkeypatch):
     from distributed import Client, LocalCluster
 
     def client(workers, scheduler, stack):
-        cluster = LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None)
+        cluster = LocalCluster(
+            n_workers=1,
+            threads_per_worker=2,
+            processes=False,
+            protocol="tcp://",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+        )
         return Client(stack.enter_context(cluster))
 
     monkeypatch.setattr(sweeping, "_client", client)
 
 
 def test_a_sweep_runs_the_plan_to_its_end_and_goes_on_where_it_stopped(tmp_path, monkeypatch, in_process):
-    ran = []
+    fatal = Job("LoRA", "digits", "equal", 0.032, REPORT_SEEDS[3])
+    rows = {row.job: row for row in swept(TWO)}
 
-    def run(job):
-        ran.append(job)
-        if len(ran) == 9:
+    def fails_once(job):
+        if job == fatal:
             raise MemoryError("as if")
-        return pretended(job)
+        return rows[job]
 
-    monkeypatch.setattr(sweeping, "run", run)
-    with pytest.raises(SweepError, match=r"failed: MemoryError: as if\. The rows before are kept"):
+    monkeypatch.setattr(sweeping, "run", fails_once)
+    with pytest.raises(SweepError, match=r"seed 3 failed: MemoryError: as if\. The rows before are kept"):
         sweep(Record(tmp_path), TWO, DIGITS, BUDGETS)
-    kept = Record(tmp_path).rows()
+    kept = {row.job for row in Record(tmp_path).rows()}
     assert kept
+    assert kept < rows.keys()
+
+    def goes_on(job):
+        if job in kept:
+            raise AssertionError("it has a row")
+        return rows[job]
+
+    monkeypatch.setattr(sweeping, "run", goes_on)
     assert sweep(Record(tmp_path), TWO, DIGITS, BUDGETS) == []
-    rows = Record(tmp_path).rows()
-    assert {row.job for row in rows} == {row.job for row in swept(TWO)}
-    ran.clear()
-    assert sweep(Record(tmp_path), TWO, DIGITS, BUDGETS) == []
-    assert ran == []
+    assert {row.job for row in Record(tmp_path).rows()} == rows.keys()
 
 
 def test_a_worker_that_is_killed_loses_its_own_run_and_nothing_else(tmp_path, monkeypatch):

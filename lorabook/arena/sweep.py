@@ -48,7 +48,9 @@ def _client(workers: int, scheduler: str | None, stack: ExitStack):
     except ImportError as error:
         raise SweepError("the sweep runs on Dask, which is not installed: pip install 'lorabook[arena]'") from error
     if scheduler is None:
-        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=40)
+        cluster = LocalCluster(
+            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        )
         return Client(stack.enter_context(cluster))
     try:
         return Client(scheduler, timeout=WAIT)
