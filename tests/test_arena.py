@@ -1,10 +1,12 @@
 """The arena: its plan is complete and ends, its record survives what can happen to a file, its rows repeat."""
 
 import errno
+import math
 import os
 from dataclasses import replace
 
 import pytest
+import torch
 
 from lorabook.arena import decide, plan, recheck, record, summary
 from lorabook.arena import run as running
@@ -19,6 +21,8 @@ from lorabook.arena.table import export, table
 from lorabook.arena.task import TASKS
 from lorabook.book.cli import main
 from lorabook.core.lora import AlphaOverR
+from lorabook.cost.spectrum import effective_rank
+from lorabook.tasks import facts
 
 DIGITS = [task_named("digits")]
 TWO = [method_named("LoRA"), method_named("DoRA")]
@@ -366,3 +370,50 @@ def test_the_command_checks_rows(tmp_path, capsys):
     assert main(["arena", "--check", "1", "--record", str(tmp_path)]) == 1
     assert "loss10 was" in capsys.readouterr().out
     assert record.DIGITS == 6
+
+
+def test_facts_hold_bits_and_a_row_holds_no_fact_twice():
+    some = facts.facts(100, 1024, torch.Generator().manual_seed(0))
+    assert len({tuple(key) for key in some.table[:, :2].tolist()}) == 100
+    assert some.bits == 600
+    tokens, targets = next(facts.batches(some, 3, 21, torch.Generator().manual_seed(1)))
+    assert tokens.shape == targets.shape == (3, 63)
+    scored = targets != facts.IGNORED
+    assert scored.sum() == 3 * 21
+    assert torch.equal(targets[scored], tokens[:, 2::3].flatten())
+    assert all(len(set(map(tuple, row.view(21, 3).tolist()))) == 21 for row in tokens)
+
+
+def test_a_model_that_knows_nothing_has_learnt_no_bit_and_one_that_knows_all_has_them_all():
+    some = facts.facts(100, 1024, torch.Generator().manual_seed(0))
+    assert facts.bits_learnt(some, math.log(facts.VALUES)) == pytest.approx(0)
+    assert facts.bits_learnt(some, 0.0) == some.bits
+
+    class Even(torch.nn.Module):
+        """Every value alike, and nothing else possible."""
+
+        def __init__(self):
+            super().__init__()
+            self.logits = torch.nn.Parameter(torch.full((1024,), -100.0))
+            self.logits.data[: facts.VALUES] = 0
+
+        def forward(self, tokens):
+            return self.logits.expand(*tokens.shape, 1024)
+
+    assert float(facts.nats_per_value(Even(), some, 21)) == pytest.approx(math.log(facts.VALUES))
+
+
+@pytest.mark.parametrize(
+    ("n", "vocab", "message"), [(0, 1024, "must be a whole number"), (10, 64, "0 keys are left"), (5, 66, "4 keys")]
+)
+def test_facts_that_cannot_be_are_refused(n, vocab, message):
+    with pytest.raises(ValueError, match=message):
+        facts.facts(n, vocab, torch.Generator())
+    with pytest.raises(ValueError, match="a fact would stand in it twice"):
+        next(facts.batches(facts.facts(5, 1024, torch.Generator()), 1, 6, torch.Generator()))
+
+
+def test_the_effective_rank_counts_singular_values_that_are_alike():
+    assert effective_rank(torch.eye(5)) == pytest.approx(5)
+    assert effective_rank(torch.outer(torch.arange(1.0, 4), torch.ones(4))) == pytest.approx(1, abs=1e-3)
+    assert effective_rank(torch.zeros(3, 2)) == 0

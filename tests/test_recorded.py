@@ -7,9 +7,10 @@ import pytest
 from explorers import line, runs, setting
 
 from lorabook.book.explore.record import record
-from lorabook.book.explore.recorded import Recording, fingerprint, read_recording, write_recording
+from lorabook.book.explore.recorded import Recording, read_recording, write_recording
 from lorabook.book.explore.training import NO_CUDA, compute
 from lorabook.book.explore.training_state import FULL, State, contender
+from lorabook.models.fingerprint import fingerprint
 from lorabook.models.paths import data_dir
 from lorabook.tasks.train import train
 

@@ -2,7 +2,6 @@
 
 import copy
 import datetime
-import hashlib
 import math
 import platform
 import statistics
@@ -24,7 +23,8 @@ from lorabook.core.frozen import UnsupportedLayer
 from lorabook.core.layer_types import freeze
 from lorabook.core.training_step import Diverged
 from lorabook.cost.count import saved_bytes, trainable
-from lorabook.cost.spectrum import singular_values
+from lorabook.cost.spectrum import effective_rank
+from lorabook.models.fingerprint import fingerprint
 
 FINGERPRINT_STEP = 9
 EVERY = 5
@@ -147,22 +147,11 @@ def _targets(task_name: str) -> tuple[str, ...]:
 
 
 def _change(before: dict[str, Tensor], after: dict[str, Tensor]) -> tuple[float | None, float | None]:
-    """Return ‖ΔW‖ over all matrices, and the effective rank of ΔW, exp(entropy of σ/Σσ), mean over the matrices.
-
-    Source of the effective rank: Roy, Vetterli 2007.
-    """
+    """Return ‖ΔW‖ over all matrices, and the effective rank of ΔW, mean over the matrices."""
     if not before:
         return None, None
     deltas = [after[name] - before[name] for name in before]
-    return _norm(deltas), statistics.fmean(map(_effective_rank, deltas))
-
-
-def _effective_rank(delta: Tensor) -> float:
-    sigma = singular_values(delta)
-    if not sigma.sum() > 0:
-        return 0.0
-    share = sigma / sigma.sum()
-    return math.exp(float(torch.special.entr(share).sum()))
+    return _norm(deltas), statistics.fmean(map(effective_rank, deltas))
 
 
 def _norm(tensors: list[Tensor]) -> float:
@@ -182,10 +171,7 @@ def _start(task_name: str) -> tuple[float, float]:
 
 @cache
 def _hash(task_name: str) -> str:
-    digest = hashlib.sha256()
-    for tensor in task_named(task_name).base.state_dict().values():
-        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
+    return fingerprint(task_named(task_name).base)
 
 
 def _device() -> str:

@@ -1,7 +1,7 @@
 """How much of a matrix a rank keeps: the singular values, and the best rank-r approximation."""
 
 from jaxtyping import Float
-from torch import Tensor, linalg
+from torch import Tensor, linalg, special
 
 
 def singular_values(m: Float[Tensor, "rows columns"]) -> Float[Tensor, " least"]:
@@ -36,3 +36,14 @@ def rank_for(m: Float[Tensor, "rows columns"], share: float) -> int:
     kept = squares.cumsum(0) / squares.sum()
     # Rounding can leave the last sum a hair below 1.
     return min(int((kept < share - 1e-12).sum().item()) + 1, len(squares))
+
+
+def effective_rank(m: Float[Tensor, "rows columns"]) -> float:
+    """Return exp(−Σ p ln p) with p = σ/Σσ: 1 for a matrix of rank 1, k where k singular values are alike; 0 for zero.
+
+    Source: Roy, Vetterli 2007, definition 1.
+    """
+    sigma = singular_values(m)
+    if not sigma.sum() > 0:
+        return 0.0
+    return special.entr(sigma / sigma.sum()).sum().exp().item()

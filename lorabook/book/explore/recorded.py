@@ -6,7 +6,6 @@ and runs. Each run has its number, the knobs of `training_state.State`, steps, s
 """
 
 import datetime
-import hashlib
 import json
 import platform
 from dataclasses import asdict, dataclass, fields
@@ -14,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from lorabook.book.explore.training_state import Line, State
+from lorabook.models.fingerprint import fingerprint
 from lorabook.models.paths import data_dir
 from lorabook.tasks.train import Run, Setting
 
@@ -38,14 +37,6 @@ class Recording:
         """Where the runs come from, for the reader."""
         seeds = ", ".join(sorted({str(line.seed) for line in self.lines}))
         return f"recorded on {self.device}, {self.date}, {self.versions}, seed {seeds}"
-
-
-def fingerprint(model: nn.Module) -> str:
-    """Return twelve hexadecimal digits that change with a base's weights: a recorded run is of one base only."""
-    digest = hashlib.sha256()
-    for tensor in model.state_dict().values():
-        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
 
 
 def read_recording(model: str, folder: Path | None = None) -> Recording | None:

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from lorabook.book.explore.explorer import Explorer
-from lorabook.book.explore.recorded import Recording, fingerprint
+from lorabook.book.explore.recorded import Recording
 from lorabook.book.explore.training_state import Line, State, contender
 from lorabook.cost.count import SMOLLM2
 from lorabook.models.decoder import DecoderConfig
+from lorabook.models.fingerprint import fingerprint
 from lorabook.tasks.train import Run, Setting, train
 
 EVERY = 0.1  # seconds between two pictures of a run
