@@ -256,12 +256,16 @@ def test_data_in_the_place_of_a_function_are_refused():
         federation.__post_init__()
 
 
-def test_a_wrong_model_or_rank_is_refused():
+def test_a_wrong_model_or_rank_is_refused_and_left_alone():
     def ask(model: nn.Module, rounds: int = 1) -> None:
         federate(model, Federation(CLIENTS, 1.0, LOOSE, 2, 0.1, generator(), squared), rounds=rounds, lr=1.0)
 
+    model = nn.Sequential(nn.Linear(6, 7), nn.Linear(7, 4)).double()
+    start, layers = numbers(model), list(model)
     with pytest.raises(ValueError, match="r_max = 9 must both lie in 1 … r = 3"):
-        net(DPDyLoRA(r_max=9))
+        lb.inject(model, DPDyLoRA(r=R, alpha=ALPHA, r_max=9), "0|1")
+    assert list(model) == layers
+    assert torch.equal(numbers(model), start)
     with pytest.raises(ValueError, match="r_min = 4 is more than r_max = 2"):
         DPDyLoRA(r_min=4, r_max=2)
     with pytest.raises(ValueError, match="rounds is 0"):
