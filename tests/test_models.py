@@ -285,14 +285,15 @@ def test_pretrain_learns_and_writes_a_base_that_loads(tmp_path):
 
 def test_pretrain_goes_on_after_an_interruption(tmp_path, monkeypatch):
     whole = pretrain(tmp_path / "whole", SHAPE, PLAN, text=some_text())
-    step = Pretraining.train_step
+    train = Pretraining.train
 
-    def interrupted(self, batch):
-        if self.step == 6:
-            raise KeyboardInterrupt
-        return step(self, batch)
+    def interrupted(self):
+        for loss in train(self):
+            if self.step == 7:
+                raise KeyboardInterrupt
+            yield loss
 
-    monkeypatch.setattr(Pretraining, "train_step", interrupted)
+    monkeypatch.setattr(Pretraining, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pretrain(tmp_path / "parts", SHAPE, PLAN, text=some_text())
     monkeypatch.undo()

@@ -17,7 +17,7 @@ from lorabook.core.optimizer import optimizer as optimizer_of
 from lorabook.core.run_state import load_run, save_run
 from lorabook.core.schedule import constant
 from lorabook.core.step_rule import StepRule
-from lorabook.core.training_step import Batch, take_step
+from lorabook.core.training_step import Batch, take_steps
 from lorabook.core.whole_number import refuse_unless_whole
 
 
@@ -88,17 +88,16 @@ def fit(
     model.train()
     began = time.perf_counter()
     bar = tqdm(total=steps, initial=history.steps, desc="training", unit="step", disable=not progress, leave=False)
+    losses = take_steps(
+        model, optimizer, stream, history.steps, steps, loss, rates=rates, schedule=schedule, rule=rule,
+        accumulate=accumulate, clip=clip, autocast=autocast,
+    )  # fmt: skip
     try:
-        for step in range(history.steps, steps):
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * schedule(step, steps)
-            value = take_step(
-                model, optimizer, stream, step, loss, rule=rule, accumulate=accumulate, clip=clip, autocast=autocast
-            )
+        for value in losses:
             history.losses.append(value)
             bar.update()
-            bar.set_postfix_str(f"loss {history.losses[-1]:.3f}", refresh=False)
-            if on_step is not None and on_step(step, history.losses[-1]):
+            bar.set_postfix_str(f"loss {value:.3f}", refresh=False)
+            if on_step is not None and on_step(history.steps - 1, value):
                 break
     finally:
         bar.close()

@@ -1,7 +1,7 @@
-"""One optimiser step: forward and backward over the batches that it takes, clip, rule, step."""
+"""One optimiser step (forward and backward over the batches that it takes, clip, rule, step), and one after another."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,38 @@ def take_step(
     if rule is not None:
         rule.after_step(step)
     return total
+
+
+def take_steps(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    stream: Iterator[Batch],
+    first: int,
+    steps: int,
+    loss: Callable[[nn.Module, Batch], Tensor],
+    *,
+    rates: Sequence[float],
+    schedule: Callable[[int, int], float],
+    rule: StepRule | None = None,
+    accumulate: int = 1,
+    clip: float | None = None,
+    autocast: torch.dtype | None = None,
+) -> Iterator[float]:
+    """Take the steps `first` … `steps` − 1 as they are asked for, and give the loss of each.
+
+    Args:
+        rates: the step size of each of the optimiser's groups; a step multiplies it by schedule(step, steps).
+        rule, accumulate, clip, autocast: as `fit` takes them.
+
+    Raises:
+        Diverged, ValueError, TypeError: as `take_step`.
+    """
+    for step in range(first, steps):
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * schedule(step, steps)
+        yield take_step(
+            model, optimizer, stream, step, loss, rule=rule, accumulate=accumulate, clip=clip, autocast=autocast
+        )
 
 
 def _advice(what: str, value: float, step: int, optimizer: torch.optim.Optimizer) -> str:

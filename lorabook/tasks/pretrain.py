@@ -9,6 +9,7 @@ import datetime
 import json
 import math
 import platform
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tqdm import tqdm
 
 from lorabook.core.run_state import save_whole
 from lorabook.core.schedule import cosine
-from lorabook.core.training_step import take_step
+from lorabook.core.training_step import take_steps
 from lorabook.core.whole_file import replace_whole
 from lorabook.models.decoder import Decoder, DecoderConfig, initialise
 from lorabook.models.paths import data_file
@@ -44,16 +45,16 @@ class Plan:
     seed: int = 0
     bf16: bool = False
 
-    def rate(self, step: int) -> float:
-        """Give the learning rate at a step: a straight rise over `warmup`, then half a cosine down to 1% of `lr`."""
-        return self.lr * cosine(step, self.steps, self.warmup, 0.01)
+    def schedule(self, step: int, steps: int) -> float:
+        """Give the factor on `lr` at a step: a straight rise over `warmup`, then half a cosine down to 1%."""
+        return cosine(step, steps, self.warmup, 0.01)
 
 
 class Pretraining:
     """One pretraining: model, optimiser, and what has been reached.
 
-    It takes the steps of `fit`, and is no `fit`: matrices decay and gains do not, AdamW's second beta is 0.95, weights
-    are kept by their validation, and dropout's random state belongs into the checkpoint.
+    Its steps are those of `fit`. What it adds: matrices decay and gains do not, AdamW's second beta is 0.95, the weights
+    that validate best are kept, and dropout's random state belongs into the checkpoint.
     """
 
     def __init__(self, config: DecoderConfig, plan: Plan, text: Corpus) -> None:
@@ -70,20 +71,21 @@ class Pretraining:
         self.curve: list[tuple[int, float]] = []
         self.best_weights: dict[str, Tensor] = {}
 
-    def train_step(self, batch: tuple[Tensor, Tensor]) -> float:
-        """Take one optimiser step and give its loss in nats per token.
+    def train(self) -> Iterator[float]:
+        """Go on to the plan's last step, and give the loss of each step in nats per token.
 
         Raises:
             Diverged: the loss is not finite; the step was not taken.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.rate(self.step)
-        autocast = torch.bfloat16 if self.plan.bf16 else None
-        value = take_step(
-            self.model, self.optimizer, iter([batch]), self.step, language_loss, clip=1.0, autocast=autocast
-        )
-        self.step += 1
-        return value
+        stream = batches(self.text, self.plan.batch, self.plan.length, self.generator)
+        losses = take_steps(
+            self.model, self.optimizer, stream, self.step, self.plan.steps, language_loss,
+            rates=[self.plan.lr] * len(self.optimizer.param_groups), schedule=self.plan.schedule, clip=1.0,
+            autocast=torch.bfloat16 if self.plan.bf16 else None,
+        )  # fmt: skip
+        for loss in losses:
+            self.step += 1
+            yield loss
 
     def validate(self) -> float:
         """Score the validation text in bits per byte and remember the weights if they are the best so far."""
@@ -173,14 +175,14 @@ def pretrain(
         checkpoint = out / f"{name}.checkpoint"
         if checkpoint.is_file():
             run.resume(checkpoint)
-        stream = batches(text, plan.batch, plan.length, run.generator)
         with tqdm(total=plan.steps, initial=run.step, desc="pretrain", unit="step", mininterval=1.0) as bar:
-            while run.step < plan.steps and not run.stopped_improving():
-                loss = run.train_step(next(stream))
+            for loss in () if run.stopped_improving() else run.train():
                 bar.update()
                 if run.step % plan.every == 0 or run.step == plan.steps:
                     bits = run.validate()
                     tqdm.write(f"step {run.step}: train {loss:.3f} nats/token, validation {bits:.4f} bits/byte")
                     run.save(checkpoint)
                     export(run.best_weights, config, provenance_of(run), out, name)
+                if run.stopped_improving():
+                    break
     return run
