@@ -59,11 +59,10 @@ def test_the_first_run_of_a_contender_goes_alone():
 @pytest.mark.parametrize("best", [0.001, 0.008, 0.256])
 def test_the_best_rate_ends_inside_the_grid(best):
     rows = swept(TWO, answer=lambda job: pretended(job, best))
-    done = {row.job: row for row in rows}
-    place = Place("DoRA", "digits", "equal")
-    assert plan.best_rate(done, place) == pytest.approx(best)
-    rates = sorted(plan.tuned(done, place))
-    assert rates[0] < plan.best_rate(done, place) < rates[-1]
+    group = plan.grouped(rows)[Place("DoRA", "digits", "equal")]
+    assert plan.best_rate(group) == pytest.approx(best)
+    rates = sorted(plan.tuned(group))
+    assert rates[0] < plan.best_rate(group) < rates[-1]
 
 
 def test_a_finished_plan_has_every_report_seed_at_the_best_rate_and_the_rate_of_lora():
@@ -80,8 +79,8 @@ def test_a_rate_that_diverges_is_never_the_best():
         row = pretended(job, 0.064)
         return replace(row, state="diverged", score=None) if job.lr > 0.02 else row
 
-    done = {row.job: row for row in swept(TWO, answer=answer)}
-    assert plan.best_rate(done, Place("LoRA", "digits", "equal")) == 0.016
+    group = plan.grouped(swept(TWO, answer=answer))[plan.baseline("digits")]
+    assert plan.best_rate(group) == 0.016
 
 
 def test_what_is_refused_is_asked_once():
@@ -101,6 +100,13 @@ def test_a_row_is_read_as_it_was_written(tmp_path):
     row = pretended(Job("LoRA", "digits", "equal", 0.008, 3))
     Record(tmp_path).add(row)
     assert Record(tmp_path).rows() == [row]
+
+
+@pytest.mark.parametrize("doublings", range(-20, 12))
+def test_a_row_is_found_again_by_its_job_at_every_rate_of_the_grid(tmp_path, doublings):
+    row = pretended(Job("LoRA", "digits", "equal", plan.UNIT * 2.0**doublings, 3))
+    Record(tmp_path).add(row)
+    assert [each.job for each in Record(tmp_path).rows()] == [row.job]
 
 
 def test_a_line_that_was_cut_short_is_dropped_and_written_again(tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -21,10 +22,7 @@ def method_named(name: str) -> Method:
     Raises:
         ValueError: there is none; the message names all.
     """
-    for method in METHODS:
-        if method.name == name:
-            return method
-    raise ValueError(f"no contender is called {name!r}; they are {', '.join(method.name for method in METHODS)}")
+    return _named(METHODS, "contender", name)
 
 
 def task_named(name: str) -> Task:
@@ -33,10 +31,14 @@ def task_named(name: str) -> Task:
     Raises:
         ValueError: there is none; the message names all.
     """
-    for task in TASKS:
-        if task.name == name:
-            return task
-    raise ValueError(f"no task is called {name!r}; they are {', '.join(task.name for task in TASKS)}")
+    return _named(TASKS, "task", name)
+
+
+def _named(all_of_them: tuple[Any, ...], what: str, name: str) -> Any:
+    for one in all_of_them:
+        if one.name == name:
+            return one
+    raise ValueError(f"no {what} is called {name!r}; they are {', '.join(one.name for one in all_of_them)}")
 
 
 def budgets_of(method: Method) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ The first run of a contender on a task goes alone: if the library refuses it the
 
 import math
 import statistics
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -39,6 +40,11 @@ class Place(NamedTuple):
         return Job(self.method, self.task, self.budget, lr, seed)
 
 
+def baseline(task: str) -> Place:
+    """Return the place that the others of a task are compared with."""
+    return Place(BASELINE, task, "equal")
+
+
 def places(methods: Iterable[Method], tasks: Iterable[Task], budgets: Sequence[str]) -> list[Place]:
     """Return every place there is, LoRA's first: the others ask for its best rate."""
     ordered = sorted(methods, key=lambda method: method.name != BASELINE)
@@ -51,17 +57,25 @@ def places(methods: Iterable[Method], tasks: Iterable[Task], budgets: Sequence[s
     ]
 
 
+def grouped(rows: Iterable[Row]) -> dict[Place, dict[Job, Row]]:
+    """Return the rows of each place by their job; a place without a row has an empty group."""
+    groups: dict[Place, dict[Job, Row]] = defaultdict(dict)
+    for row in rows:
+        groups[Place(row.method, row.task, row.budget)][row.job] = row
+    return groups
+
+
 def next_jobs(
     rows: Iterable[Row], methods: Sequence[Method], tasks: Sequence[Task], budgets: Sequence[str]
 ) -> list[Job]:
     """Return the runs that can be asked for now and have no row yet; none when the record is complete."""
-    done = {row.job: row for row in rows}
+    groups = grouped(rows)
     first = {method.name: method.first_rate for method in methods}
     return [
         job
         for place in places(methods, tasks, budgets)
-        for job in _of_place(place, done, first[place.method])
-        if job not in done
+        for job in _of_place(place, groups, first[place.method])
+        if job not in groups[place]
     ]
 
 
@@ -69,44 +83,48 @@ def left(
     rows: Iterable[Row], methods: Sequence[Method], tasks: Sequence[Task], budgets: Sequence[str]
 ) -> dict[str, int]:
     """Estimate how many runs each task still takes; exact where the rate of a contender is known."""
-    done = {row.job: row for row in rows}
+    groups = grouped(rows)
     runs = dict.fromkeys((task.name for task in tasks), 0)
     for place in places(methods, tasks, budgets):
-        if _refused(done, place):
+        done = groups[place]
+        if _refused(done):
             continue
-        tried = sum(1 for job in done if job[:3] == place and job.seed in TUNING_SEEDS)
-        reported = sum(1 for job in done if job == place.job(job.lr, job.seed) and job.seed in REPORT_SEEDS)
-        tuning = 0 if best_rate(done, place) else max(2, TYPICAL_RATES * len(TUNING_SEEDS) - tried)
+        tried = sum(1 for job in done if job.seed in TUNING_SEEDS)
+        reported = sum(1 for job in done if job.seed in REPORT_SEEDS)
+        tuning = 0 if best_rate(done) else max(2, TYPICAL_RATES * len(TUNING_SEEDS) - tried)
         runs[place.task] += tuning + max(0, len(REPORT_SEEDS) - reported)
     return runs
 
 
-def tuned(done: dict[Job, Row], place: Place) -> dict[float, float]:
-    """Return the mean score over the tuning seeds for every rate that has them all; infinite where one diverged."""
-    rates = {job.lr for job in done if job[:3] == place}
-    whole = {lr: [done.get(place.job(lr, seed)) for seed in TUNING_SEEDS] for lr in sorted(rates)}
-    return {lr: statistics.fmean(map(_score, found)) for lr, found in whole.items() if None not in found}
+def tuned(group: dict[Job, Row]) -> dict[float, float]:
+    """Return the mean score over the tuning seeds for each rate that has them all; infinite where one diverged."""
+    scores: dict[float, list[float]] = defaultdict(list)
+    for job, row in sorted(group.items()):
+        if job.seed in TUNING_SEEDS:
+            scores[job.lr].append(_score(row))
+    return {lr: statistics.fmean(each) for lr, each in scores.items() if len(each) == len(TUNING_SEEDS)}
 
 
-def best_rate(done: dict[Job, Row], place: Place) -> float | None:
+def best_rate(group: dict[Job, Row]) -> float | None:
     """Return the best rate of a place once it has a worse one on either side; None before, or where it is refused."""
-    scores = tuned(done, place)
-    if not scores or _refused(done, place):
+    scores = tuned(group)
+    if not scores or _refused(group):
         return None
     best = min(scores, key=scores.__getitem__)
     return best if {_next(best, -1), _next(best, 1)} <= scores.keys() and math.isfinite(scores[best]) else None
 
 
-def _of_place(place: Place, done: dict[Job, Row], first_rate: float) -> list[Job]:
-    if _refused(done, place):
+def _of_place(place: Place, groups: dict[Place, dict[Job, Row]], first_rate: float) -> list[Job]:
+    group = groups[place]
+    if _refused(group):
         return []
-    best = best_rate(done, place)
-    if not any(job[:3] == place for job in done):
+    if not group:
         return [place.job(_rates_to_try({}, first_rate)[0], TUNING_SEEDS[0])]
+    best = best_rate(group)
     if best is None:
-        return [place.job(lr, seed) for lr in _rates_to_try(tuned(done, place), first_rate) for seed in TUNING_SEEDS]
+        return [place.job(lr, seed) for lr in _rates_to_try(tuned(group), first_rate) for seed in TUNING_SEEDS]
     jobs = [place.job(best, seed) for seed in REPORT_SEEDS]
-    lora = best_rate(done, Place(BASELINE, place.task, "equal"))
+    lora = best_rate(groups[baseline(place.task)])
     if lora is not None:
         jobs += [place.job(lora, seed) for seed in TUNING_SEEDS]
     return jobs
@@ -126,8 +144,8 @@ def _next(lr: float, steps: int) -> float:
     return lr * 2.0**steps
 
 
-def _refused(done: dict[Job, Row], place: Place) -> bool:
-    return any(row.state == "refused" for job, row in done.items() if job[:3] == place)
+def _refused(group: dict[Job, Row]) -> bool:
+    return any(row.state == "refused" for row in group.values())
 
 
 def _score(row: Row) -> float:

@@ -89,6 +89,7 @@ class Record:
 
 def _line(row: Row) -> bytes:
     entries = {name: _short(value) for name in FIELDS if (value := getattr(row, name)) not in (None, ())}
+    entries |= row.job._asdict()  # in full: by these a row is found again
     return (json.dumps(entries, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
 
 

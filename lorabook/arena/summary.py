@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lorabook.arena.job import Job, Row
-from lorabook.arena.methods import BASELINE
-from lorabook.arena.plan import REPORT_SEEDS, Place, best_rate, tuned
+from lorabook.arena.plan import REPORT_SEEDS, Place, baseline, best_rate, grouped, tuned
 
 NEAR = 0.02
 """A rate belongs to the plateau if it keeps all but this share of the gain that the best rate brings."""
@@ -41,30 +40,29 @@ class Summary:
 
 def summaries(rows: Iterable[Row]) -> list[Summary]:
     """Return one summary for every place whose best rate has run on at least two reporting seeds, best score first."""
-    done = {row.job: row for row in rows}
-    places = sorted({Place(*job[:3]) for job in done})
-    return sorted((s for place in places if (s := _summary(done, place)) is not None), key=_order)
+    groups = grouped(rows)
+    return sorted((s for place in sorted(groups) if (s := _summary(groups, place)) is not None), key=_order)
 
 
 def finals(rows: Iterable[Row], place: Place) -> dict[int, float]:
     """Return the score of each reporting seed at the best rate of a place."""
-    done = {row.job: row for row in rows}
-    lr = best_rate(done, place)
-    found = {seed: done.get(place.job(lr, seed)) for seed in REPORT_SEEDS} if lr else {}
-    return {seed: row.score for seed, row in found.items() if row is not None and row.score is not None}
+    return {row.seed: row.score for row in _reported(grouped(rows)[place])}
 
 
-def _summary(done: dict[Job, Row], place: Place) -> Summary | None:
-    lr = best_rate(done, place)
-    if lr is None:
-        return None
-    found = [
-        row for seed in REPORT_SEEDS if (row := done.get(place.job(lr, seed))) is not None and row.score is not None
+def _reported(group: dict[Job, Row]) -> list[Row]:
+    """Return the rows at the best rate on reporting seeds; none while the rate is not known."""
+    lr = best_rate(group)
+    return [
+        row for job, row in sorted(group.items()) if job.lr == lr and job.seed in REPORT_SEEDS and row.score is not None
     ]
+
+
+def _summary(groups: dict[Place, dict[Job, Row]], place: Place) -> Summary | None:
+    found = _reported(groups[place])
     if len(found) < 2:
         return None
-    scores = tuned(done, place)
-    lora = best_rate(done, Place(BASELINE, place.task, "equal"))
+    lr, scores = found[0].lr, tuned(groups[place])
+    lora = best_rate(groups.get(baseline(place.task), {}))
     start = found[0].start
     return Summary(
         place, lr, len(found), found[0].size, found[0].trained, start,

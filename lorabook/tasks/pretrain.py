@@ -53,8 +53,8 @@ class Plan:
 class Pretraining:
     """One pretraining: model, optimiser, and what has been reached.
 
-    Its steps are those of `fit`. What it adds: matrices decay and gains do not, AdamW's second beta is 0.95, the weights
-    that validate best are kept, and dropout's random state belongs into the checkpoint.
+    Its steps are those of `fit`. What it adds: matrices decay and gains do not, AdamW's second beta is 0.95, the
+    weights that validate best are kept, and dropout's random state belongs into the checkpoint.
     """
 
     def __init__(self, config: DecoderConfig, plan: Plan, text: Corpus) -> None:
