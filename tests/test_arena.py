@@ -321,7 +321,7 @@ def test_a_difference_is_decided_by_pairs_and_corrected():
     assert same.says == "no difference found at this size"
     assert same.visible == 0
     two = decide.decide(noisy, [pair, pair])
-    assert two[0].p == pytest.approx(2 * verdict.p)  # Holm: the smallest of two is doubled
+    assert two[0].p == pytest.approx(2 * verdict.p, rel=1e-9, abs=0)  # Holm: the smallest of two is doubled
     assert decide.decide(rows, []) == []
 
 
@@ -386,6 +386,7 @@ def test_facts_hold_bits_and_a_row_holds_no_fact_twice():
     assert tokens.shape == targets.shape == (3, 63)
     scored = targets != facts.IGNORED
     assert scored.sum() == 3 * 21
+    assert scored[:, 1::3].all()
     assert torch.equal(targets[scored], tokens[:, 2::3].flatten())
     assert all(len(set(map(tuple, row.view(21, 3).tolist()))) == 21 for row in tokens)
 
