@@ -378,21 +378,25 @@ def test_the_command_checks_rows(tmp_path, capsys):
     assert record.DIGITS == 6
 
 
-def test_facts_hold_bits_and_a_row_holds_no_fact_twice():
-    some = facts.facts(100, 1024, torch.Generator().manual_seed(0))
+TOKENS = torch.arange(1024).roll(-100)
+
+
+def test_facts_hold_bits_and_a_batch_holds_no_fact_twice():
+    some = facts.facts(100, TOKENS, torch.Generator().manual_seed(0))
     assert len({tuple(key) for key in some.table[:, :2].tolist()}) == 100
+    assert not set(some.table[:, :2].flatten().tolist()) & set(TOKENS[: facts.VALUES].tolist())
+    assert set(some.table[:, 2].tolist()) <= set(TOKENS[: facts.VALUES].tolist())
     assert some.bits == 600
-    tokens, targets = next(facts.batches(some, 3, 21, torch.Generator().manual_seed(1)))
-    assert tokens.shape == targets.shape == (3, 63)
-    scored = targets != facts.IGNORED
-    assert scored.sum() == 3 * 21
-    assert scored[:, 1::3].all()
-    assert torch.equal(targets[scored], tokens[:, 2::3].flatten())
-    assert all(len(set(map(tuple, row.view(21, 3).tolist()))) == 21 for row in tokens)
+    keys, targets = next(facts.batches(some, 30, torch.Generator().manual_seed(1)))
+    assert keys.shape == targets.shape == (30, 2)
+    assert (targets[:, 0] == facts.IGNORED).all()
+    given = {tuple(fact) for fact in torch.cat([keys, targets[:, 1:]], dim=1).tolist()}
+    assert len(given) == 30
+    assert given <= {tuple(fact) for fact in some.table.tolist()}
 
 
 def test_a_model_that_knows_nothing_has_learnt_no_bit_and_one_that_knows_all_has_them_all():
-    some = facts.facts(100, 1024, torch.Generator().manual_seed(0))
+    some = facts.facts(100, TOKENS, torch.Generator().manual_seed(0))
     assert facts.bits_learnt(some, math.log(facts.VALUES)) == pytest.approx(0)
     assert facts.bits_learnt(some, 0.0) == some.bits
 
@@ -402,12 +406,12 @@ def test_a_model_that_knows_nothing_has_learnt_no_bit_and_one_that_knows_all_has
         def __init__(self):
             super().__init__()
             self.logits = torch.nn.Parameter(torch.full((1024,), -100.0))
-            self.logits.data[: facts.VALUES] = 0
+            self.logits.data[TOKENS[: facts.VALUES]] = 0
 
         def forward(self, tokens):
             return self.logits.expand(*tokens.shape, 1024)
 
-    assert float(facts.nats_per_value(Even(), some, 21)) == pytest.approx(math.log(facts.VALUES))
+    assert float(facts.nats_per_value(Even(), some)) == pytest.approx(math.log(facts.VALUES))
 
 
 @pytest.mark.parametrize(
@@ -415,9 +419,9 @@ def test_a_model_that_knows_nothing_has_learnt_no_bit_and_one_that_knows_all_has
 )
 def test_facts_that_cannot_be_are_refused(n, vocab, message):
     with pytest.raises(ValueError, match=message):
-        facts.facts(n, vocab, torch.Generator())
+        facts.facts(n, torch.arange(vocab), torch.Generator())
     with pytest.raises(ValueError, match="a fact would stand in it twice"):
-        next(facts.batches(facts.facts(5, 1024, torch.Generator()), 1, 6, torch.Generator()))
+        next(facts.batches(facts.facts(5, TOKENS, torch.Generator()), 6, torch.Generator()))
 
 
 def test_the_effective_rank_counts_singular_values_that_are_alike():

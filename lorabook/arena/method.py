@@ -54,11 +54,18 @@ class Method(ABC):
         """Train what `prepare` has put there; raise Diverged when the loss is no number any more."""
 
 
+CLIP = 1.0
+"""The largest norm of a gradient, as trainers of language models have it.
+
+Without it the first gradients of a task that is far from the base stay in Adam's second moment for a thousand steps.
+"""
+
+
 def train_once(model: nn.Module, training: Training) -> None:
     """Train with one optimiser from the first step to the last."""
     fit(
-        model, training.stream, steps=training.steps, lr=training.lr, loss=training.loss, schedule=warmup_cosine,
-        on_step=training.on_step, progress=False,
+        model, training.stream, steps=training.steps, lr=training.lr, loss=training.loss, clip=CLIP,
+        schedule=warmup_cosine, on_step=training.on_step, progress=False,
     )  # fmt: skip
 
 

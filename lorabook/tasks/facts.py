@@ -1,7 +1,8 @@
 """Facts to learn by heart: pairs key → value that nothing explains, so that what is learnt can be counted in bits.
 
-A fact is three tokens, k₁ k₂ → v. Keys are different pairs of tokens, values are drawn evenly from `VALUES` tokens, so
-that a fact holds log₂ VALUES bits and no fact helps with another. Only the values are scored.
+A fact is three tokens, k₁ k₂ → v; a model reads the key and is scored on the token that follows. Keys are different
+pairs of tokens, values are drawn evenly from `VALUES` tokens, so that a fact holds log₂ VALUES bits and no fact helps
+with another.
 """
 
 import math
@@ -33,44 +34,46 @@ class Facts:
         return len(self.table) * math.log2(VALUES)
 
 
-def facts(n: int, vocab: int, generator: torch.Generator) -> Facts:
-    """Draw n facts over a vocabulary.
+def facts(n: int, tokens: Int[Tensor, " vocab"], generator: torch.Generator) -> Facts:
+    """Draw n facts; the first `VALUES` of the tokens are values, the others stand in keys.
+
+    A base knows how to tell tokens apart that it has been trained on; take those, or the facts measure something else.
 
     Raises:
         ValueError: n is below 1, or there are not so many keys.
     """
     refuse_unless_whole("number of facts n", n)
-    keys = (vocab - VALUES) ** 2
-    if vocab <= VALUES or n > keys:
-        raise ValueError(f"{n} facts over {vocab} tokens: {VALUES} of them are values, so {max(0, keys)} keys are left")
+    values, others = tokens[:VALUES], tokens[VALUES:]
+    keys = len(others) ** 2
+    if n > keys:
+        raise ValueError(f"{n} facts over {len(tokens)} tokens: {VALUES} of them are values, so {keys} keys are left")
     key = torch.randperm(keys, generator=generator)[:n]
     value = torch.randint(VALUES, (n,), generator=generator)
-    return Facts(torch.stack([VALUES + key // (vocab - VALUES), VALUES + key % (vocab - VALUES), value], dim=1))
+    return Facts(torch.stack([others[key // len(others)], others[key % len(others)], values[value]], dim=1))
 
 
-def batches(facts: Facts, batch: int, per_row: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give rows of facts for ever, no fact twice in one: tokens, and the value as target of each second key token.
+def batches(facts: Facts, batch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give facts for ever, none twice in a batch: keys, and the value as target of each second key token.
 
     Raises:
-        ValueError: a row would hold more facts than there are.
+        ValueError: a batch would hold more facts than there are.
     """
     n = len(facts.table)
-    if per_row > n:
-        raise ValueError(f"a row of {per_row} facts out of {n}: a fact would stand in it twice")
+    if batch > n:
+        raise ValueError(f"a batch of {batch} facts out of {n}: a fact would stand in it twice")
     while True:
-        rows = torch.stack([torch.randperm(n, generator=generator)[:per_row] for _ in range(batch)])
-        yield _scored(facts.table[rows])
+        yield _scored(facts.table[torch.randperm(n, generator=generator)[:batch]])
 
 
 @torch.no_grad()
-def nats_per_value(model: nn.Module, facts: Facts, per_row: int) -> Float[Tensor, ""]:
-    """Return −mean log p(value | the facts before it in its row, its key) in nats, over every fact once."""
+def nats_per_value(model: nn.Module, facts: Facts) -> Float[Tensor, ""]:
+    """Return −mean log p(value | key) in nats, over every fact once."""
     device = next(model.parameters()).device
     total = torch.zeros(())
     with evaluating(model):
-        for row in facts.table.split(per_row):
-            tokens, targets = _scored(row[None])
-            total += language_loss(model, (tokens.to(device), targets.to(device))).cpu() * len(row)
+        for some in facts.table.split(256):
+            keys, targets = _scored(some)
+            total += language_loss(model, (keys.to(device), targets.to(device))).cpu() * len(some)
     return total / len(facts.table)
 
 
@@ -79,8 +82,5 @@ def bits_learnt(facts: Facts, nats: float) -> float:
     return facts.bits - len(facts.table) * nats / math.log(2)
 
 
-def _scored(rows: Int[Tensor, "batch per_row 3"]) -> tuple[Int[Tensor, "batch length"], Int[Tensor, "batch length"]]:
-    tokens = rows.flatten(1)
-    targets = torch.full_like(rows, IGNORED)
-    targets[:, :, 1] = rows[:, :, 2]
-    return tokens, targets.flatten(1)
+def _scored(some: Int[Tensor, "n 3"]) -> tuple[Int[Tensor, "n 2"], Int[Tensor, "n 2"]]:
+    return some[:, :2], torch.stack([torch.full_like(some[:, 2], IGNORED), some[:, 2]], dim=1)
