@@ -18,7 +18,7 @@ from lorabook.arena.plan import REPORT_SEEDS, TUNING_SEEDS, Place
 from lorabook.arena.record import Record, RecordError
 from lorabook.arena.sweep import SweepError, sweep
 from lorabook.arena.table import export, table
-from lorabook.arena.task import TASKS
+from lorabook.arena.tasks import TASKS
 from lorabook.book.cli import main
 from lorabook.core.lora import AlphaOverR
 from lorabook.cost.spectrum import effective_rank

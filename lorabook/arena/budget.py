@@ -8,7 +8,9 @@ import torch
 
 from lorabook.arena.method import Method
 from lorabook.arena.methods import BASELINE, BASELINE_RANK, METHODS
-from lorabook.arena.task import TASKS, Task
+from lorabook.arena.task import Task
+from lorabook.arena.tasks import EXPERIMENT_TASKS, TASKS
+from lorabook.arena.variations import VARIATIONS
 from lorabook.core.frozen import UnsupportedLayer
 from lorabook.cost.count import trainable
 
@@ -22,7 +24,7 @@ def method_named(name: str) -> Method:
     Raises:
         ValueError: there is none; the message names all.
     """
-    return _named(METHODS, "contender", name)
+    return _named((*METHODS, *VARIATIONS), "contender", name)
 
 
 def task_named(name: str) -> Task:
@@ -31,7 +33,7 @@ def task_named(name: str) -> Task:
     Raises:
         ValueError: there is none; the message names all.
     """
-    return _named(TASKS, "task", name)
+    return _named((*TASKS, *EXPERIMENT_TASKS), "task", name)
 
 
 def _named(all_of_them: tuple[Any, ...], what: str, name: str) -> Any:

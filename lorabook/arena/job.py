@@ -1,10 +1,13 @@
 """What identifies a run, and what is recorded of it: plain numbers and words."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 VERSION = 1
 """Of the record. A reader refuses another one."""
+TUNING_SEEDS = (100, 101)
+REPORT_SEEDS = tuple(range(10))
+"""Rates are chosen on the first; all is reported and decided on the second: ten, for all are compared with LoRA."""
 
 
 class Job(NamedTuple):
@@ -30,10 +33,11 @@ class Row:
     size: rank or width; trained: numbers; scale: s of its recipe, None without one.
     start, score: before and after, in the task's unit; curve: training loss of every fifth step, and of the last.
     forgotten: nats on what the base could do before, after minus before.
-    moved: ‖ΔW‖ over all targets; rank: effective rank of ΔW, exp(entropy of σ/Σσ), mean over targets; None where the
-        targets have no matrix of their own (bottleneck, prefix).
+    moved: ‖ΔW‖ over all targets; rank: effective rank of ΔW, exp(entropy of σ/Σσ), mean over targets (28 of
+        them, evenly, where there are more); None where what trains is beside the matrices (bottleneck, prefix).
     backward_bytes, optimizer_bytes: kept for one backward pass; state of the optimiser after a step.
-    step_ratio: processor time of a step over LoRA's, medians in one process.
+    step_ratio: processor time of a step over LoRA's, medians in one process; measured on reporting seeds.
+    more: what only its task measures: accuracy, bits, intruders.
     loss10, norm10: fingerprint: training loss of the tenth step, ‖θ‖ of what trains after it.
     base: hash of the base's weights.
     """
@@ -57,6 +61,7 @@ class Row:
     backward_bytes: int | None = None
     optimizer_bytes: int | None = None
     step_ratio: float | None = None
+    more: dict[str, float] = field(default_factory=dict)
     loss10: float | None = None
     norm10: float | None = None
     base: str | None = None
@@ -72,4 +77,4 @@ class Row:
         return Job(self.method, self.task, self.budget, self.lr, self.seed)
 
 
-FIELDS = tuple(field.name for field in fields(Row))
+FIELDS = tuple(each.name for each in fields(Row))

@@ -71,16 +71,17 @@ def train_once(model: nn.Module, training: Training) -> None:
 
 @final
 class Adapter(Method):
-    """A recipe at a rank r."""
+    """A recipe at a rank r, on the task's targets or on those `within` names."""
 
     def __init__(
         self, name: str, recipe: Callable[[int], Recipe], sizes: range = range(1, 193), own: int | None = None,
-        first_rate: float = 8e-3,
+        first_rate: float = 8e-3, within: str | None = None,
     ) -> None:  # fmt: skip
         self.name, self.recipe, self.sizes, self.own, self.first_rate = name, recipe, sizes, own, first_rate
+        self.within = within
 
     def prepare(self, model: nn.Module, targets: str, size: int, generator: torch.Generator) -> None:
-        inject(model, self.recipe(size), targets, generator)
+        inject(model, self.recipe(size), self.within or targets, generator)
 
     def train(self, model: nn.Module, training: Training) -> None:
         train_once(model, training)

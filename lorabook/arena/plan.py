@@ -14,18 +14,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from lorabook.arena.budget import budgets_of
-from lorabook.arena.job import Job, Row
+from lorabook.arena.budget import budgets_of, method_named, task_named
+from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Job, Row
 from lorabook.arena.method import Method
 from lorabook.arena.methods import BASELINE
 from lorabook.arena.task import Task
 
-TUNING_SEEDS = (100, 101)
-REPORT_SEEDS = tuple(range(10))
-"""Rates are chosen on the first; all is reported and decided on the second: ten, for all are compared with LoRA."""
 TYPICAL_RATES = 5
 """How many rates a contender needs, for an estimate before its search has begun."""
 UNIT = 1e-3
+CURVE = range(-4, 2)
+"""Doublings away from the best rate, for a curve of what is learnt and forgotten over rates."""
 
 
 class Place(NamedTuple):
@@ -46,12 +45,11 @@ def baseline(task: str) -> Place:
 
 
 def places(methods: Iterable[Method], tasks: Iterable[Task], budgets: Sequence[str]) -> list[Place]:
-    """Return every place there is, LoRA's first: the others ask for its best rate."""
-    ordered = sorted(methods, key=lambda method: method.name != BASELINE)
+    """Return every place there is."""
     return [
         Place(method.name, task.name, budget)
         for task in tasks
-        for method in ordered
+        for method in methods
         for budget in budgets_of(method)
         if budget in budgets
     ]
@@ -65,34 +63,40 @@ def grouped(rows: Iterable[Row]) -> dict[Place, dict[Job, Row]]:
     return groups
 
 
-def next_jobs(
-    rows: Iterable[Row], methods: Sequence[Method], tasks: Sequence[Task], budgets: Sequence[str]
-) -> list[Job]:
-    """Return the runs that can be asked for now and have no row yet; none when the record is complete."""
+def next_jobs(rows: Iterable[Row], places: Sequence[Place], curves: Sequence[Place] = ()) -> list[Job]:
+    """Return the runs that can be asked for now and have no row yet; none when the record is complete.
+
+    Args:
+        places: who is tuned and reported; LoRA's first, for the others ask for its best rate.
+        curves: places that run on the reporting seeds at the rates around their best one too (`curve_rates`).
+    """
     groups = grouped(rows)
-    first = {method.name: method.first_rate for method in methods}
-    return [
-        job
-        for place in places(methods, tasks, budgets)
-        for job in _of_place(place, groups, first[place.method])
-        if job not in groups[place]
+    ordered = sorted(dict.fromkeys(places), key=lambda place: place != baseline(place.task))
+    jobs = [job for place in ordered for job in _of_place(place, groups)]
+    jobs += [
+        place.job(lr, seed)
+        for place in curves
+        if best_rate(groups[place]) is not None
+        for lr in curve_rates(best_rate(groups[place]))
+        for seed in reporting(place)
     ]
+    return [job for job in dict.fromkeys(jobs) if job not in groups[Place(job.method, job.task, job.budget)]]
 
 
-def left(
-    rows: Iterable[Row], methods: Sequence[Method], tasks: Sequence[Task], budgets: Sequence[str]
-) -> dict[str, int]:
+def left(rows: Iterable[Row], places: Sequence[Place], curves: Sequence[Place] = ()) -> dict[str, int]:
     """Estimate how many runs each task still takes; exact where the rate of a contender is known."""
     groups = grouped(rows)
-    runs = dict.fromkeys((task.name for task in tasks), 0)
-    for place in places(methods, tasks, budgets):
+    runs = dict.fromkeys((place.task for place in places), 0)
+    for place in dict.fromkeys(places):
         done = groups[place]
         if _refused(done):
             continue
+        rates = TYPICAL_RATES if best_rate(done) is None else 0
         tried = sum(1 for job in done if job.seed in TUNING_SEEDS)
         reported = sum(1 for job in done if job.seed in REPORT_SEEDS)
-        tuning = 0 if best_rate(done) else max(2, TYPICAL_RATES * len(TUNING_SEEDS) - tried)
-        runs[place.task] += tuning + max(0, len(REPORT_SEEDS) - reported)
+        tuning = max(2, rates * len(TUNING_SEEDS) - tried) if rates else 0
+        wanted = len(reporting(place)) * (len(CURVE) if place in curves else 1)
+        runs[place.task] += tuning + max(0, wanted - reported)
     return runs
 
 
@@ -114,8 +118,18 @@ def best_rate(group: dict[Job, Row]) -> float | None:
     return best if {_next(best, -1), _next(best, 1)} <= scores.keys() and math.isfinite(scores[best]) else None
 
 
-def _of_place(place: Place, groups: dict[Place, dict[Job, Row]], first_rate: float) -> list[Job]:
-    group = groups[place]
+def reporting(place: Place) -> tuple[int, ...]:
+    """Return the seeds that are reported here."""
+    return REPORT_SEEDS[: task_named(place.task).seeds]
+
+
+def curve_rates(best: float) -> list[float]:
+    """Return the rates from a sixteenth of the best one to twice as much."""
+    return [_next(best, step) for step in CURVE]
+
+
+def _of_place(place: Place, groups: dict[Place, dict[Job, Row]]) -> list[Job]:
+    group, first_rate = groups[place], method_named(place.method).first_rate
     if _refused(group):
         return []
     if not group:
@@ -123,7 +137,7 @@ def _of_place(place: Place, groups: dict[Place, dict[Job, Row]], first_rate: flo
     best = best_rate(group)
     if best is None:
         return [place.job(lr, seed) for lr in _rates_to_try(tuned(group), first_rate) for seed in TUNING_SEEDS]
-    jobs = [place.job(best, seed) for seed in REPORT_SEEDS]
+    jobs = [place.job(best, seed) for seed in reporting(place)]
     lora = best_rate(groups[baseline(place.task)])
     if lora is not None:
         jobs += [place.job(lora, seed) for seed in TUNING_SEEDS]

@@ -88,7 +88,7 @@ class Record:
 
 
 def _line(row: Row) -> bytes:
-    entries = {name: _short(value) for name in FIELDS if (value := getattr(row, name)) not in (None, ())}
+    entries = {name: _short(value) for name in FIELDS if (value := getattr(row, name)) not in (None, (), {})}
     entries |= row.job._asdict()  # in full: by these a row is found again
     return (json.dumps(entries, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
 
@@ -96,6 +96,8 @@ def _line(row: Row) -> bytes:
 def _short(value: object) -> object:
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {name: _short(each) for name, each in value.items()}
     return [_short(each) for each in value] if isinstance(value, tuple) else value
 
 

@@ -14,19 +14,21 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from lorabook.arena.budget import method_named, size_of, task_named
-from lorabook.arena.job import Job, Row
+from lorabook.arena.job import REPORT_SEEDS, Job, Row
+from lorabook.arena.matrices import effective, target_names
 from lorabook.arena.method import Method, Training
 from lorabook.arena.methods import BASELINE, BASELINE_RANK
 from lorabook.arena.task import Task
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.frozen import UnsupportedLayer
-from lorabook.core.layer_types import freeze
 from lorabook.core.training_step import Diverged
 from lorabook.cost.count import saved_bytes, trainable
 from lorabook.cost.spectrum import effective_rank
 from lorabook.models.fingerprint import fingerprint
 
 FINGERPRINT_STEP = 9
+RANKED = 28
+"""A model of 30 layers has 210 matrices, and their singular values take longer than its training."""
 EVERY = 5
 """Steps between two points of a recorded curve."""
 
@@ -95,7 +97,8 @@ def run(job: Job, steps: int | None = None) -> Row:
     moved, rank = _change(before, _matrices(model, task))
     return replace(
         row, score=task.score(model), forgotten=task.old(model) - _start(task.name)[1], moved=moved, rank=rank,
-        step_ratio=statistics.median(watch.times[1:]) / _step_of_lora(task), seconds=time.perf_counter() - began,
+        step_ratio=_ratio(watch, task) if job.seed in REPORT_SEEDS else None, more=task.more(model),
+        seconds=time.perf_counter() - began,
     )  # fmt: skip
 
 
@@ -114,13 +117,13 @@ def _train(method: Method, task: Task, model: nn.Module, job: Job, watch: _Watch
         hook.remove()
 
 
-def _step_of_lora(task: Task) -> float:
-    """Return the median processor time of a LoRA step here and now: a machine's speed changes from minute to minute."""
+def _ratio(watch: _Watch, task: Task) -> float:
+    """Return the median processor time of a step over LoRA's here and now: a machine's speed changes within minutes."""
     method = method_named(BASELINE)
     model = _prepared(method, task, BASELINE_RANK, 0)
-    watch = _Watch(model, 8)
-    _train(method, task, model, Job(BASELINE, task.name, "equal", 1e-3, 0), watch)
-    return statistics.median(watch.times[1:])
+    lora = _Watch(model, 8)
+    _train(method, task, model, Job(BASELINE, task.name, "equal", 1e-3, 0), lora)
+    return statistics.median(watch.times[1:]) / statistics.median(lora.times[1:])
 
 
 def _backward_bytes(task: Task, model: nn.Module, seed: int) -> int:
@@ -129,29 +132,23 @@ def _backward_bytes(task: Task, model: nn.Module, seed: int) -> int:
 
 
 def _matrices(model: nn.Module, task: Task) -> dict[str, Tensor]:
-    """Return the effective matrix of every layer that is a target in the base, where it still has one of its own."""
-    layers = adapted(model)
-    if layers:
-        with torch.no_grad():
-            return {name: layer.update.weight(layer.base.matrix).detach().clone() for name, layer in layers.items()}
-    if not all(p.requires_grad for p in model.parameters()):
-        return {}
-    named = {name: model.get_submodule(name) for name in _targets(task.name)}
-    return {name: freeze(copy.deepcopy(layer)).matrix.detach().clone() for name, layer in named.items()}
+    """Return the effective matrix of every target, none where what trains is beside the matrices."""
+    changed = adapted(model) or all(p.requires_grad for p in model.parameters())
+    return effective(model, _targets(task.name)) if changed else {}
 
 
 @cache
 def _targets(task_name: str) -> tuple[str, ...]:
     task = task_named(task_name)
-    return tuple(adapted(_prepared(method_named(BASELINE), task, 1, 0)))
+    return tuple(target_names(task.base, task.targets))
 
 
 def _change(before: dict[str, Tensor], after: dict[str, Tensor]) -> tuple[float | None, float | None]:
-    """Return ‖ΔW‖ over all matrices, and the effective rank of ΔW, mean over the matrices."""
+    """Return ‖ΔW‖ over all matrices, and the effective rank of ΔW, mean over at most `RANKED` of them."""
     if not before:
         return None, None
     deltas = [after[name] - before[name] for name in before]
-    return _norm(deltas), statistics.fmean(map(effective_rank, deltas))
+    return _norm(deltas), statistics.fmean(map(effective_rank, deltas[:: math.ceil(len(deltas) / RANKED)]))
 
 
 def _norm(tensors: list[Tensor]) -> float:

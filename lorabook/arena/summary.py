@@ -46,11 +46,11 @@ def summaries(rows: Iterable[Row]) -> list[Summary]:
 
 def finals(rows: Iterable[Row], place: Place) -> dict[int, float]:
     """Return the score of each reporting seed at the best rate of a place."""
-    return {row.seed: row.score for row in _reported(grouped(rows)[place])}
+    return {row.seed: row.score for row in reported(grouped(rows)[place])}
 
 
-def _reported(group: dict[Job, Row]) -> list[Row]:
-    """Return the rows at the best rate on reporting seeds; none while the rate is not known."""
+def reported(group: dict[Job, Row]) -> list[Row]:
+    """Return the rows of a place at its best rate on the reporting seeds; none while the rate is not known."""
     lr = best_rate(group)
     return [
         row for job, row in sorted(group.items()) if job.lr == lr and job.seed in REPORT_SEEDS and row.score is not None
@@ -58,7 +58,7 @@ def _reported(group: dict[Job, Row]) -> list[Row]:
 
 
 def _summary(groups: dict[Place, dict[Job, Row]], place: Place) -> Summary | None:
-    found = _reported(groups[place])
+    found = reported(groups[place])
     if len(found) < 2:
         return None
     lr, scores = found[0].lr, tuned(groups[place])

@@ -7,11 +7,9 @@ from contextlib import ExitStack
 from tqdm.auto import tqdm
 
 from lorabook.arena.job import Job, Row
-from lorabook.arena.method import Method
-from lorabook.arena.plan import left, next_jobs
+from lorabook.arena.plan import Place, left, next_jobs
 from lorabook.arena.record import Record
 from lorabook.arena.run import run
-from lorabook.arena.task import Task
 
 WAIT = "10s"
 """For a scheduler to answer."""
@@ -22,12 +20,13 @@ class SweepError(RuntimeError):
 
 
 def sweep(
-    record: Record, methods: Sequence[Method], tasks: Sequence[Task], budgets: Sequence[str],
-    workers: int = 2, scheduler: str | None = None,
+    record: Record, places: Sequence[Place], curves: Sequence[Place] = (), workers: int = 2,
+    scheduler: str | None = None,
 ) -> list[Job]:  # fmt: skip
     """Run everything that the record lacks, and return the jobs whose worker died again and again.
 
     Args:
+        places, curves: as `next_jobs` takes them.
         workers: processes of one thread each, on this machine; those of the scheduler, if one is named.
         scheduler: address of a running Dask scheduler, tcp://host:8786.
 
@@ -39,7 +38,7 @@ def sweep(
     with ExitStack() as stack:
         stack.enter_context(record.alone())
         client = stack.enter_context(_client(workers, scheduler, stack))
-        return _drain(client, record, methods, tasks, budgets)
+        return _drain(client, record, places, curves)
 
 
 def _client(workers: int, scheduler: str | None, stack: ExitStack):
@@ -61,9 +60,7 @@ def _client(workers: int, scheduler: str | None, stack: ExitStack):
         ) from error
 
 
-def _drain(
-    client, record: Record, methods: Sequence[Method], tasks: Sequence[Task], budgets: Sequence[str]
-) -> list[Job]:
+def _drain(client, record: Record, places: Sequence[Place], curves: Sequence[Place]) -> list[Job]:
     from distributed import as_completed
     from distributed.client import FutureCancelledError
     from distributed.scheduler import KilledWorker
@@ -75,14 +72,14 @@ def _drain(
     running: dict[str, Job] = {}
 
     def ask() -> None:
-        for job in next_jobs(rows, methods, tasks, budgets):
+        for job in next_jobs(rows, places, curves):
             if job not in asked:
                 asked.add(job)
                 future = client.submit(run, job, pure=False)
                 running[future.key] = job
                 ended.add(future)
 
-    with tqdm(total=sum(left(rows, methods, tasks, budgets).values()), unit="run", desc="arena") as bar:
+    with tqdm(total=sum(left(rows, places, curves).values()), unit="run", desc="arena") as bar:
         ask()
         for future in ended:
             job = running.pop(future.key)
@@ -105,7 +102,7 @@ def _drain(
             bar.update()
             bar.set_postfix_str(_said(row), refresh=False)
             ask()
-            bar.total = bar.n + max(len(running), sum(left(rows, methods, tasks, budgets).values()))
+            bar.total = bar.n + max(len(running), sum(left(rows, places, curves).values()))
     return lost
 
 

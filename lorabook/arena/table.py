@@ -29,17 +29,18 @@ def table(summaries: Sequence[Summary]) -> str:
 
 
 def export(rows: Iterable[Row], path: Path) -> None:
-    """Write every row as a line of CSV; a curve becomes one cell, its numbers apart by spaces."""
+    """Write every row as a line of CSV; what holds several numbers becomes one cell, apart by spaces."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(FIELDS)
         for row in rows:
-            writer.writerow(
-                [
-                    " ".join(map(str, value)) if isinstance(value := getattr(row, name), tuple) else value
-                    for name in FIELDS
-                ]
-            )
+            writer.writerow([_cell(getattr(row, name)) for name in FIELDS])
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={each}" for name, each in value.items())
+    return " ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def _cells(summary: Summary) -> tuple[str, ...]:

@@ -5,21 +5,24 @@ from datetime import timedelta
 from pathlib import Path
 
 from lorabook.arena.budget import BUDGETS, method_named, task_named
+from lorabook.arena.experiment import Experiment, Unanswered
+from lorabook.arena.experiments import EXPERIMENTS
 from lorabook.arena.job import Row
 from lorabook.arena.methods import BASELINE, METHODS
-from lorabook.arena.plan import left, next_jobs
+from lorabook.arena.plan import Place, left, next_jobs, places
 from lorabook.arena.recheck import chosen, recheck
 from lorabook.arena.record import Record, RecordError
 from lorabook.arena.summary import summaries
 from lorabook.arena.sweep import SweepError, estimate, sweep
 from lorabook.arena.table import export, table
-from lorabook.arena.task import TASKS
+from lorabook.arena.tasks import ON_SMOLLM2, TASKS
 from lorabook.book.refused import Refused
+from lorabook.models import smollm2
 
 
 def run_sweep(
-    only: Sequence[str], tasks: Sequence[str], budget: str | None, workers: int, scheduler: str | None,
-    folder: Path | None, dry: bool,
+    only: Sequence[str], tasks: Sequence[str], budget: str | None, experiments: Sequence[str], workers: int,
+    scheduler: str | None, folder: Path | None, dry: bool,
 ) -> int:  # fmt: skip
     """Run what the record lacks, or say what that is; 1 if a run was lost.
 
@@ -27,22 +30,60 @@ def run_sweep(
         Refused: a name is unknown, or the sweep or the record says why it cannot.
     """
     try:
-        methods = [method_named(name) for name in dict.fromkeys([BASELINE, *only])] if only else list(METHODS)
-        where = [task_named(name) for name in tasks] or list(TASKS)
+        asked, curves = _asked(only, tasks, budget, experiments)
         record = Record(folder)
-        rows, budgets = record.rows(), [budget] if budget else list(BUDGETS)
-        runs = left(rows, methods, where, budgets)
-        print(_estimate(rows, runs, workers))
+        rows = record.rows()
+        print(_estimate(rows, left(rows, asked, curves), workers))
         if dry:
-            for job in next_jobs(rows, methods, where, budgets):
+            for job in next_jobs(rows, asked, curves):
                 print(f"  {job.label}")
             return 0
-        lost = sweep(record, methods, where, budgets, workers, scheduler)
+        lost = sweep(record, asked, curves, workers, scheduler)
     except (RecordError, SweepError, ValueError) as error:
         raise Refused(str(error)) from error
     for job in lost:
         print(f"lost: {job.label}")
     return 1 if lost else 0
+
+
+def _asked(
+    only: Sequence[str], tasks: Sequence[str], budget: str | None, experiments: Sequence[str]
+) -> tuple[list[Place], list[Place]]:
+    """Return who is to run, and who at all rates of a curve: everything there is, unless something is named."""
+    chosen = [_experiment(name) for name in experiments]
+    if only or tasks or budget or not experiments:
+        methods = [method_named(name) for name in dict.fromkeys([BASELINE, *only])] if only else list(METHODS)
+        where = [task_named(name) for name in tasks] or list(TASKS)
+        asked = places(methods, where, [budget] if budget else list(BUDGETS))
+    else:
+        asked = []
+    if not (only or tasks or budget or experiments):
+        chosen = list(EXPERIMENTS)
+    asked += [place for experiment in chosen for place in experiment.places]
+    if not smollm2.installed() and any(place.task == ON_SMOLLM2.name for place in asked):
+        print(f"without SmolLM2's weights {ON_SMOLLM2.name} is left out: {smollm2.INSTALL}")
+        asked = [place for place in asked if place.task != ON_SMOLLM2.name]
+    return asked, [place for experiment in chosen for place in experiment.curves]
+
+
+def _experiment(name: str) -> Experiment:
+    for experiment in EXPERIMENTS:
+        if experiment.name == name:
+            return experiment
+    raise ValueError(f"no experiment is called {name!r}; they are {', '.join(each.name for each in EXPERIMENTS)}")
+
+
+def answers(folder: Path | None) -> int:
+    """Print what the record answers to each question."""
+    rows = _rows(folder)
+    for experiment in EXPERIMENTS:
+        print(experiment.question)
+        try:
+            verdict, says = experiment.answer(rows)
+            print(f"  {verdict}: {says}")
+        except Unanswered as missing:
+            print(f"  not yet: {missing}")
+    return 0
 
 
 def show(folder: Path | None) -> int:

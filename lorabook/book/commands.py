@@ -207,6 +207,9 @@ class Arena(Command):
             "--budget", metavar="NAME", choices=("equal", "own"), help="equal, or own: the paper's size"
         )
         parser.add_argument(
+            "--experiment", action="append", default=[], metavar="NAME", help="what this experiment needs alone"
+        )
+        parser.add_argument(
             "--workers", type=int, default=2, metavar="N", help="processes on this machine (default: 2)"
         )
         parser.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask scheduler, tcp://host:8786")
@@ -215,6 +218,7 @@ class Arena(Command):
         does = parser.add_mutually_exclusive_group()
         does.add_argument("--dry-run", action="store_true", help="say what would run, and run nothing")
         does.add_argument("--list", action="store_true", help="print each contender's score, spread, regret and cost")
+        does.add_argument("--answers", action="store_true", help="print what the record says to the nine questions")
         does.add_argument("--check", type=int, metavar="K", help="run K rows again; exit with 1 if one differs")
         does.add_argument("--export", type=Path, metavar="FILE", help="write the rows as CSV")
 
@@ -223,6 +227,8 @@ class Arena(Command):
 
         if options.list:
             return arena.show(options.record)
+        if options.answers:
+            return arena.answers(options.record)
         if options.check is not None:
             return arena.check(options.check, options.seed, options.record)
         if options.export is not None:
@@ -231,6 +237,7 @@ class Arena(Command):
             options.only,
             options.task,
             options.budget,
+            options.experiment,
             options.workers,
             options.scheduler,
             options.record,
