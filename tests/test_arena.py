@@ -41,7 +41,7 @@ def swept(methods, budgets=BUDGETS, answer=pretended) -> list[Row]:
     """Run the plan to its end with an answer to every job."""
     rows: list[Row] = []
     for _ in range(100):
-        jobs = plan.next_jobs(rows, methods, DIGITS, budgets)
+        jobs = plan.next_jobs(rows, plan.places(methods, DIGITS, budgets))
         if not jobs:
             return rows
         rows += [answer(job) for job in jobs]
@@ -52,7 +52,7 @@ def swept(methods, budgets=BUDGETS, answer=pretended) -> list[Row]:
 
 
 def test_the_first_run_of_a_contender_goes_alone():
-    jobs = plan.next_jobs([], TWO, DIGITS, BUDGETS)
+    jobs = plan.next_jobs([], plan.places(TWO, DIGITS, BUDGETS))
     assert [(job.method, job.seed) for job in jobs] == [("LoRA", TUNING_SEEDS[0]), ("DoRA", TUNING_SEEDS[0])]
 
 
@@ -71,7 +71,7 @@ def test_a_finished_plan_has_every_report_seed_at_the_best_rate_and_the_rate_of_
     place = Place("DoRA", "digits", "equal")
     assert {place.job(0.004, seed) for seed in REPORT_SEEDS} <= done
     assert {place.job(0.032, seed) for seed in TUNING_SEEDS} <= done
-    assert plan.left(rows, TWO, DIGITS, BUDGETS) == {"digits": 0}
+    assert plan.left(rows, plan.places(TWO, DIGITS, BUDGETS)) == {"digits": 0}
 
 
 def test_a_rate_that_diverges_is_never_the_best():
@@ -86,7 +86,7 @@ def test_a_rate_that_diverges_is_never_the_best():
 def test_what_is_refused_is_asked_once():
     rows = swept([method_named("prefix")], answer=lambda job: Row(*job, state="refused", why="no attention"))
     assert len(rows) == len(budgets_of(method_named("prefix")))
-    assert plan.left(rows, [method_named("prefix")], DIGITS, BUDGETS) == {"digits": 0}
+    assert plan.left(rows, plan.places([method_named("prefix")], DIGITS, BUDGETS)) == {"digits": 0}
 
 
 def test_tuning_seeds_do_not_report():
@@ -256,7 +256,7 @@ def test_a_sweep_runs_the_plan_to_its_end_and_goes_on_where_it_stopped(tmp_path,
 
     monkeypatch.setattr(sweeping, "run", fails_once)
     with pytest.raises(SweepError, match=r"seed 3 failed: MemoryError: as if\. The rows before are kept"):
-        sweep(Record(tmp_path), TWO, DIGITS, BUDGETS)
+        sweep(Record(tmp_path), plan.places(TWO, DIGITS, BUDGETS))
     kept = {row.job for row in Record(tmp_path).rows()}
     assert kept
     assert kept < rows.keys()
@@ -267,7 +267,7 @@ def test_a_sweep_runs_the_plan_to_its_end_and_goes_on_where_it_stopped(tmp_path,
         return rows[job]
 
     monkeypatch.setattr(sweeping, "run", goes_on)
-    assert sweep(Record(tmp_path), TWO, DIGITS, BUDGETS) == []
+    assert sweep(Record(tmp_path), plan.places(TWO, DIGITS, BUDGETS)) == []
     assert {row.job for row in Record(tmp_path).rows()} == rows.keys()
 
 
@@ -281,7 +281,7 @@ def test_a_worker_that_is_killed_loses_its_own_run_and_nothing_else(tmp_path, mo
         return rows[job]
 
     monkeypatch.setattr(sweeping, "run", run)
-    lost = sweep(Record(tmp_path), TWO, DIGITS, BUDGETS, workers=1)
+    lost = sweep(Record(tmp_path), plan.places(TWO, DIGITS, BUDGETS), workers=1)
     assert lost == [fatal]
     assert {row.job for row in Record(tmp_path).rows()} == {job for job in rows if job.method == "LoRA"}
 
@@ -289,7 +289,7 @@ def test_a_worker_that_is_killed_loses_its_own_run_and_nothing_else(tmp_path, mo
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(sweeping, "WAIT", "500ms")
     with pytest.raises(SweepError, match=r"no Dask scheduler answers at 'tcp://127\.0\.0\.1:9'"):
-        sweep(Record(tmp_path), TWO, DIGITS, BUDGETS, scheduler="tcp://127.0.0.1:9")
+        sweep(Record(tmp_path), plan.places(TWO, DIGITS, BUDGETS), scheduler="tcp://127.0.0.1:9")
 
 
 # What is read out of the record.

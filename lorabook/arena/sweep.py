@@ -1,8 +1,11 @@
 """The sweep: ask the plan what is missing, let Dask's workers run it, and write each row when its run ends."""
 
+import logging
+import signal
 import statistics
-from collections.abc import Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from tqdm.auto import tqdm
 
@@ -36,6 +39,7 @@ def sweep(
         RecordError: another sweep writes the record, or it cannot be written.
     """
     with ExitStack() as stack:
+        stack.enter_context(_one_interrupt())
         stack.enter_context(record.alone())
         client = stack.enter_context(_client(workers, scheduler, stack))
         return _drain(client, record, places, curves)
@@ -46,10 +50,13 @@ def _client(workers: int, scheduler: str | None, stack: ExitStack):
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise SweepError("the sweep runs on Dask, which is not installed: pip install 'lorabook[arena]'") from error
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a scheduler that is gone is said once, by us
     if scheduler is None:
-        cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-        )
+        with _interrupts(signal.SIG_IGN):  # Ctrl-C is for this process; it closes the workers
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
+                silence_logs=logging.ERROR,
+            )  # fmt: skip
         return Client(stack.enter_context(cluster))
     try:
         return Client(scheduler, timeout=WAIT)
@@ -58,6 +65,30 @@ def _client(workers: int, scheduler: str | None, stack: ExitStack):
             f"no Dask scheduler answers at {scheduler!r} within {WAIT}: start one with `dask scheduler`, and workers "
             "with `dask worker ADDRESS`, or leave --scheduler out to use this machine"
         ) from error
+
+
+@contextmanager
+def _interrupts(by: signal.Handlers | Callable) -> Iterator[None]:
+    """Handle Ctrl-C so inside the block, where this is the main thread and somebody listens."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, by)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _one_interrupt() -> AbstractContextManager[None]:
+    """Ctrl-C stops the sweep, and a second one does not disturb the closing."""
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    return _interrupts(stop)
 
 
 def _drain(client, record: Record, places: Sequence[Place], curves: Sequence[Place]) -> list[Job]:
