@@ -1,14 +1,21 @@
 """Every explorer of the book, small enough for a test: a new one is added to BUILD and is swept with the others."""
 
+import tempfile
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models
 from torch import Tensor
 
+from lorabook.arena.answers import Answers, Compared, write
+from lorabook.arena.experiment import at
+from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
+from lorabook.arena.record import Record
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.explorer import Explorer
+from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.recorded import Recording
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
@@ -95,7 +102,29 @@ def of_chapter_size(name: str) -> Explorer:
     return spectrum(changes, draw)
 
 
+def pretended_record() -> Record:
+    """A record of three contenders on two tasks, as if it had been measured, and what was decided of it."""
+    folder = Path(tempfile.mkdtemp())
+    record = Record(folder)
+    for name, best in (("LoRA", 3.0), ("DoRA", 2.9), ("full fine-tuning", 2.8)):
+        for task in ("kjv", "digits"):
+            place = at(name, task)
+            rates = [(lr, seed) for lr in (0.004, 0.008, 0.016) for seed in TUNING_SEEDS]
+            for lr, seed in rates + [(0.008, seed) for seed in REPORT_SEEDS]:
+                score = best + abs(lr - 0.008) + seed / 1e4
+                record.add(
+                    Row(
+                        *place.job(lr, seed), state="finished", size=8, trained=1000, start=4.0, score=score,
+                        forgotten=0.2, backward_bytes=4096, optimizer_bytes=8192, step_ratio=1.1, seconds=2.0,
+                        loss10=1.5, norm10=3.25, base="abc",
+                    )
+                )  # fmt: skip
+    write(Answers((), (Compared("DoRA", "kjv", "equal", 10, -0.1, 1e-4, 0.01, "better"),)), folder)
+    return record
+
+
 BUILD: dict[str, Callable[[], Explorer]] = {
+    "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),
     "scale": lambda: explore_sizes(sizes()),
     "codebook": lambda: codebook(seeded()),
