@@ -1,20 +1,23 @@
 """The picture of a claim: its left side, its right side, and what is between them, as small coloured grids."""
 
+from collections import defaultdict
+
 import torch
 from torch import Tensor
 
 from lorabook.claims import svg
 from lorabook.claims.runner import Verdict
 
-CELL, LARGEST = 12, 16
+CELL, LARGEST = 12, 12
 NEGATIVE, POSITIVE, NOT_FINITE = "#0072b2", "#e69f00", "#d55e00"
 
 
 def sides_svg(verdict: Verdict) -> str:
-    """Return an SVG that draws left, right and difference on one colour scale, grids cut to 16 × 16.
+    """Return an SVG that draws left, right and difference on one colour scale, grids cut to 12 × 12.
 
-    Blue is negative, orange positive, and the strength of the colour is the size relative to the largest entry. A
-    number alone has no picture: the text is then empty.
+    Blue is negative, orange positive, and the strength of the colour is the size in tenths of the largest entry; what
+    rounds to none is grey, so that no rounding of this machine is drawn. A number alone has no picture: the text is
+    then empty.
     """
     left, right = (_grid(side.detach().double()) for side in verdict.sides[:2])
     if left.numel() == 1:
@@ -30,19 +33,21 @@ def sides_svg(verdict: Verdict) -> str:
 
 
 def _panel(title: str, grid: Tensor, x: int) -> list[str]:
-    cells = [
-        svg.rect(x + j * CELL, 18 + i * CELL, CELL - 1, CELL - 1, _paint(value))
-        for i, row in enumerate(grid.tolist())
-        for j, value in enumerate(row)
-    ]
-    return [svg.text(x, 12, title, 11, {"fill": "currentColor"}), *cells]
+    cells: dict[tuple[tuple[str, str], ...], list[svg.Point]] = defaultdict(list)
+    for i, row in enumerate(grid.tolist()):
+        for j, value in enumerate(row):
+            cells[tuple(_paint(value).items())].append((x + j * CELL, 18 + i * CELL))
+    squares = [svg.squares(corners, CELL - 1, dict(paint)) for paint, corners in cells.items()]
+    return [svg.text(x, 12, title, 11, {"fill": "currentColor"}), *squares]
 
 
 def _paint(value: float) -> svg.Paint:
     if value != value or abs(value) == float("inf"):
         return {"fill": "none", "stroke": NOT_FINITE, "stroke-dasharray": "2 2"}
-    opacity = max(0.06, min(1.0, abs(value)))
-    return {"fill": POSITIVE if value > 0 else NEGATIVE, "fill-opacity": f"{opacity:.2f}"}
+    tenths = min(1.0, round(abs(value), 1))
+    if tenths == 0:
+        return {"fill": "currentColor", "fill-opacity": "0.06"}
+    return {"fill": POSITIVE if value > 0 else NEGATIVE, "fill-opacity": f"{tenths:g}"}
 
 
 def _grid(side: Tensor) -> Tensor:

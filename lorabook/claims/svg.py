@@ -31,6 +31,14 @@ def rect(x: float, y: float, width: float, height: float, paint: Paint) -> str:
     return element("rect", {**sides, **paint})
 
 
+def squares(corners: Sequence[Point], side: float, paint: Paint) -> str:
+    """Return squares of one paint, each with its upper left corner at one of the points, as one element."""
+    whole = number(side)
+    return element(
+        "path", {"d": "".join(f"M{number(x)} {number(y)}h{whole}v{whole}h-{whole}z" for x, y in corners), **paint}
+    )
+
+
 def circle(x: float, y: float, radius: float, paint: Paint) -> str:
     """Return a circle around (x, y)."""
     return element("circle", {"cx": number(x), "cy": number(y), "r": f"{radius:g}", **paint})

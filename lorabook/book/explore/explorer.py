@@ -9,7 +9,6 @@ keeps one message in flight and joins the rest, so nothing queues up; what takes
 asked only when the reader has stopped moving.
 """
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from lorabook.book.explore.alive import answer_alive
 from lorabook.book.explore.answers import Answers, answers
 from lorabook.book.explore.bundle import bundle, stylesheet
 from lorabook.book.explore.pack import pack
 from lorabook.book.explore.state import Control, controls, moved
+from lorabook.book.figures.picture import Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,8 @@ class Action:
 class Explorer(anywidget.AnyWidget):
     """The widget. Read `state` and `result`; set `values` to move the controls from Python.
 
-    `answer` is what the view draws: the result of the state or, where `tabled`, the results of all states.
+    `answer` is what the view draws: the result of the state or, where `tabled`, the results of all states. `picture` is
+    what stands in a chart's place, as a PNG, where neither a kernel nor the page has the library that draws charts.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
@@ -54,6 +56,7 @@ class Explorer(anywidget.AnyWidget):
     tabled = traitlets.Bool().tag(sync=True)
     settle = traitlets.Float().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
+    picture = traitlets.Bytes().tag(sync=True)
 
     def __init__(
         self, view: str, start: Any, controls: dict[str, Control], compute: Callable[[Any], Any],
@@ -74,6 +77,7 @@ class Explorer(anywidget.AnyWidget):
         )
         self.observe(self._moved, "values")
         self.on_msg(self._message)
+        self.on_msg(answer_alive)
 
     @property
     def state(self) -> Any:
@@ -116,10 +120,11 @@ class Explorer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundled = super()._repr_mimebundle_(**options)
-        result, buffer = self.result, io.BytesIO()
-        self.still(self.state, result).savefig(buffer, format="png", transparent=True)
+        result = self.result
+        still, size = Picture(result.sentence, self.still(self.state, result))._repr_mimebundle_()
+        self.picture = still["image/png"]
         data, metadata = bundled if isinstance(bundled, tuple) else (bundled, {})
-        return {**data, "text/plain": result.sentence, "image/png": buffer.getvalue()}, metadata
+        return {**data, **still}, {**metadata, **size}
 
 
 def explorer(
