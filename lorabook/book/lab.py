@@ -16,6 +16,7 @@ from lorabook.models import paths
 
 ADDRESS = "127.0.0.1"
 SETTINGS = Path(__file__).parent / "lab_settings"
+EXTENSION = Path(__file__).parent / "lab_extension"
 OWN_COPY = "lorabook-notebooks"
 
 
@@ -84,6 +85,7 @@ def arguments(folder: Path, page: str, port: int | None, browser: bool) -> list[
         f"--ServerApp.extra_static_paths={files('plotly') / 'package_data'}",
         f"--LabApp.default_url=/lab/tree/{page}",
         f"--LabApp.app_settings_dir={SETTINGS}",
+        f"--LabApp.extra_labextensions_path={EXTENSION}",
         f"--ServerApp.ip={ADDRESS}",
         f"--ServerApp.open_browser={browser}",
         "--ServerApp.answer_yes=True",

@@ -2,7 +2,7 @@
 import { overlay } from "./marks.js";
 
 const WAIT = 20000;
-const LATE = "The chart moves as soon as the kernel is free. If the kernel has stopped, run this cell again.";
+const LATE = "The chart comes as soon as the kernel is free. If the kernel has stopped, run this cell again.";
 
 function ask(model) {
   return new Promise((resolve) => {
@@ -68,18 +68,9 @@ function grounded(style, own) {
   };
 }
 
-function drawnByPython(model) {
-  const bytes = model.get("picture");
-  if (!bytes?.byteLength) return [];
-  const image = document.createElement("img");
-  image.src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
-  image.onload = () => URL.revokeObjectURL(image.src);
-  image.alt = ""; // the stage says the sentence
-  return [image];
-}
-
 // Returns draw({key, traces, layout, marks}, style). The curves are drawn again only when `key` (or the theme) changes;
-// `marks` move every time. Until plotly is here only the latest picture waits, behind the one that Python drew.
+// `marks` move every time. Until plotly is here only the latest picture waits; JupyterLab is told with `lorabook-chart`,
+// for the book's extension shows the picture that Python drew in its place.
 export function chart(stage, { model }) {
   const holder = document.createElement("div");
   const curves = document.createElement("div");
@@ -96,8 +87,9 @@ export function chart(stage, { model }) {
     drawn = key;
     mark(marks, layout);
   }
-  const late = setTimeout(() => { curves.replaceChildren(...drawnByPython(model), LATE); }, WAIT / 4);
-  load(model).then((loaded) => { clearTimeout(late); curves.replaceChildren(); plotly = loaded; show(); });
+  const tell = (drawn) => holder.dispatchEvent(new CustomEvent("lorabook-chart", { bubbles: true, detail: drawn }));
+  const late = setTimeout(() => { curves.textContent = LATE; tell(false); }, WAIT / 4);
+  load(model).then((loaded) => { clearTimeout(late); curves.replaceChildren(); plotly = loaded; tell(true); show(); });
   new ResizeObserver(() => show()).observe(holder);
   return ({ key, traces, layout, marks }, style) => {
     picture = { key: `${key} ${style.dark}`, traces, layout: grounded(style, layout), marks };

@@ -42,8 +42,7 @@ class Action:
 class Explorer(anywidget.AnyWidget):
     """The widget. Read `state` and `result`; set `values` to move the controls from Python.
 
-    `answer` is what the view draws: the result of the state or, where `tabled`, the results of all states. `picture` is
-    what stands in a chart's place, as a PNG, where neither a kernel nor the page has the library that draws charts.
+    `answer` is what the view draws: the result of the state or, where `tabled`, the results of all states.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
@@ -56,7 +55,6 @@ class Explorer(anywidget.AnyWidget):
     tabled = traitlets.Bool().tag(sync=True)
     settle = traitlets.Float().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
-    picture = traitlets.Bytes().tag(sync=True)
 
     def __init__(
         self, view: str, start: Any, controls: dict[str, Control], compute: Callable[[Any], Any],
@@ -122,7 +120,6 @@ class Explorer(anywidget.AnyWidget):
         bundled = super()._repr_mimebundle_(**options)
         result = self.result
         still, size = Picture(result.sentence, self.still(self.state, result))._repr_mimebundle_()
-        self.picture = still["image/png"]
         data, metadata = bundled if isinstance(bundled, tuple) else (bundled, {})
         return {**data, **still}, {**metadata, **size}
 
