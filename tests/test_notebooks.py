@@ -112,6 +112,19 @@ def test_a_picture_is_kept_small_and_looks_the_same() -> None:
     assert apart.mean() < 8
 
 
+def test_a_drawing_is_kept_as_a_picture_of_pixels_too(tmp_path: Path) -> None:
+    source = tmp_path / "src" / "00_drawn.py"
+    source.parent.mkdir()
+    source.write_text("# %%\nfrom lorabook.book.figures.diagrams.lora import draw\n\ndraw()\n", encoding="utf-8")
+    notebook = book.build(source, tmp_path)
+    (drawn,) = shown(notebook)[0]
+    assert set(drawn) == {"text/plain", "image/svg+xml", "image/png"}
+    picture = Image.open(io.BytesIO(base64.b64decode(drawn["image/png"])))
+    words = np.asarray(picture.convert("RGBA").convert("L").crop((36, 24, 900, 60)))
+    assert (words < 128).mean() > 0.05, "the title is written: the font was found"
+    assert replay(notebook).exit_code == 0, "a run has no such picture, and nbval does not ask for it"
+
+
 @pytest.mark.parametrize(
     ("cell", "says"),
     [

@@ -1,15 +1,18 @@
 """What a built notebook keeps of its outputs: what nbval compares as a run shows it, and every picture, made small.
 
 nbval compares each text of each output (`text/plain`, `text/markdown`, `text/html`, `image/svg+xml`, what is printed)
-and leaves pictures of pixels and widgets out. So a widget goes, the picture and the text beside it stay, and what a
-reader sees without a kernel is what a test compares. A cell tagged `nbval-ignore-output` differs from run to run.
+and leaves pictures of pixels and widgets out. So a widget goes, and the picture and the text beside it stay; a drawing
+in SVG, which some web pages leave out, gets its PNG. What a reader sees without a kernel is what a test compares. A
+cell tagged `nbval-ignore-output` differs from run to run.
 """
 
 import base64
 import io
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
+import matplotlib
 from nbformat import NotebookNode
 from PIL import Image
 
@@ -17,7 +20,7 @@ from lorabook.book.refused import Refused
 
 IGNORED = "nbval-ignore-output"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-PNG = "image/png"
+PNG, SVG = "image/png", "image/svg+xml"
 COLOURS = 64
 ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]{6,}[^<>]*>")
 
@@ -61,6 +64,24 @@ def compact(png: str) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
+def rasterised(drawing: str) -> str:
+    """Return a drawing in SVG as a picture in base64, on its light ground and in a font that every machine here has.
+
+    Raises:
+        Refused: what draws it is not installed; only who builds chapters needs it.
+    """
+    try:
+        from resvg_py import svg_to_bytes
+    except ImportError as error:
+        raise Refused("a drawing in SVG is stored as PNG too: run `pip install -e .[test]` first") from error
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    files = [str(fonts / f"DejaVuSans{weight}.ttf") for weight in ("", "-Bold")]
+    png = svg_to_bytes(
+        drawing, zoom=1.5, skip_system_fonts=True, font_files=files, sans_serif_family="DejaVu Sans"
+    )  # fmt: skip
+    return base64.b64encode(bytes(png)).decode()
+
+
 def _is_passing(output: NotebookNode) -> bool:
     """A progress bar, or a warning: gone once the cell has run."""
     return output.get("name") == "stderr" or set(output.get("data", ())) == {WIDGET, "text/plain"}
@@ -73,6 +94,8 @@ def _kept(output: NotebookNode) -> NotebookNode:
         output.traceback = [f"{output.ename}: {output.evalue}"]
     if "data" in output:
         output.data = NotebookNode({mime: text for mime, text in output.data.items() if mime != WIDGET})
+        if SVG in output.data and PNG not in output.data:
+            output.data[PNG] = rasterised(output.data[SVG])
         if PNG in output.data:
             output.data[PNG] = compact(output.data[PNG])
     return output
