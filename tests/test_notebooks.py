@@ -120,7 +120,7 @@ def test_a_drawing_is_kept_as_a_picture_of_pixels_too(tmp_path: Path) -> None:
     (drawn,) = shown(notebook)[0]
     assert set(drawn) == {"text/plain", "image/svg+xml", "image/png"}
     picture = Image.open(io.BytesIO(base64.b64decode(drawn["image/png"])))
-    words = np.asarray(picture.convert("RGBA").convert("L").crop((36, 24, 900, 60)))
+    words = np.asarray(picture.convert("RGBA").convert("L").crop((34, 22, 840, 56)))
     assert (words < 128).mean() > 0.05, "the title is written: the font was found"
     assert replay(notebook).exit_code == 0, "a run has no such picture, and nbval does not ask for it"
 

@@ -21,7 +21,7 @@ from lorabook.book.refused import Refused
 IGNORED = "nbval-ignore-output"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 PNG, SVG = "image/png", "image/svg+xml"
-COLOURS = 64
+COLOURS = 32
 ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]{6,}[^<>]*>")
 
 
@@ -55,7 +55,7 @@ def texts(outputs: Iterable[NotebookNode]) -> list[str]:
 
 
 def compact(png: str) -> str:
-    """Return a picture in base64 with its colours reduced to 64: the same picture is the same bytes, about a third."""
+    """Return a picture in base64 with its colours reduced to 32: the same picture is the same bytes, about a third."""
     picture = Image.open(io.BytesIO(base64.b64decode(png)))
     if picture.mode != "P":
         picture = picture.convert("RGBA").quantize(COLOURS, Image.Quantize.FASTOCTREE)
@@ -77,7 +77,7 @@ def rasterised(drawing: str) -> str:
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     files = [str(fonts / f"DejaVuSans{weight}.ttf") for weight in ("", "-Bold")]
     png = svg_to_bytes(
-        drawing, zoom=1.5, skip_system_fonts=True, font_files=files, sans_serif_family="DejaVu Sans"
+        drawing, zoom=1.4, skip_system_fonts=True, font_files=files, sans_serif_family="DejaVu Sans"
     )  # fmt: skip
     return base64.b64encode(bytes(png)).decode()
 

@@ -8,14 +8,14 @@ from torch import Tensor
 from lorabook.claims import svg
 from lorabook.claims.runner import Verdict
 
-CELL, LARGEST = 12, 12
-NEGATIVE, POSITIVE, NOT_FINITE = "#0072b2", "#e69f00", "#d55e00"
+CELL, GAP, LARGEST = 12, 2, 8
+NEGATIVE, POSITIVE, NONE, NOT_FINITE = "#0072b2", "#e69f00", "#64748b33", "#d55e00"
 
 
 def sides_svg(verdict: Verdict) -> str:
-    """Return an SVG that draws left, right and difference on one colour scale, grids cut to 12 × 12.
+    """Return an SVG that draws left, right and difference on one colour scale, grids cut to 8 × 8.
 
-    Blue is negative, orange positive, and the strength of the colour is the size in tenths of the largest entry; what
+    Blue is negative, orange positive, and the strength of the colour is the size in fifths of the largest entry; what
     rounds to none is grey, so that no rounding of this machine is drawn. A number alone has no picture: the text is
     then empty.
     """
@@ -23,31 +23,28 @@ def sides_svg(verdict: Verdict) -> str:
     if left.numel() == 1:
         return ""
     largest = max(_finite(left).abs().max().item(), _finite(right).abs().max().item()) or 1.0
-    parts, x = [], 0
+    words, squares, x = [], defaultdict(list), 0
     for title, grid in (("left side", left), ("right side", right), ("difference", left - right)):
-        parts += _panel(title, grid / largest, x)
+        words.append(svg.text(x, 12, title, 11, {"fill": "currentColor"}))
+        for i, row in enumerate((grid / largest).tolist()):
+            for j, value in enumerate(row):
+                squares[_paint(value)].append((x + j * CELL, 18 + i * CELL))
         x += max(grid.shape[1] * CELL, 70) + 28
+    parts = [*words, *(svg.squares(corners, CELL - GAP, dict(paint)) for paint, corners in squares.items())]
     label = f"{verdict.claim.name}: the two sides and their difference"
     height = max(left.shape[0] * CELL + 22, 40)
     return svg.picture(x, height, label, parts, {"style": "max-width:100%;margin:.4em 0;display:block"})
 
 
-def _panel(title: str, grid: Tensor, x: int) -> list[str]:
-    cells: dict[tuple[tuple[str, str], ...], list[svg.Point]] = defaultdict(list)
-    for i, row in enumerate(grid.tolist()):
-        for j, value in enumerate(row):
-            cells[tuple(_paint(value).items())].append((x + j * CELL, 18 + i * CELL))
-    squares = [svg.squares(corners, CELL - 1, dict(paint)) for paint, corners in cells.items()]
-    return [svg.text(x, 12, title, 11, {"fill": "currentColor"}), *squares]
-
-
-def _paint(value: float) -> svg.Paint:
+def _paint(value: float) -> tuple[tuple[str, str], ...]:
+    """Return the attributes of a square, as what may be a key."""
     if value != value or abs(value) == float("inf"):
-        return {"fill": "none", "stroke": NOT_FINITE, "stroke-dasharray": "2 2"}
-    tenths = min(1.0, round(abs(value), 1))
-    if tenths == 0:
-        return {"fill": "currentColor", "fill-opacity": "0.06"}
-    return {"fill": POSITIVE if value > 0 else NEGATIVE, "fill-opacity": f"{tenths:g}"}
+        return ("stroke", NOT_FINITE), ("stroke-dasharray", "2 2")
+    # A half is a common value, and must not fall to one side or the other by a rounding.
+    fifths = min(5, round(5 * abs(value) - 0.01))
+    if fifths == 0:
+        return (("stroke", NONE),)
+    return (("stroke", f"{POSITIVE if value > 0 else NEGATIVE}{fifths * 51:02x}"),)
 
 
 def _grid(side: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ class Picture:
     ) -> tuple[dict[str, object], dict[str, object]]:
         buffer = io.BytesIO()
         # Drawn larger than it is shown, so that it stays sharp on a dense screen.
-        self.figure.savefig(buffer, format="png", transparent=True, dpi=1.5 * self.figure.dpi)
+        self.figure.savefig(buffer, format="png", transparent=True, dpi=1.4 * self.figure.dpi)
         width, height = (int(side * self.figure.dpi) for side in self.figure.get_size_inches())
         data = {"text/plain": self.sentence, "image/png": buffer.getvalue()}
         return data, {"image/png": {"width": width, "height": height, "alt": self.sentence}}
