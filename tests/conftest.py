@@ -4,9 +4,8 @@ import os
 import runpy
 from pathlib import Path
 
-# Two cores and many small matrices: threads cost more than they give. Before torch is imported anywhere.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+# As in a chapter, where `book.reading` says why. Before torch is imported anywhere.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 pytest_plugins = ["pytester", "skip_rule"]

@@ -16,7 +16,7 @@ torch.arange(3) * 2
 
 # %%
 print("rank", 8)
-display(Markdown("**16** parameters"), HTML("<b>not kept</b>"))
+display(Markdown("**16** parameters"), HTML("<b>kept too</b>"))
 for _ in tqdm(range(3)):
     print("step")
 
@@ -37,6 +37,9 @@ class Slider(anywidget.AnyWidget):
     rank = traitlets.Int(8).tag(sync=True)
     answer = traitlets.Int(8).tag(sync=True)
 
+    def __repr__(self) -> str:
+        return "a slider"
+
 
 slider = Slider()
 slider.observe(lambda change: slider.set_trait("answer", change.new), "rank")
@@ -53,5 +56,7 @@ print(time.time())
 # %% tags=["raises-exception"]
 1 / 0
 
-# %%
+# %% tags=["nbval-ignore-output"]
+for _ in tqdm(range(3)):
+    pass
 object()

@@ -129,7 +129,8 @@ def test_the_wheel_holds_code_views_data_and_chapters_and_no_tests(unpacked: Pat
     assert {f"lorabook/shipped/data/{name}" for name in shipped_data()} <= names
     assert not [name for name in names if "/make/" in name], "what makes data again is for checkouts"
     assert {f"lorabook/shipped/notebooks/{path.name}" for path in paths.notebooks_dir().glob("*.ipynb")} <= names
-    assert any(name.endswith("share/jupyter/lab/settings/overrides.d/lorabook.json") for name in names)
+    for shared in ("lab/settings/overrides.d/lorabook.json", "labextensions/lorabook/static/extension.js"):
+        assert any(name.endswith(f"share/jupyter/{shared}") for name in names)
     assert not [name for name in names if name.startswith("tests") or "__pycache__" in name]
 
 

@@ -1,5 +1,6 @@
 """A chapter's own imports: what `reading` offers, and that the command line does not pay for it."""
 
+import os
 import subprocess
 import sys
 from types import ModuleType
@@ -47,3 +48,10 @@ def test_the_command_line_loads_no_widgets_and_nothing_of_jupyter(code: str) -> 
 def test_every_command_is_documented_by_itself() -> None:
     assert all(command.help and command.description for command in COMMANDS)
     assert len({command.name for command in COMMANDS}) == len(COMMANDS)
+
+
+def test_a_kernel_computes_on_one_thread_whoever_starts_it() -> None:
+    code = "import torch; from lorabook.book import reading; print(torch.get_num_threads())"
+    bare = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], env=bare, capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"

@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -50,27 +51,48 @@ def test_chips_keep_to_their_width_and_a_name_that_is_too_long_has_a_line_of_its
     assert (lines(chips), lines([])) == (3, 1)
 
 
+CLAIM = Claim(lambda case: case, "statement", "source", "=", 0.0, (), "")
+
+
 def picture_of(*pair: torch.Tensor) -> ElementTree.Element | None:
     """Return the picture that a card shows of two sides, or None if it shows none."""
-    claim = Claim(lambda case: pair, "statement", "source", "=", 0.0, (), "")
-    markup = sides.sides_svg(Verdict(claim, (0.0,), pair))
+    markup = sides.sides_svg(Verdict(CLAIM, (0.0,), pair))
     return ElementTree.fromstring(markup) if markup else None
 
 
+def squares_of(picture: ElementTree.Element) -> Counter[str]:
+    """Return how many squares there are of each paint."""
+    counts: Counter[str] = Counter()
+    for path in picture.iter(f"{SVG}path"):
+        counts[path.get("stroke")] += path.get("d").count("M")
+    return counts
+
+
 def test_the_sides_of_a_claim_are_grids_blue_below_zero_and_orange_above() -> None:
-    left, right = torch.tensor([[-2.0, 1.0]]), torch.tensor([[-2.0, float("nan")]])
-    picture = picture_of(left, right)
-    cells = [(cell.get("fill"), cell.get("fill-opacity")) for cell in picture.iter(f"{SVG}rect")]
-    assert cells[:3] == [(sides.NEGATIVE, "1.00"), (sides.POSITIVE, "0.50"), (sides.NEGATIVE, "1.00")]
-    assert cells[3] == cells[5] == ("none", None)
+    picture = picture_of(torch.tensor([[-2.0, 1.0]]), torch.tensor([[-2.0, float("nan")]]))
+    paths = [path.attrib for path in picture.iter(f"{SVG}path")]
+    square = {"stroke-width": "10"}
+    assert paths[0] == {"d": "M0 23h10M98 23h10", "stroke": f"{sides.NEGATIVE}ff", **square}
+    assert paths[1] == {"d": "M12 23h10", "stroke": f"{sides.POSITIVE}66", **square}
+    assert paths[2]["stroke"] == sides.NOT_FINITE
+    assert paths[2]["d"] == "M110 23h10M208 23h10"
+    assert paths[3] == {"d": "M196 23h10", "stroke": sides.NONE, **square}
     assert [word.text for word in picture.iter(f"{SVG}text")] == ["left side", "right side", "difference"]
     assert picture.get("aria-label").endswith(": the two sides and their difference")
 
 
+def test_what_rounding_leaves_between_two_sides_is_not_drawn() -> None:
+    left = torch.tensor([[1.5, -2.0, 3.0]])
+    noise = torch.tensor([[1e-6, -1e-6, 0.0]])
+    one, other = (sides.sides_svg(Verdict(CLAIM, (0.0,), (left, left + sign * noise))) for sign in (1, -1))
+    assert one == other
+    assert squares_of(ElementTree.fromstring(one))[sides.NONE] == 3
+
+
 def test_a_card_draws_no_picture_of_a_number_and_cuts_what_is_large() -> None:
     assert picture_of(torch.tensor(1.0), torch.tensor(1.0)) is None
-    cells = list(picture_of(torch.ones(40, 40), torch.ones(40, 40)).iter(f"{SVG}rect"))
-    assert len(cells) == 3 * sides.LARGEST**2
+    cells = squares_of(picture_of(torch.ones(40, 40), torch.ones(40, 40)))
+    assert cells == {f"{sides.POSITIVE}ff": 2 * sides.LARGEST**2, sides.NONE: sides.LARGEST**2}
 
 
 def test_a_card_has_the_books_colours() -> None:
@@ -78,6 +100,7 @@ def test_a_card_has_the_books_colours() -> None:
     assert sides.POSITIVE == style.TRAINABLE.light
     assert sides.NEGATIVE == palette[1]
     assert sides.NOT_FINITE == style.FALSE.light
+    assert sides.NONE.startswith(style.FROZEN.light)
 
 
 def test_the_map_of_the_axes_lies_on_its_page() -> None:

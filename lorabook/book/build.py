@@ -17,11 +17,11 @@ from nbformat import NotebookNode
 
 from lorabook.book import offline
 from lorabook.book.classroom.solutions import cut
-from lorabook.book.outputs import text_only
+from lorabook.book.outputs import kept
 from lorabook.book.refused import Refused
 from lorabook.core.whole_file import replace_whole
 
-LARGEST_KB = 150
+LARGEST_KB = 400
 CELL_SECONDS = 300
 METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"},
@@ -90,7 +90,7 @@ def build(source: Path, folder: Path) -> Path:
     """Execute one chapter's source and write its notebook into `folder`; the old one stays until the new one is whole.
 
     Raises:
-        Refused: a cell fails, or the notebook is larger than 150 kB.
+        Refused: a cell fails, shows what no other run will show, or the notebook is larger than 400 kB.
     """
     notebook = read_source(source)
     run(notebook, folder)
@@ -98,11 +98,11 @@ def build(source: Path, folder: Path) -> Path:
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = text_only(cell.outputs)
+            cell.outputs = kept(cell)
             cell.metadata.pop("execution", None)
     text = nbformat.writes(notebook) + "\n"
     if len(text) > LARGEST_KB * 1000:
-        raise Refused(f"{source.stem} is {len(text) / 1000:.0f} kB, over {LARGEST_KB} kB: print less")
+        raise Refused(f"{source.stem} is {len(text) / 1000:.0f} kB, over {LARGEST_KB} kB: print or draw less")
     target = folder / f"{source.stem}.ipynb"
     replace_whole(target, lambda partial: partial.write_text(text, encoding="utf-8"))
     return target

@@ -90,8 +90,9 @@ def settings() -> Iterator[Finding]:
     shipped = Path(__file__).parent / "lab_settings" / "overrides.json"
     json.loads(shipped.read_text(encoding="utf-8"))
     yield Finding("settings of `lorabook lab`", OK, str(shipped))
-    everywhere = Path(sys.prefix) / "share/jupyter/lab/settings/overrides.d/lorabook.json"
-    if everywhere.is_file():
+    shared = Path(sys.prefix) / "share/jupyter"
+    everywhere = shared / "lab/settings/overrides.d/lorabook.json"
+    if everywhere.is_file() and (shared / "labextensions/lorabook").is_dir():
         yield Finding("settings of plain `jupyter lab`", OK, str(everywhere))
     else:
         yield Finding(

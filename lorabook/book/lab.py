@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import webbrowser
+from importlib.resources import files
 from pathlib import Path
 
 from lorabook.book.chapters import find_chapter
@@ -15,6 +16,7 @@ from lorabook.models import paths
 
 ADDRESS = "127.0.0.1"
 SETTINGS = Path(__file__).parent / "lab_settings"
+EXTENSION = Path(__file__).parent / "lab_extension"
 OWN_COPY = "lorabook-notebooks"
 
 
@@ -79,8 +81,11 @@ def arguments(folder: Path, page: str, port: int | None, browser: bool) -> list[
     """Return what JupyterLab is started with."""
     options = [
         f"--ServerApp.root_dir={folder}",
+        # Charts of a saved copy then need no kernel: chart.js asks for /static/plotly.min.js.
+        f"--ServerApp.extra_static_paths={files('plotly') / 'package_data'}",
         f"--LabApp.default_url=/lab/tree/{page}",
         f"--LabApp.app_settings_dir={SETTINGS}",
+        f"--LabApp.extra_labextensions_path={EXTENSION}",
         f"--ServerApp.ip={ADDRESS}",
         f"--ServerApp.open_browser={browser}",
         "--ServerApp.answer_yes=True",
@@ -108,8 +113,6 @@ def open_book(chapter: str | None, port: int | None, browser: bool, folder: Path
     browser = browser and has_display()
     # Without this, a kernel the reader once registered as `python3` for another Python would be started instead.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    # Threads that spin for long while they wait slow each other and the browser beside them.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     from jupyterlab.labapp import LabApp
 
     token = secrets.token_hex(24)

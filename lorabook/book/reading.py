@@ -6,7 +6,11 @@
 
 Not in the package's own `__init__`: the command line passes through that, and must not wait for widgets. What only one
 chapter draws or asks stays in a file of that chapter: `figures/`, `classroom/`.
+
+Importing it leaves PyTorch one thread of this kernel; `book.set_num_threads(n)` in a cell gives it more.
 """
+
+from torch import set_num_threads as set_num_threads
 
 from lorabook.book.classroom.exercise import check as check
 from lorabook.book.classroom.exercise import hint as hint
@@ -24,3 +28,8 @@ from lorabook.book.explore.spectrum import spectrum as spectrum
 from lorabook.book.explore.state import Choice as Choice
 from lorabook.book.explore.state import Steps as Steps
 from lorabook.book.explore.training import training_explorer as training_explorer
+
+# The one thing that an import does here, because a chapter is run by many programs, and this is what all of them pass.
+# Sums are ordered by the threads, so that stored numbers hold for one number of them. And threads spin while they wait
+# for each other: on two cores with another program at work, two took 63 to 79 s over chapter 00, one takes 17 to 19.
+set_num_threads(1)

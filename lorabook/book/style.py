@@ -7,6 +7,7 @@ marker as well.
 
 import json
 from dataclasses import asdict, dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -146,6 +147,10 @@ def as_json() -> str:
     return json.dumps({"roles": {k: asdict(r) for k, r in ROLES.items()}, "variants": strokes, "grounds": grounds})
 
 
+LETTERS_PER_INCH = 12
+"""How many letters of a title fit, beside what stands left of the axes."""
+
+
 def figure(width: float = 6.4, height: float = 3.2) -> "Figure":
     """Return an empty matplotlib figure (inches) with a transparent ground and text readable on light and dark.
 
@@ -162,7 +167,8 @@ def axes(figure: "Figure", title: str, x: str, y: str, place: tuple[int, int, in
     """Add axes to a figure in the book's style: the message as the title, quiet spines, units in the labels."""
     panel = figure.add_subplot(*place)
     panel.set_facecolor("none")
-    panel.set_title(title, color=NEUTRAL.text, fontsize=10, loc="left")
+    letters = int(LETTERS_PER_INCH * figure.get_figwidth() / place[1])
+    panel.set_title("\n".join(wrap(title, letters)), color=NEUTRAL.text, fontsize=10, loc="left")
     panel.set_xlabel(x, color=NEUTRAL.text, fontsize=9)
     panel.set_ylabel(y, color=NEUTRAL.text, fontsize=9)
     panel.tick_params(colors=NEUTRAL.quiet, labelsize=8)

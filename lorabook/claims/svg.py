@@ -31,6 +31,15 @@ def rect(x: float, y: float, width: float, height: float, paint: Paint) -> str:
     return element("rect", {**sides, **paint})
 
 
+def squares(corners: Sequence[Point], side: float, paint: Paint) -> str:
+    """Return squares of one stroke, each with its upper left corner at one of the points, as one element.
+
+    Each is a line as wide as it is long, the shortest way to write one.
+    """
+    lines = "".join(f"M{number(x)} {number(y + side / 2)}h{number(side)}" for x, y in corners)
+    return element("path", {"d": lines, "stroke-width": number(side), **paint})
+
+
 def circle(x: float, y: float, radius: float, paint: Paint) -> str:
     """Return a circle around (x, y)."""
     return element("circle", {"cx": number(x), "cy": number(y), "r": f"{radius:g}", **paint})

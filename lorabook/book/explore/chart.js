@@ -1,4 +1,4 @@
-// Charts by plotly.js, which Python sends once for the whole page.
+// Charts by plotly.js, which the page gets once: from the book's own server, or else from the kernel.
 import { overlay } from "./marks.js";
 
 const WAIT = 20000;
@@ -12,7 +12,7 @@ function ask(model) {
       if (message?.type !== "plotly") return;
       clearTimeout(stop);
       model.off("msg:custom", receive);
-      if (!globalThis.Plotly) run(new TextDecoder().decode(buffers[0]));
+      if (!globalThis.Plotly) run({ textContent: new TextDecoder().decode(buffers[0]) });
       resolve(globalThis.Plotly);
     }
     model.on("msg:custom", receive);
@@ -20,16 +20,27 @@ function ask(model) {
   });
 }
 
-function run(text) {
+function run(attributes) {
   const amd = globalThis.define; // with an AMD loader on the page plotly would register there and not on globalThis
   globalThis.define = undefined;
-  document.head.append(Object.assign(document.createElement("script"), { textContent: text }));
-  globalThis.define = amd;
+  const script = Object.assign(document.createElement("script"), attributes);
+  return new Promise((resolve) => {
+    script.onload = script.onerror = resolve;
+    document.head.append(script);
+    if (!script.src) resolve();
+  }).finally(() => { globalThis.define = amd; });
+}
+
+// `lorabook lab` serves the file; another server has no such page, and another kind of notebook no such address.
+async function fetched(model) {
+  const page = document.getElementById("jupyter-config-data");
+  if (page) await run({ src: `${JSON.parse(page.textContent).baseUrl}static/plotly.min.js` });
+  return globalThis.Plotly ?? ask(model);
 }
 
 function load(model) {
   if (globalThis.Plotly) return Promise.resolve(globalThis.Plotly);
-  globalThis.lorabookPlotly ??= ask(model);
+  globalThis.lorabookPlotly ??= fetched(model);
   return globalThis.lorabookPlotly;
 }
 
@@ -58,7 +69,8 @@ function grounded(style, own) {
 }
 
 // Returns draw({key, traces, layout, marks}, style). The curves are drawn again only when `key` (or the theme) changes;
-// `marks` move every time. Until plotly is here only the latest picture waits.
+// `marks` move every time. Until plotly is here only the latest picture waits; JupyterLab is told with `lorabook-chart`,
+// for the book's extension shows the picture that Python drew in its place.
 export function chart(stage, { model }) {
   const holder = document.createElement("div");
   const curves = document.createElement("div");
@@ -75,8 +87,9 @@ export function chart(stage, { model }) {
     drawn = key;
     mark(marks, layout);
   }
-  const late = setTimeout(() => { curves.textContent = LATE; }, WAIT);
-  load(model).then((loaded) => { clearTimeout(late); curves.replaceChildren(); plotly = loaded; show(); });
+  const tell = (drawn) => holder.dispatchEvent(new CustomEvent("lorabook-chart", { bubbles: true, detail: drawn }));
+  const late = setTimeout(() => { curves.textContent = LATE; tell(false); }, WAIT / 4);
+  load(model).then((loaded) => { clearTimeout(late); curves.replaceChildren(); plotly = loaded; tell(true); show(); });
   new ResizeObserver(() => show()).observe(holder);
   return ({ key, traces, layout, marks }, style) => {
     picture = { key: `${key} ${style.dark}`, traces, layout: grounded(style, layout), marks };

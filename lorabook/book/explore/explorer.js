@@ -1,10 +1,13 @@
 // The frame of every explorer: the answer's sentence, controls, stage, status line. A view is `make(stage, tools)`,
 // called once; it returns `draw({state, answer, style})`, called on every change, which may return {off?, idle?}: the
 // controls that change nothing now, the buttons that cannot be pressed now.
+import { alive } from "./alive.js";
 import { answerAt } from "./answers.js";
 import { build, element } from "./controls.js";
 import { unpack } from "./numbers.js";
 import { paint, watch } from "./theme.js";
+
+const SILENT = "The kernel does not answer. If it is busy, this waits for it; if it has stopped, run this cell again.";
 
 function frame(el) {
   const part = (tag, name, more = {}) => element(tag, { class: `lb-${name}`, ...more });
@@ -48,10 +51,10 @@ export function explorer(make) {
   function render({ model, el }) {
     const parts = frame(el);
     parts.root.dataset.view = model.get("view");
-    let [style, sent, waiting] = [paint(parts.root), unpack(model.get("answer")), false];
+    let [style, sent, waiting, silent] = [paint(parts.root), unpack(model.get("answer")), false, false];
     const state = () => model.get("values");
     const answer = () => (model.get("tabled") ? answerAt(sent, state()) : sent);
-    const setStatus = (text) => { parts.status.textContent = text; };
+    const setStatus = (text) => { parts.status.textContent = silent ? SILENT : text; };
 
     function now() {
       waiting = false;
@@ -60,8 +63,8 @@ export function explorer(make) {
         const { off = [], idle = [] } = draw({ state: state(), answer: current, style }) ?? {};
         if (parts.title.textContent !== current.sentence) parts.title.textContent = current.sentence;
         parts.stage.setAttribute("aria-label", current.sentence);
-        controls.off(off);
-        for (const button of parts.buttons.children) button.disabled = idle.includes(button.dataset.do);
+        controls.off(silent ? Object.keys(state()) : off);
+        for (const button of parts.buttons.children) button.disabled = silent || idle.includes(button.dataset.do);
         setStatus(model.get("status"));
       } catch (error) {
         setStatus(`The picture could not be drawn: ${error.message}`);
@@ -85,9 +88,12 @@ export function explorer(make) {
     };
     for (const [event, act] of Object.entries(handlers)) model.on(event, act);
     const unwatch = watch(() => { style = paint(parts.root); redraw(); });
+    // What has all its answers with it asks nobody.
+    const unheard = model.get("tabled") ? () => {} : alive(model, (answers) => { silent = !answers; redraw(); });
     requestAnimationFrame(() => { style = paint(parts.root); now(); }); // only now `el` stands in the page
     return () => {
       unwatch();
+      unheard();
       for (const [event, act] of Object.entries(handlers)) model.off(event, act);
     };
   }

@@ -9,7 +9,6 @@ keeps one message in flight and joins the rest, so nothing queues up; what takes
 asked only when the reader has stopped moving.
 """
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from lorabook.book.explore.alive import answer_alive
 from lorabook.book.explore.answers import Answers, answers
 from lorabook.book.explore.bundle import bundle, stylesheet
 from lorabook.book.explore.pack import pack
 from lorabook.book.explore.state import Control, controls, moved
+from lorabook.book.figures.picture import Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,6 +75,7 @@ class Explorer(anywidget.AnyWidget):
         )
         self.observe(self._moved, "values")
         self.on_msg(self._message)
+        self.on_msg(answer_alive)
 
     @property
     def state(self) -> Any:
@@ -116,10 +118,10 @@ class Explorer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundled = super()._repr_mimebundle_(**options)
-        result, buffer = self.result, io.BytesIO()
-        self.still(self.state, result).savefig(buffer, format="png", transparent=True)
+        result = self.result
+        still, size = Picture(result.sentence, self.still(self.state, result))._repr_mimebundle_()
         data, metadata = bundled if isinstance(bundled, tuple) else (bundled, {})
-        return {**data, "text/plain": result.sentence, "image/png": buffer.getvalue()}, metadata
+        return {**data, **still}, {**metadata, **size}
 
 
 def explorer(

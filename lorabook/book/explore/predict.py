@@ -10,6 +10,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from lorabook.book.explore.alive import answer_alive
 from lorabook.book.explore.bundle import bundle, stylesheet
 from lorabook.book.explore.state import Control, Value
 
@@ -28,6 +29,7 @@ class Prediction(anywidget.AnyWidget):
     def __init__(self, question: str, by: Control) -> None:
         self.by = by
         super().__init__(_esm=bundle("predict"), _css=stylesheet(), question=question, spec=by.spec())
+        self.on_msg(answer_alive)
 
     def look_back(self, measured: str) -> "LookBack":
         """Return the reader's answer beside what was measured."""
@@ -38,7 +40,8 @@ class Prediction(anywidget.AnyWidget):
         bundled = super()._repr_mimebundle_(**options)
         data, metadata = bundled if isinstance(bundled, tuple) else (bundled, {})
         points = self.by.points()
-        return {**data, "text/markdown": f"*Predict:* {self.question} ({points[0]} {OPEN} {points[-1]})"}, metadata
+        text = f"*Predict:* {self.question} ({points[0]} {OPEN} {points[-1]})"
+        return {**data, "text/plain": text, "text/markdown": text}, metadata
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ class Picture:
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, object], dict[str, object]]:
         buffer = io.BytesIO()
-        # Drawn at twice the size it is shown at, so that it stays sharp on a dense screen.
-        self.figure.savefig(buffer, format="png", transparent=True, dpi=2 * self.figure.dpi)
+        # Drawn larger than it is shown, so that it stays sharp on a dense screen.
+        self.figure.savefig(buffer, format="png", transparent=True, dpi=1.4 * self.figure.dpi)
         width, height = (int(side * self.figure.dpi) for side in self.figure.get_size_inches())
         data = {"text/plain": self.sentence, "image/png": buffer.getvalue()}
         return data, {"image/png": {"width": width, "height": height, "alt": self.sentence}}
