@@ -76,10 +76,12 @@ def read_head(path: Path) -> Head:
 
 
 def heads(folder: Path) -> Iterator[tuple[str, Head]]:
-    """Give the name and the head of each chapter in `folder`, in reading order.
+    """Give the name and the head of each chapter in `folder` but the start page, in reading order.
 
     Raises:
         ValueError: as `read_head`.
     """
     for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+        if path.stem.startswith("00_"):
+            continue
         yield path.stem, read_head(path)

@@ -1,6 +1,6 @@
-"""The measure of a chapter: each number beside the most that its tier allows, minutes beside those that its head states.
+"""The measure of a chapter: each number beside the most that its tier allows, minutes beside those its head states.
 
-    minutes = words/150 + words of outputs/200 + lines of code/15 + cards·1 + explorers·5 + exercises as stated + running
+    minutes = words/150 + words of outputs/200 + lines of code/15 + cards + 5·explorers + exercises as stated + running
 
 A pure function of the executed notebook: `lorabook build` adds the running time, which only a run has.
 """
@@ -76,7 +76,7 @@ class Measure:
 
     def faults(self) -> list[str]:
         """Return one sentence for each number above its limit and for each heading that is not the book's."""
-        over = [f"{line.what}: {line.number:.4g}, and at most {line.limit} are allowed" for line in self.lines() if line.over]
+        over = [f"{line.what}: {line.number:.4g}, at most {line.limit}" for line in self.lines() if line.over]
         return [*over, *heading_faults(self.headings, every=self.head.tier is not SHORT)]
 
 
@@ -100,7 +100,9 @@ def measure(notebook: NotebookNode, explorers: Mapping[str, int], seconds: float
         if own.explorers and first is None:
             first = whole.reading
         whole += own
-    level_two = [h.text for cell in open_cells if cell.cell_type == "markdown" for h in headings(cell.source) if h.level == 2]
+    level_two = [
+        h.text for cell in open_cells if cell.cell_type == "markdown" for h in headings(cell.source) if h.level == 2
+    ]
     controls = max((explorers[name] for name in whole.explorers), default=0)
     return Measure(head_of(notebook.cells[0].source), whole, controls, first, tuple(level_two), seconds)
 

@@ -43,4 +43,6 @@ def filled_lines(code: str) -> int:
 
 def headings(markdown: str) -> list[Heading]:
     """Return the headings outside of folds and code blocks."""
-    return [Heading(len(marks), text.strip()) for marks, text in HEADING.findall(CODE_BLOCK.sub("", unfolded(markdown)))]
+    return [
+        Heading(len(marks), text.strip()) for marks, text in HEADING.findall(CODE_BLOCK.sub("", unfolded(markdown)))
+    ]

@@ -8,6 +8,8 @@ Not in the package's own `__init__`: the command line passes through that, and m
 chapter draws or asks stays in a file of that chapter: `figures/`, `classroom/`.
 """
 
+from tqdm.auto import tqdm as progress  # noqa: F401
+
 from lorabook.book.classroom.exercise import check as check
 from lorabook.book.classroom.exercise import hint as hint
 from lorabook.book.classroom.exercise import show as show

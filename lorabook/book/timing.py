@@ -25,7 +25,9 @@ def waits(notebook: NotebookNode) -> list[str]:
         seconds = seconds_of(cell)
         if seconds > PATIENCE and not any(BAR.search(_text(output)) for output in cell.get("outputs", ())):
             first = cell.source.partition("\n")[0]
-            faults.append(f"cell {number} ({first}) ran {seconds:.0f} s and shows no progress: wrap its loop in tqdm(…)")
+            faults.append(
+                f"cell {number} ({first}) ran {seconds:.0f} s and shows no progress: wrap its loop in tqdm(…)"
+            )
     return faults
 
 

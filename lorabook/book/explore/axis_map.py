@@ -16,6 +16,7 @@ from lorabook.book.shown import Shown
 BOX = "border-radius:6px;padding:3px 9px;border:1px solid"
 LIT = f"{BOX} {style.TRAINABLE.light};background:{style.TRAINABLE.light}33;font-weight:600"
 DIM = f"{BOX} {style.FROZEN.light}88"
+CHIP = f"border-radius:8px;padding:0 6px;border:1px solid {style.TRAINABLE.light}"
 ROW = "display:flex;flex-wrap:wrap;gap:6px;align-items:center"
 GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax(200px,1fr));gap:8px"
 
@@ -44,7 +45,7 @@ def axis_map() -> Shown:
 
 
 def _cell(axis: Axis) -> str:
-    chips = [_box(name, f"border-radius:8px;padding:0 6px;border:1px solid {style.TRAINABLE.light}") for name in axis.movers]
+    chips = [_box(name, CHIP) for name in axis.movers]
     parts = [
         f"<b>{html.escape(axis.name)}</b>",
         _element("div", "font-size:12px", [html.escape(axis.decides)]),

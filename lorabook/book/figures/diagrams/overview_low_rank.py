@@ -1,0 +1,23 @@
+"""Low rank: a change of a whole matrix, and the two strips whose product stands in for it."""
+
+from lorabook.book.figures.drawing import Drawing
+from lorabook.book.figures.page import foot
+from lorabook.book.figures.terms import Matrix, Word, row
+from lorabook.core.lora import ORIGIN
+
+D, RANK = 192, 8
+
+
+def draw() -> Drawing:
+    kept, whole = ORIGIN.form.count(D, D, RANK), D * D
+    drawing = Drawing(f"Low rank: {RANK} columns times {RANK} rows stand in for a change of all {whole:,} entries")
+    change = Matrix("ΔW", D, D, "reference")
+    strips = (Matrix("B", D, RANK, "trainable"), Matrix("A", RANK, D, "trainable"))
+    row(drawing, [change, Word("≈"), *strips], 24, 48, 712, 210)
+    foot(
+        drawing,
+        f"ΔW ≈ BA: a sum of {RANK} outer products b_{{i}}a_{{i}}^{{T}}, one for each direction",
+        f"B and A hold {kept:,} numbers, {kept / whole:.1%} of {whole:,}. What is lost, and whether it matters, is "
+        "the question.",
+    )
+    return drawing
