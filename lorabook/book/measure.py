@@ -100,9 +100,8 @@ def measure(notebook: NotebookNode, explorers: Mapping[str, int], seconds: float
         if own.explorers and first is None:
             first = whole.reading
         whole += own
-    level_two = [
-        h.text for cell in open_cells if cell.cell_type == "markdown" for h in headings(cell.source) if h.level == 2
-    ]
+    texts = [cell.source for cell in open_cells if cell.cell_type == "markdown"]
+    level_two = [heading.text for text in texts for heading in headings(text) if heading.level == 2]
     controls = max((explorers[name] for name in whole.explorers), default=0)
     return Measure(head_of(notebook.cells[0].source), whole, controls, first, tuple(level_two), seconds)
 

@@ -24,10 +24,8 @@ def waits(notebook: NotebookNode) -> list[str]:
     for number, cell in enumerate(notebook.cells):
         seconds = seconds_of(cell)
         if seconds > PATIENCE and not any(BAR.search(_text(output)) for output in cell.get("outputs", ())):
-            first = cell.source.partition("\n")[0]
-            faults.append(
-                f"cell {number} ({first}) ran {seconds:.0f} s and shows no progress: wrap its loop in tqdm(…)"
-            )
+            first = cell.source.partition("\n")[0][:60]
+            faults.append(f"cell {number} ({first}) ran {seconds:.0f} s without a bar: book.progress(…) shows one")
     return faults
 
 

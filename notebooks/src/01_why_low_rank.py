@@ -32,22 +32,20 @@ book.diagram("overview_low_rank")
 
 # %%
 shares = book.Steps("your answer", tuple(range(0, 101, 5)), "%")
-guess_energy = book.predict(
-    "You fine-tune a language model to write IN CAPITALS. Of what changed in its 192 × 192 query matrices, "
-    "which share of the energy ‖ΔW‖² (the sum of the squared entries) lies in the 8 strongest directions?", shares)
+guess_energy = book.predict("You fine-tune a language model to write IN CAPITALS. Of what changed in its 192 × 192 "
+    "query matrices, which share of ‖ΔW‖² (the sum of the squared entries) lies in the 8 strongest directions?", shares)
 guess_energy
 
 # %%
-guess_gain = book.predict(
-    "You keep only those 8 directions, in every matrix of the model. "
-    "Which share of what fine-tuning gained in loss is left?", shares)
+guess_gain = book.predict("You keep only those 8 directions, in every matrix of the model. "
+                          "Which share of what fine-tuning gained in loss is left?", shares)
 guess_gain
 
 # %% [markdown]
 # ## See it
-# The book's model has read Jane Austen's novels. It gets two jobs: **CAPITALS**, Austen in a new spelling, and the
-# **Bible**, with other words and another grammar. All entries of its 28 projection matrices train, for 24 batches of 512
-# tokens, with three seeds. The cells below stand on this one.
+# The book's model has read Jane Austen. It gets two jobs: **CAPITALS**, Austen in a new spelling, and the **Bible**, with
+# other words and another grammar. All of its 28 projection matrices train, for 24 batches of 512 tokens, with three
+# seeds. The cells below stand on this one.
 
 # %%
 base = lb.load("tiny")
@@ -70,22 +68,22 @@ deltas = {(job, *places[name]): change.delta for job in jobs for name, change in
 book.spectrum(deltas, torch.Generator().manual_seed(0))
 
 # %% [markdown]
-# Orange is $\Delta W$; grey is a random matrix of the same shape and norm, which has no structure at all.
+# Grey is a random matrix of the same shape and norm: no structure at all.
 #
 # 1. Set rank 1. In CAPITALS, find a matrix of which **one** direction keeps more than half.
-# 2. Set rank 8. In the Bible, which of the seven matrices keeps the least? How far is it above random?
+# 2. Set rank 8. In the Bible, find a matrix that keeps less than 30%. Is it random, then?
 #
 # <details><summary>Answers</summary>
 #
-# 1. `v_proj` and `o_proj` of the first two layers. 2. `down_proj`, with a fifth to a quarter; random keeps 10%. Even the
-# widest change leans on some directions.
+# 1. `v_proj` and `o_proj` of layers 0 and 1. 2. `gate_proj` and `down_proj` of any layer. They keep a fifth to a quarter,
+# a random matrix of their shape a tenth: even the widest change leans on some directions.
 #
 # </details>
 #
 # ## Sixteen numbers
-# `u` and `v` have four numbers each. Their outer product fills a 4 × 4 matrix, yet each of its rows is a multiple of `v`:
-# it knows one direction, its **rank** is 1. Add a little dirt, and let the singular value decomposition find the
-# direction again. It writes any matrix as a sum of outer products, strongest first:
+# The outer product of `u` and `v` fills a 4 × 4 matrix, yet each row is a multiple of `v`: it knows one direction, its
+# **rank** is 1. Add a little dirt, and let the singular value decomposition find the direction again. It writes any
+# matrix as a sum of outer products, strongest first:
 # $M=\sigma_1u_1v_1^\top+\sigma_2u_2v_2^\top+\dots$
 
 # %%
@@ -121,8 +119,8 @@ book.card(claims.no_other_rank_r_matrix_is_nearer)
 book.card(claims.a_step_has_no_more_rank_than_tokens)
 
 # %% [markdown]
-# Look at it on the model: the gradient of one 512 × 192 matrix, for texts of 1, 2, 8, … tokens. The last column is the
-# first step that Adam takes with it.
+# Now on the model: the gradient of one 512 × 192 matrix, for texts of 1, 2, 8, … tokens. The last column is the first
+# step that Adam takes with it.
 
 # %%
 exact = lb.load("tiny", dtype=torch.float64).model
@@ -137,21 +135,21 @@ book.table(("tokens", "rank of the gradient", "8 directions keep", "rank of Adam
 
 # %% [markdown]
 # A batch has hundreds of tokens, so its rank is full and the bound is useless. Still the gradient leans on a few
-# directions. That is no theorem; it is how texts and models are, and LoRA lives on it. From here on "low rank" means: **a
-# few directions carry most of it.**
+# directions. That is no theorem; it is how this text and this model are. From here on "low rank" means: **a few
+# directions carry most of it.**
 #
-# And Adam does not even take the gradient's directions. It divides each entry by its own size, and of the first step only
-# signs are left. One token is the exception: the signs of $g\,x^\top$ are the signs of $g$ times those of $x$.
+# Adam does not even keep the gradient's rank. It divides each entry by its own size, and of the first step only signs are
+# left. One token is the exception: the signs of $g\,x^\top$ are those of $g$ times those of $x$.
 
 # %%
 book.card(claims.false_adam_keeps_the_rank_of_the_gradient)
 
 # %% [markdown]
 # ### What does not prove it
-# Aghajanyan et al. (2020) train a model in a random subspace of all its weights and report that about 200 numbers reach
-# 90% of full fine-tuning, for RoBERTa on a paraphrase task. LoRA's paper takes this as the inspiration for a *hypothesis*
-# about ranks. It is often retold as a proof. But it counts numbers of the whole model; a rank counts directions in one
-# matrix. The updates of rank 8 of one 192 × 192 matrix have a dimension of 3,008.
+# Aghajanyan et al. (2020) train RoBERTa in a random subspace of all its weights and report that about 200 numbers reach
+# 90% of full fine-tuning on a paraphrase task. LoRA's paper draws from it a *hypothesis* about ranks; it is often retold
+# as a proof. But it counts numbers of the whole model, and a rank counts directions in one matrix. The updates of rank 8
+# of one 192 × 192 matrix have 3,008 dimensions.
 
 # %%
 book.card(claims.false_dimension_is_rank)
@@ -171,10 +169,9 @@ book.source(full.Change.kept)
 # %% [markdown]
 # ## Measured
 # ### How much lies in 8 directions
-# All 28 matrices and all seeds; one mark is the mean over the four layers. Beside $\Delta W$ stand the pretrained $W_0$
-# and a random matrix.
+# All 28 matrices; one mark is one seed's mean over the four layers.
 
-# %%
+# %% jupyter={"source_hidden": true}
 draw = torch.Generator().manual_seed(0)
 pretrained = {name: full.change_of(base.model.get_submodule(name).weight) for name in places}
 noise = {name: full.change_of(torch.randn(w.delta.shape, generator=draw)) for name, w in pretrained.items()}
@@ -184,9 +181,7 @@ pictures.energy_by_projection(energies, 8, "The narrow job leaves narrow changes
 
 # %% [markdown]
 # ### What is left of the gain
-# Energy is not what you are paid for. Put the cut matrices back and measure the loss on text that the model has not seen.
-# Cutting *after* training is a hard test, as nobody told the training to be low rank. So LoRA stands beside it, trained
-# at that rank from the start: on the same matrices and batches, at the best of three rates.
+# Energy is not what you are paid for. Put the cut matrices back, and measure the loss on text that the model has not seen.
 
 # %%
 def loss(model, corpus):
@@ -198,6 +193,15 @@ def cut(corpus, change, r=None):
         return loss(base.model, corpus)
 
 
+whole = {job: [cut(corpus, run) for run in changes[job]] for job, corpus in jobs.items()}
+after = {job: {r: [cut(corpus, run, r) for run in changes[job]] for r in book.progress((1, 2, 4, 8, 16, 64), desc=job)}
+         for job, corpus in jobs.items()}
+
+# %% [markdown]
+# Cutting *after* training is a hard test: nobody told the training to be low rank. So LoRA stands beside it, trained at
+# that rank from the start, on the same matrices and batches, at the best of three rates.
+
+# %%
 def lora(job, seed, r):
     model = lb.load("tiny").model
     lb.inject(model, lb.LoRA(r=r, alpha=2 * r), targets="_proj", generator=torch.Generator().manual_seed(seed))
@@ -205,42 +209,36 @@ def lora(job, seed, r):
     return loss(model, jobs[job])
 
 
-panels = {}
-for job, corpus in jobs.items():
-    whole = [cut(corpus, run) for run in changes[job]]
-    after = {r: [cut(corpus, run, r) for run in changes[job]] for r in (1, 2, 4, 8, 16, 64)}
-    before = {r: [lora(job, seed, r) for seed in book.progress(SEEDS, desc=f"LoRA, {job}, r = {r}")] for r in (1, 8)}
-    panels[job] = pictures.Ranks(loss(base.model, corpus), whole, after, before)
+before = {job: {r: [lora(job, seed, r) for seed in book.progress(SEEDS, desc=f"LoRA, {job}, rank {r}")] for r in (1, 8)}
+          for job in jobs}
+panels = {job: pictures.Ranks(loss(base.model, jobs[job]), whole[job], after[job], before[job]) for job in jobs}
 pictures.loss_by_rank(
     panels, "A few directions keep most of what was learnt. Trained as few from the start, they keep more.")
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
 book.table(("job", "rank", "of the gain, cut afterwards", "of the gain, trained as LoRA"),
            [(job, r, f"{panel.gain_kept(panel.cut[r]):.0%}", f"{panel.gain_kept(panel.lora[r]):.0%}")
             for job, panel in panels.items() for r in (1, 8)])
 
 # %%
 capitals, bible = panels.values()
-kept = capitals.gain_kept(capitals.cut[8])
-energy = sum(energies["ΔW, CAPITALS"][0].values()) / 7
+kept, energy = capitals.gain_kept(capitals.cut[8]), sum(energies["ΔW, CAPITALS"][0].values()) / 7
 book.verdicts({
     "CAPITALS: 8 directions, cut afterwards, keep more than three quarters of the gain": kept > 0.75,
     "Bible: they keep as much of it": bible.gain_kept(bible.cut[8]) > kept - 0.05,
-    "LoRA of rank 1 beats the cut to rank 1, in both jobs and with every seed":
-        all(max(panel.lora[1]) < min(panel.cut[1]) for panel in panels.values()),
+    "LoRA of rank 1 beats every cut to rank 1": all(max(p.lora[1]) < min(p.cut[1]) for p in panels.values()),
     "LoRA of rank 8 reaches full fine-tuning on the Bible": bible.gain_kept(bible.lora[8]) > 0.99,
-    "CAPITALS: the share of energy tells the share of gain to 10 points": abs(energy - kept) < 0.1,
-})
+    "CAPITALS: the share of energy tells the share of gain to 10 points": abs(energy - kept) < 0.1})
 
 # %% [markdown]
-# **One**: the spectrum of $\Delta W$ bounds the rank that you need, from above. A LoRA that may use one direction finds a
-# better one than the best direction of a $\Delta W$ that could use all. **Two**: rank 8 is nearly enough for the narrow
-# job, not for the broad one. **Three**: energy and loss are two things.
+# **One**: the spectrum of $\Delta W$ bounds the rank that you need from above. A LoRA that may use one direction finds a
+# better one than the best of a $\Delta W$ that could use all. **Two**: rank 8 is nearly enough for the narrow job, not for
+# the broad one. **Three**: energy and loss are two things.
 #
 # ### Is it because the weights are low rank?
-# You will read that. Cut all 28 pretrained matrices, and ask the model about its own text.
+# You will read that. Cut all 28 pretrained matrices, and ask the model about Austen.
 
-# %%
+# %% jupyter={"source_hidden": true}
 austen = text.tokenize("Austen", text.read("austen")[-400_000:], base.tokenizer)
 away = {name: full.change_of(-w.delta) for name, w in pretrained.items()}
 losses = {"whole": loss(base.model, austen), "guessing": torch.tensor(1024.0).log().item()}
