@@ -53,6 +53,13 @@ def test_a_value_that_no_control_has_is_said_on_the_status_line_and_changes_noth
     assert view.status == ""
 
 
+@pytest.mark.parametrize("name", BUILD)
+def test_at_most_four_controls_are_seen_at_once_and_the_others_fold_away(name: str) -> None:
+    view = BUILD[name]()
+    assert set(view.folded) <= set(view.controls)
+    assert len(view.controls) - len(view.folded) <= 4
+
+
 # What goes wrong at construction
 
 

@@ -62,7 +62,11 @@ def test_each_number_is_found_when_it_alone_is_too_large(tier: Tier) -> None:
         "explorers": [new_code_cell("book.spectrum(x)\n" * (tier.explorers + 1))],
         "controls seen at once": [new_code_cell("book.training_explorer()")],
         "exercises": [an_exercise() for _ in range(tier.exercises + 1)],
-        "minute of the first explorer": [new_markdown_cell("word " * 440), new_code_cell("book.spectrum(x)")],
+        "minute of the first explorer": [
+            new_markdown_cell("word " * 200),
+            new_code_cell("x = 1\n" * 35),
+            new_code_cell("book.spectrum(x)"),
+        ],
     }
     for what, cells in many.items():
         assert over(measured(*cells, tier=tier)) == {what}

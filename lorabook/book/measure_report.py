@@ -9,6 +9,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from lorabook.book.chapters import chapters, find_chapter
+from lorabook.book.explore.state import folded_names
 from lorabook.book.measure import Measure, measure
 from lorabook.book.refused import Refused
 from lorabook.book.timing import seconds_of, waits
@@ -21,10 +22,14 @@ def explorers() -> dict[str, int]:
 
     made = [f for f in vars(reading).values() if inspect.isfunction(f)]
     return {
-        f.__name__: len(dataclasses.fields(sys.modules[f.__module__].State))
+        f.__name__: _seen(sys.modules[f.__module__].State)
         for f in made
         if inspect.signature(f).return_annotation is Explorer
     }
+
+
+def _seen(state: type) -> int:
+    return len(dataclasses.fields(state)) - len(folded_names(state))
 
 
 def of_built(name: str, folder: Path, moved: dict[str, int]) -> Measure:

@@ -41,26 +41,26 @@ print(generate(base, verse, length=40, generator=torch.Generator().manual_seed(1
 book.diagram("lora")
 
 # %%
-guess = book.predict("LoRA of rank 8 on two of the seven matrices of each layer. "
+guess = book.predict("LoRA of rank 8 goes onto all seven matrices of each layer. "
                      "For 100 numbers in the model, how many train?",
                      book.Steps("per 100", (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)))
 guess
 
 # %% [markdown]
 # Three verbs. **Inject** puts a small adapter beside every matrix whose name fits, and freezes the rest. **Fit** trains
-# what is not frozen: ten steps on the King James Bible. **Merge** adds each adapter to its matrix, and the model is plain
+# what is not frozen: twenty steps on the King James Bible. **Merge** adds each adapter to its matrix, and the model is plain
 # again.
 
 # %%
 whole = sum(p.numel() for p in base.model.parameters())
-layers = lb.inject(base.model, lb.LoRA(r=8, alpha=16), targets=r"q_proj|v_proj")
+layers = lb.inject(base.model, lb.LoRA(r=8, alpha=16), targets="_proj")
 trained = sum(p.numel() for p in base.model.parameters() if p.requires_grad)
 guess.look_back(f"{100 * trained / whole:.1f} in 100: {trained:,} of {whole:,}, in {len(layers)} adapters")
 
 # %% tags=["nbval-ignore-output"]
 bible = text.tokenize("kjv", text.read("kjv")[-200_000:], base.tokenizer)
 before = text.evaluate(base.model, bible, pieces=8).nats_per_token
-lb.fit(base.model, text.batches(bible, 8, 128, torch.Generator().manual_seed(0)), steps=10, lr=2e-2)
+lb.fit(base.model, text.batches(bible, 8, 128, torch.Generator().manual_seed(0)), steps=20, lr=1e-2)
 after = text.evaluate(base.model, bible, pieces=8).nats_per_token
 print(f"loss on verses it has not seen: {before:.2f} → {after:.2f} nats per token")
 
@@ -69,7 +69,7 @@ tokens = torch.tensor([base.tokenizer.encode(verse)])
 with torch.no_grad():
     two_paths, merged = base.model(tokens), lb.merge(base.model)(tokens)
 book.verdicts({
-    "Ten steps took more than a fifth of a nat off the loss": after < before - 0.2,
+    "Twenty steps took more than half a nat off the loss": after < before - 0.5,
     "The merged model has no adapters left": not lb.adapted(base.model),
     "It answers as the one with adapters did, to a thousandth": (two_paths - merged).abs().max().item() < 1e-3,
 })
@@ -78,7 +78,7 @@ book.verdicts({
 print(generate(base, verse, length=40, generator=torch.Generator().manual_seed(1)))
 
 # %% [markdown]
-# Ten steps make no prophet. They do bring a different music, and you saw the whole of LoRA's life.
+# Twenty steps make no prophet. But verses surprise the model less, as the loss says, and you saw the whole of LoRA's life.
 #
 # ## The map
 # Every variant answers the same few questions, and most differ from LoRA in *one* answer. So the book has **axes**, and a

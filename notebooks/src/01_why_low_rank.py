@@ -37,8 +37,7 @@ guess_energy = book.predict("You fine-tune a language model to write IN CAPITALS
 guess_energy
 
 # %%
-guess_gain = book.predict("You keep only those 8 directions, in every matrix of the model. "
-                          "Which share of what fine-tuning gained in loss is left?", shares)
+guess_gain = book.predict("You keep only those 8 directions, in all matrices. Which share of the gain in loss is left?", shares)
 guess_gain
 
 # %% [markdown]
@@ -90,8 +89,7 @@ book.spectrum(deltas, torch.Generator().manual_seed(0))
 u, v = torch.tensor([1.0, 2.0, 0.0, -1.0]), torch.tensor([2.0, -1.0, 1.0, 0.0])
 dirt = 0.3 * torch.tensor([[0.0, 1, -1, 0], [1, 0, 0, -1], [0, 1, 0, 1], [-1, 0, 1, 0]])
 m = full.change_of(torch.outer(u, v) + dirt)
-print("singular values:", [round(s, 2) for s in m.sigma.tolist()])
-print(f"share of the energy that rank 1 keeps: {m.kept(1):.0%}")
+print("singular values:", [round(s, 2) for s in m.sigma.tolist()], f"of which the first keeps {m.kept(1):.0%}")
 pictures.grids({"M": m.delta, "its rank-1 part": m.at(1), "what is lost": m.delta - m.at(1)},
                "One outer product, 8 numbers, stands in for 16.")
 
@@ -291,8 +289,7 @@ book.check(extraction.EXERCISE, extract)
 # ## Look back
 
 # %% tags=["nbval-ignore-output"]
-queries = torch.tensor([run["q_proj"] for run in energies["ΔW, CAPITALS"]])
-guess_energy.look_back(f"{queries.mean():.0%}, mean of three seeds and four layers")
+guess_energy.look_back(f"{sum(run['q_proj'] for run in energies['ΔW, CAPITALS']) / 3:.0%}, mean of layers and seeds")
 
 # %% tags=["nbval-ignore-output"]
 guess_gain.look_back(f"{kept:.0%} when cut afterwards; {capitals.gain_kept(capitals.lora[8]):.0%} when trained as LoRA")

@@ -40,7 +40,7 @@ memory_calculator()""",
 from lorabook.book.explore.training import training_explorer
 training_explorer(steps=30)""",
 }
-SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "memory": "r", "training": "r"}
+SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "memory": "length", "training": "r"}
 
 
 @pytest.fixture(scope="module")

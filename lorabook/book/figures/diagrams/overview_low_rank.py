@@ -10,8 +10,8 @@ D, RANK = 192, 8
 
 def draw() -> Drawing:
     kept, whole = ORIGIN.form.count(D, D, RANK), D * D
-    drawing = Drawing(f"Low rank: {RANK} columns times {RANK} rows stand in for a change of all {whole:,} entries")
-    change = Matrix("ΔW", D, D, "reference")
+    drawing = Drawing(f"Low rank: {RANK} columns times {RANK} rows stand in for {whole:,} entries")
+    change = Matrix("ΔW", D, D, "trainable")
     strips = (Matrix("B", D, RANK, "trainable"), Matrix("A", RANK, D, "trainable"))
     row(drawing, [change, Word("≈"), *strips], 24, 48, 712, 210)
     foot(
