@@ -1,5 +1,6 @@
 """The measure at work: what a build says of a chapter that is too long; and every chapter is inside its own."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lorabook.book.landscape import DECIDES
 from lorabook.book.listing import proofs
 from lorabook.book.measure import measure
 from lorabook.book.measure_report import explorers
+from lorabook.book.prose import CODE_BLOCK, unfolded
 from lorabook.book.refused import Refused
 from lorabook.book.tiers import SHORT, TIERS
 from lorabook.book.timing import waits
@@ -80,6 +82,29 @@ def marked(name: str) -> object:
 def test_a_chapter_is_inside_its_measure(name: str) -> None:
     found = measure(nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4), explorers())
     assert found.faults() == []
+
+
+def outputs(name: str) -> list[tuple[str, str]]:
+    """The source of each code cell with one of its stored texts, folds and code left out."""
+    told = []
+    for cell in nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4).cells:
+        for out in cell.get("outputs", ()):
+            data = out.get("data", out)
+            text = data.get("text/markdown", data.get("text/plain", data.get("text", "")))
+            told.append((cell.source, CODE_BLOCK.sub("", unfolded(text))))
+    return told
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_stored_output_tells_the_answer_of_a_prediction(name: str) -> None:
+    told = [text for source, text in outputs(name) if ".look_back(" in source]
+    assert told
+    assert not any("Measured" in text for text in told)
+
+
+@pytest.mark.parametrize("name", [name if name == "03_qlora" else marked(name) for name in NAMES])
+def test_what_a_cell_decides_is_a_sentence_and_no_bare_truth(name: str) -> None:
+    assert not [text for _, text in outputs(name) if re.search(r"\b(True|False)\b", text)]
 
 
 @pytest.mark.parametrize("name", NAMES)
