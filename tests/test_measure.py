@@ -105,12 +105,12 @@ def test_what_is_folded_costs_nothing_and_is_still_there() -> None:
         new_code_cell("import c\nx = 1\n" * 99 + "book.card(claims.c)\nbook.fold('title', claims.d, claims.false_e)"),
     ]
     found = measured(*cells)
-    assert found.counts.words == EMPTY
+    assert found.counts.words == EMPTY + 1, "the heading of a folded section is seen"
     assert found.counts.code_lines == 1
     assert found.counts.cards == ()
     assert set(found.counts.folded_cards) == {"b", "c", "d", "false_e"}
     assert found.counts.import_lines == 99, "what a fold imports is imported all the same"
-    assert measured(*cells, new_markdown_cell("## Open again\n\nword")).counts.words == EMPTY + 3
+    assert measured(*cells, new_markdown_cell("## Open again\n\nword")).counts.words == EMPTY + 4
 
 
 def test_a_source_that_is_hidden_shows_its_card_all_the_same() -> None:

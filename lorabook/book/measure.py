@@ -107,12 +107,14 @@ def measure(notebook: NotebookNode, explorers: Mapping[str, int], seconds: float
 
 
 def unfolded_cells(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
-    """Return the cells that stand under no collapsed heading; that heading's own cell is not among them either."""
+    """Return the cells that stand under no collapsed heading; of a folded section the heading's own cell is seen."""
     shown, closed = [], None
     for cell in cells:
         first = next(iter(headings(cell.source)), None) if cell.cell_type == "markdown" else None
         if first and (closed is None or first.level <= closed.level):
             closed = first if cell.metadata.get(COLLAPSED) else None
+            shown.append(cell)
+            continue
         if closed is None:
             shown.append(cell)
     return shown

@@ -107,7 +107,8 @@ except lb.AxisConflict as conflict:
 # * **Measured**: what it does to a real model.
 # * **Exercises**, checked at once; the check says *which* mistake it was.
 #
-# What the first reading does not need is folded away at the end of a chapter, under **Further**.
+# What the first reading does not need is folded away at the end of a chapter, under **Further**. <kbd>Ctrl</kbd>+<kbd>B</kbd>
+# hides the list of files and gives the pictures room.
 #
 # ## The chapters
 
@@ -118,7 +119,10 @@ book.contents()
 # Now turn to chapter 01.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
-# ## Further: the ledger
+# ## Further
+
+# %% [markdown]
+# ### The ledger
 # What this book claims, it computes. Here is everything at once: each claim's two sides are worked out now, on this
 # machine, and compared. A false statement in circulation must *fail*, or it is listed as not reproduced.
 
