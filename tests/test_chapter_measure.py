@@ -13,9 +13,9 @@ from lorabook.book import build, chapters, head
 from lorabook.book.cli import main
 from lorabook.book.landscape import DECIDES
 from lorabook.book.listing import proofs
-from lorabook.book.measure import measure
+from lorabook.book.measure import measure, unfolded_cells
 from lorabook.book.measure_report import explorers
-from lorabook.book.prose import CODE_BLOCK, unfolded
+from lorabook.book.prose import CODE_BLOCK, headings, unfolded
 from lorabook.book.refused import Refused
 from lorabook.book.tiers import SHORT, TIERS
 from lorabook.book.timing import waits
@@ -97,6 +97,16 @@ def outputs(name: str) -> list[tuple[str, str]]:
             text = data.get("text/markdown", data.get("text/plain", data.get("text", "")))
             told.append((cell.source, CODE_BLOCK.sub("", unfolded(text))))
     return told
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_folded_at_the_end_stays_folded(name: str) -> None:
+    """Running all cells, Lab ends on the last one; where that is code or bears a heading, it opens the fold around it."""
+    cells = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4).cells
+    last = cells[-1]
+    if last is not unfolded_cells(cells)[-1]:
+        assert last.cell_type == "markdown", last.source
+        assert headings(last.source) == [], last.source
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -405,8 +405,7 @@ else:
     print("No CUDA device here; nothing was run. The model above is the one this chapter speaks of.")
 
 # %% [markdown]
-# ### Sources
-# Hu et al. 2021 (2106.09685): the hypothesis of a low "intrinsic rank" of ΔW, and its section 7 on which
+# **Sources.** Hu et al. 2021 (2106.09685): the hypothesis of a low "intrinsic rank" of ΔW, and its section 7 on which
 # directions matter. Aghajanyan, Zettlemoyer, Gupta 2020 (2012.13255): intrinsic dimension. Li et al. 2018 (1804.08838): the
 # same, earlier. Eckart, Young 1936; Mirsky 1960: the best approximation. Kingma, Ba 2014 (1412.6980): Adam. Biderman et al.
 # 2024 (2405.09673): full fine-tuning's ranks on code and mathematics.

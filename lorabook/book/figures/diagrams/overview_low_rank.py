@@ -10,14 +10,13 @@ D, RANK = 192, 8
 
 def draw() -> Drawing:
     kept, whole = ORIGIN.form.count(D, D, RANK), D * D
-    drawing = Drawing(f"Low rank: {RANK} columns times {RANK} rows stand in for {whole:,} entries")
+    drawing = Drawing(f"Low rank: two thin strips in place of {whole:,} entries", 560, 320)
     change = Matrix("ΔW", D, D, "trainable")
     strips = (Matrix("B", D, RANK, "trainable"), Matrix("A", RANK, D, "trainable"))
-    row(drawing, [change, Word("≈"), *strips], 24, 48, 712, 210)
+    row(drawing, [change, Word("≈"), *strips], 24, 48, 512, 210)
     foot(
         drawing,
         f"ΔW ≈ BA: a sum of {RANK} outer products b_{{i}}a_{{i}}^{{T}}, one for each direction",
-        f"B and A hold {kept:,} numbers, {kept / whole:.1%} of {whole:,}. What is lost, and whether it matters, is "
-        "the question.",
+        f"B and A hold {kept:,} numbers: {kept / whole:.1%} of those of ΔW.",
     )
     return drawing
