@@ -101,7 +101,7 @@ def outputs(name: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_folded_at_the_end_stays_folded(name: str) -> None:
-    """Running all cells, Lab ends on the last one; where that is code or bears a heading, it opens the fold around it."""
+    """Running all, Lab ends on the last cell; where that is code or bears a heading, it opens the fold around it."""
     cells = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4).cells
     last = cells[-1]
     if last is not unfolded_cells(cells)[-1]:
