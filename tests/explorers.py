@@ -19,7 +19,7 @@ from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.recorded import Recording
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
-from lorabook.book.explore.spectrum import spectrum
+from lorabook.book.explore.spectrum import Key, spectrum
 from lorabook.book.explore.training import on_settings
 from lorabook.book.explore.training_runs import Runs
 from lorabook.book.explore.training_state import MODELS, Line, State
@@ -43,16 +43,17 @@ def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def deltas() -> dict[str, Tensor]:
-    """Three updates whose singular values halve, one direction after the other."""
+def deltas() -> dict[Key, Tensor]:
+    """Four updates whose singular values halve, one direction after the other."""
     draw = seeded()
-    shapes = {"layers.0.self_attn.q_proj": (24, 24), "layers.0.mlp.up_proj": (40, 24), "lm_head": (7, 24)}
+    sizes = {"q_proj": (24, 24), "k_proj": (7, 24)}
+    shapes = {("CAPITALS", layer, matrix): size for layer in range(2) for matrix, size in sizes.items()}
 
     def one(rows: int, columns: int) -> Tensor:
         sides = [(torch.randn(rows, 1, generator=draw), torch.randn(1, columns, generator=draw)) for _ in range(6)]
         return sum(0.5**k * b @ a for k, (b, a) in enumerate(sides))
 
-    return {name: one(*shape) for name, shape in shapes.items()}
+    return {key: one(*shape) for key, shape in shapes.items()}
 
 
 def setting(steps: int = 6) -> Setting:
@@ -98,7 +99,8 @@ def of_chapter_size(name: str) -> Explorer:
         return BUILD[name]()
     shapes = {name: layer.weight.shape for name, layer in load("tiny").model.named_modules() if name.endswith("_proj")}
     draw, jobs = seeded(), ("CAPITALS", "Bible")
-    changes = {f"{job}: {name}": torch.randn(shape, generator=draw) for job in jobs for name, shape in shapes.items()}
+    keys = {name: (int(name.split(".")[1]), name.rpartition(".")[2]) for name in shapes}
+    changes = {(job, *keys[name]): torch.randn(s, generator=draw) for job in jobs for name, s in shapes.items()}
     return spectrum(changes, draw)
 
 

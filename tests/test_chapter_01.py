@@ -1,9 +1,9 @@
 """What chapters 00 and 01 stand on: the map of the axes, predictions, full fine-tuning and its cuts."""
 
 import copy
+import re
 from pathlib import Path
 
-import nbformat
 import pytest
 import torch
 from torch import nn
@@ -12,17 +12,17 @@ from lorabook.baselines.full import by_projection, change_of, changed, full_upda
 from lorabook.book import overview
 from lorabook.book.classroom import worst_case
 from lorabook.book.classroom.exercise import check
-from lorabook.book.explore.axis_map import DECIDES, axes, axis_map, displacements, variants
 from lorabook.book.explore.predict import predict
 from lorabook.book.explore.state import Choice, Steps
 from lorabook.book.figures.picture import Picture
 from lorabook.book.figures.spectrum import Ranks, energy_and_gain, energy_by_projection, grids, loss_by_rank
-from lorabook.claims.catalogue import catalogue
+from lorabook.book.prose import unfolded
 from lorabook.claims.claim import claim
 from lorabook.claims.low_rank import spectrum as spectrum_claims
 from lorabook.core.inject import inject
-from lorabook.core.lora import ORIGIN, LoRA
-from lorabook.core.recipe import IDEAS
+from lorabook.core.lora import LoRA
+from lorabook.models.load import load
+from lorabook.tasks import text
 
 RANKS = (1, 2, 4)
 
@@ -38,31 +38,11 @@ def batches(rows: int = 7):
         yield torch.randn(rows, 6, generator=draw), torch.randint(4, (rows,), generator=draw)
 
 
-def test_the_map_shows_every_variant_on_every_axis_it_moves() -> None:
-    names = {name for recipes in catalogue().values() for name in recipes}
-    assert set(variants()) == names
-    assert next(iter(variants())) == "LoRA"
-    for axis in axes():
-        movers = {recipe.label for recipe in variants().values() if axis.field in recipe.changes(ORIGIN)}
-        assert axis.field == "many" or set(axis.movers) == movers
-    assert set(DECIDES) == set(IDEAS) - {"also_train"} | {"many"}
-    table = displacements().table
-    assert all(f"| {name} |" in table for name in names)
-    assert "**LoRAPlusAdamW**" in table
-
-
-def test_the_map_lights_one_axis_and_refuses_what_is_none() -> None:
-    shown = axis_map(lit="scale")._repr_mimebundle_()
-    assert shown["text/html"].count("◀ this chapter") == 1
-    assert shown["text/markdown"].count("◀ here") == 1
-    assert "this chapter" not in axis_map().page
-    with pytest.raises(ValueError, match="lit='rank' is no axis; the axes are form, init"):
-        axis_map(lit="rank")
-
-
 def test_a_prediction_is_kept_and_set_beside_what_was_measured() -> None:
     guess = predict("How much?", Steps("share", (0, 50, 100), "%"))
-    assert "you did not predict; measured: 64 %" in repr(guess.look_back("64 %"))
+    unanswered = guess.look_back("64 %")
+    assert "you did not predict; measured: 64 %" in repr(unanswered)
+    assert "64" not in unfolded(unanswered._repr_mimebundle_()["text/markdown"]), "a stored notebook tells no answer"
     guess.answer = 50
     back = guess.look_back("64 %")
     assert "You predicted **50 %**. Measured: **64 %**" in back._repr_mimebundle_()["text/markdown"]
@@ -133,18 +113,6 @@ def test_the_pictures_are_drawn_and_say_what_they_show() -> None:
         assert metadata["image/png"]["alt"] == data["text/plain"] == picture.sentence
 
 
-def test_the_start_page_lists_chapters_with_what_they_need(tmp_path: Path) -> None:
-    table = "| time | you need | it builds on |\n| --- | --- | --- |\n| 30–40 minutes | a gradient | chapter 02 |"
-    text = f"# 07 · A title\n\n> **Why?**\n\n{table}\n\nMore."
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)]), tmp_path / "07_a.ipynb")
-    line = "| [07 · A title](07_a.ipynb) | Why? | 30–40 minutes | a gradient | chapter 02 |"
-    assert line in overview.contents(tmp_path)
-    cell = nbformat.v4.new_markdown_cell(text.replace("> ", ""))
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "07_a.ipynb")
-    with pytest.raises(ValueError, match="07_a: the first cell needs"):
-        overview.contents(tmp_path)
-
-
 ABOUT = "arithmetic of a test"
 
 
@@ -153,14 +121,13 @@ def test_the_ledger_counts_what_is_not_reproduced() -> None:
     def one_is_two(case):
         return torch.ones(1), 2 * torch.ones(1)
 
-    table, broken = overview.ledger([spectrum_claims.false_dimension_is_rank, one_is_two])
-    assert broken == 1
-    assert "| low rank | · | · | 1 | · |" in table
-    assert "| **all** | **0** | **0** | **1** | **1** |" in table
+    counted = overview.ledger([spectrum_claims.false_dimension_is_rank, one_is_two]).text
+    assert "| low rank | · | · | 1 | · |" in counted
+    assert "| **all** | **0** | **0** | **1** | **1** |" in counted
 
 
 def test_the_environment_is_told_without_paths() -> None:
-    told = overview.environment()
+    told = overview.environment().text
     assert "things are as they should be" in told
     assert str(Path.cwd()) not in told
 
@@ -169,3 +136,27 @@ def test_the_worst_case_may_be_any_orthogonal_matrix() -> None:
     turn = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0]
     assert check(worst_case.EXERCISE, lambda d: -3 * torch.linalg.qr(turn[:d, :d])[0]).passed
     assert check(worst_case.EXERCISE, lambda d: torch.full((d, d), float("nan"))).mark == "✗"
+
+
+def test_the_tasks_of_the_spectrum_explorer_have_the_answers_that_the_chapter_gives() -> None:
+    """One seed, trained as the chapter does; both jobs start from a picture in which neither answer is seen yet."""
+    base, rates = load("tiny"), {"austen": 1e-3, "kjv": 2e-3}
+    kept: dict[tuple[str, int], dict[str, float]] = {}
+    for name, rate in rates.items():
+        words = text.read(name).upper() if name == "austen" else text.read(name)
+        corpus = text.tokenize(name, words[-400_000:], base.tokenizer)
+        batches = text.batches(corpus, 4, 128, torch.Generator().manual_seed(0))
+        change = full_update(base.model, batches, targets="_proj", steps=24, lr=rate)
+        for r in (1, 8):
+            kept[name, r] = {layer: one.kept(r) for layer, one in change.items()}
+
+    def chosen(share: dict[str, float], layers: str, kinds: str) -> list[float]:
+        return [value for layer, value in share.items() if re.search(rf"\.[{layers}]\..*({kinds})_proj", layer)]
+
+    assert min(chosen(kept["austen", 1], "01", "v|o")) > 0.5
+    assert max(chosen(kept["austen", 1], "0123", "q|k|gate|up|down")) < 0.5
+    wide = chosen(kept["kjv", 8], "0123", "gate|down")
+    assert 0.15 < min(wide) <= max(wide) < 0.3
+    assert min(chosen(kept["kjv", 8], "0123", "q|k|v|o")) > 0.3
+    noise = change_of(torch.randn(512, 192, generator=torch.Generator().manual_seed(0)))
+    assert noise.kept(8) < 0.11

@@ -53,6 +53,13 @@ def test_a_value_that_no_control_has_is_said_on_the_status_line_and_changes_noth
     assert view.status == ""
 
 
+@pytest.mark.parametrize("name", BUILD)
+def test_at_most_four_controls_are_seen_at_once_and_the_others_fold_away(name: str) -> None:
+    view = BUILD[name]()
+    assert set(view.folded) <= set(view.controls)
+    assert len(view.controls) - len(view.folded) <= 4
+
+
 # What goes wrong at construction
 
 
@@ -117,24 +124,35 @@ def test_a_view_gets_plain_numbers_or_an_error() -> None:
 
 def test_the_spectrum_of_a_known_matrix() -> None:
     known = torch.diag(torch.tensor([4.0, 2.0, 2.0, 1.0]))
-    result = spectrum.compute(spectrum.State("one", 2), spectrum.decompose({"one": known}, seeded()))
+    key = ("one job", 0, "q_proj")
+    result = spectrum.compute(spectrum.State(*key, 2), spectrum.decompose({key: known}, seeded()))
     assert result.energy == pytest.approx([16 / 25, 20 / 25, 24 / 25, 1])
     assert result.rank == 2
     assert result.missed == pytest.approx((5 / 25) ** 0.5)
-    assert result.sentence.startswith("Rank 2 keeps 80% of the energy of ΔW in one (4 × 4); of a random matrix")
+    start = "one job: rank 2 keeps 80% of the energy of ΔW in q_proj of layer 0 (4 × 4); of a random matrix"
+    assert result.sentence.startswith(start)
 
 
 def test_a_rank_above_a_layers_own_keeps_all_of_it() -> None:
-    small = spectrum.compute(spectrum.State("lm_head", 24), spectrum.decompose(deltas(), seeded()))
+    state = spectrum.State("CAPITALS", 1, "k_proj", 24)
+    small = spectrum.compute(state, spectrum.decompose(deltas(), seeded()))
     assert (small.rank, len(small.energy)) == (7, 7)
     assert small.missed == pytest.approx(0, abs=1e-3)
-    assert small.sentence.startswith("Rank 24 keeps 100%")
+    assert small.sentence.startswith("CAPITALS: rank 24 keeps 100%")
 
 
 def test_a_spectrum_needs_matrices_that_are_finite_and_not_zero() -> None:
-    for bad in ({}, {"zero": torch.zeros(3, 3)}, {"nan": torch.full((2, 2), torch.nan)}, {"vector": torch.ones(3)}):
-        with pytest.raises(ValueError, match="spectrum: "):
-            spectrum.spectrum(bad, seeded())
+    for bad in (torch.zeros(3, 3), torch.full((2, 2), torch.nan), torch.ones(3)):
+        with pytest.raises(ValueError, match=r"spectrum: ΔW of \('job', 0, 'q_proj'\) has shape"):
+            spectrum.spectrum({("job", 0, "q_proj"): bad}, seeded())
+    with pytest.raises(ValueError, match="spectrum: no ΔW given"):
+        spectrum.spectrum({}, seeded())
+
+
+def test_a_spectrum_needs_every_matrix_of_every_layer_and_job() -> None:
+    some = {key: delta for key, delta in deltas().items() if key != ("CAPITALS", 1, "k_proj")}
+    with pytest.raises(ValueError, match=r"there is no ΔW for \[\('CAPITALS', 1, 'k_proj'\)\]"):
+        spectrum.spectrum(some, seeded())
 
 
 def test_the_spectrum_of_a_wide_layer_fits_a_slider() -> None:
@@ -240,4 +258,4 @@ def test_points_of_a_slider() -> None:
 
 def test_deltas_of_the_tests_are_low_rank_as_a_chapters_are() -> None:
     spectra = spectrum.decompose(deltas(), seeded())
-    assert all(spectrum.compute(spectrum.State(layer, 4), spectra).energy[3] > 0.5 for layer in spectra)
+    assert all(spectrum.compute(spectrum.State(*key, 4), spectra).energy[3] > 0.5 for key in spectra)

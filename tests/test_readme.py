@@ -9,10 +9,12 @@ from worlds import forms
 from lorabook.baselines.bottleneck import Bottleneck
 from lorabook.baselines.prefix import Prefix
 from lorabook.book import style
+from lorabook.book.chapters import contents
 from lorabook.book.listing import proofs, table
 from lorabook.claims.catalogue import catalogue, example
 from lorabook.claims.discovery import claim_modules, folders
 from lorabook.core.lora import LowRankForm
+from lorabook.models.paths import notebooks_dir
 
 README = Path(__file__).parents[1] / "README.md"
 KEPT_FREE = {"head"}
@@ -34,6 +36,13 @@ def test_the_table_is_up_to_date():
     after = README.read_text(encoding="utf-8").partition("<!-- variants -->\n")[2]
     written = after.partition("<!-- end of variants -->")[0].strip()
     assert written == table(), "write what `lorabook list --table` prints between the two comments"
+
+
+def test_the_chapters_are_those_of_the_notebooks():
+    after = README.read_text(encoding="utf-8").partition("<!-- chapters -->\n")[2]
+    written = after.partition("<!-- end of chapters -->")[0].strip()
+    expected = contents(notebooks_dir(), "notebooks/")
+    assert written == expected, "write what `lorabook list --chapters` prints between the two comments"
 
 
 def test_the_example_runs(tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ import torch
 
 import lorabook
 from lorabook.book import style
-from lorabook.book.explore.axis_map import axis_map
 from lorabook.book.figures.chips import lines, wrapped
 from lorabook.claims import sides, svg
 from lorabook.claims.claim import Claim
@@ -101,16 +100,3 @@ def test_a_card_has_the_books_colours() -> None:
     assert sides.NEGATIVE == palette[1]
     assert sides.NOT_FINITE == style.FALSE.light
     assert sides.NONE.startswith(style.FROZEN.light)
-
-
-def test_the_map_of_the_axes_lies_on_its_page() -> None:
-    page = ElementTree.fromstring(axis_map(lit="many").page)
-    wide, tall = (float(page.get(side)) for side in ("width", "height"))
-    for cell in page.iter(f"{SVG}g"):
-        left, top = map(float, re.findall(r"[\d.]+", cell.get("transform")))
-        ground, *chips = cell.iter(f"{SVG}rect")
-        assert left + float(ground.get("width")) <= wide
-        assert top + float(ground.get("height")) <= tall
-        for chip in chips:
-            assert float(chip.get("x")) + float(chip.get("width")) <= float(ground.get("width"))
-            assert float(chip.get("y")) + float(chip.get("height")) <= float(ground.get("height"))

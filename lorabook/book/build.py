@@ -5,7 +5,8 @@ import contextlib
 import hashlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import jupytext
@@ -17,6 +18,8 @@ from nbformat import NotebookNode
 
 from lorabook.book import offline
 from lorabook.book.classroom.solutions import cut
+from lorabook.book.measure import Measure
+from lorabook.book.measure_report import keep_measure
 from lorabook.book.outputs import kept
 from lorabook.book.refused import Refused
 from lorabook.core.whole_file import replace_whole
@@ -86,14 +89,22 @@ def _failed(cell: NotebookNode) -> bool:
     return "raises-exception" not in tags and any(out.output_type == "error" for out in cell.get("outputs", []))
 
 
-def build(source: Path, folder: Path) -> Path:
+def unwatched(notebook: NotebookNode) -> None:
+    """Look at nothing."""
+
+
+def build(source: Path, folder: Path, look: Callable[[NotebookNode], None] = unwatched) -> Path:
     """Execute one chapter's source and write its notebook into `folder`; the old one stays until the new one is whole.
+
+    Args:
+        look: is shown the executed notebook, with all its outputs and times.
 
     Raises:
         Refused: a cell fails, shows what no other run will show, or the notebook is larger than 400 kB.
     """
     notebook = read_source(source)
     run(notebook, folder)
+    look(notebook)
     # Execution adds Python's exact version and the state of every widget.
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
@@ -109,19 +120,23 @@ def build(source: Path, folder: Path) -> Path:
 
 
 def build_chapters(folder: Path, wanted: str) -> int:
-    """Build the chapters with `wanted` in their name, one after the other, and say where each lies; return 0.
+    """Build the chapters with `wanted` in their name, say where each lies and what is above its measure; return 0.
 
     Raises:
-        Refused: no source has that in its name, or a chapter cannot be built.
+        Refused: no source has that in its name, a chapter cannot be built, or one takes far longer than it says; that
+            one is written all the same, to be looked at.
     """
     fitting = sources(folder, wanted)
     if not fitting:
         names = ", ".join(path.stem for path in sources(folder)) or "none"
         raise Refused(f"no chapter source has {wanted!r} in its name; the sources are: {names}")
+    measures: list[Measure] = []
     for source in fitting:
         print(f"building {source.stem} …", flush=True)
-        target = build(source, folder)
+        target = build(source, folder, partial(keep_measure, source.stem, measures))
         print(f"  {target} {target.stat().st_size / 1000:.0f} kB", flush=True)
+    if long := [f"{m.head.title} takes {m.minutes:.0f} minutes, not {m.head.minutes}" for m in measures if m.too_long]:
+        raise Refused(f"{'; '.join(long)}: cut it, or fold away what the first reading does not need")
     return 0
 
 

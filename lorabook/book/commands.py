@@ -3,26 +3,12 @@
 A command imports what it needs when it runs, so that `--help` answers at once.
 """
 
-from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import ClassVar, final
+from typing import final
 
-
-class Command(ABC):
-    """One command: its line in the help of all, the first line of its own help, its arguments, and what it does."""
-
-    name: ClassVar[str]
-    help: ClassVar[str]
-    description: ClassVar[str]
-
-    @abstractmethod
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare what stands behind the command's name."""
-
-    @abstractmethod
-    def run(self, options: Namespace) -> int:
-        """Do it; return the exit status."""
+from lorabook.book.author_commands import Arena, Build, Measure
+from lorabook.book.command import Command
 
 
 @final
@@ -35,7 +21,10 @@ class Lab(Command):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "chapter", nargs="?", metavar="CHAPTER", help="its number or name: 2, 02 or lora (default: 00)"
+            "chapter",
+            nargs="?",
+            metavar="CHAPTER",
+            help="its number, its name or a variant: 2, lora, qdora (default: 00)",
         )
         parser.add_argument("--port", type=int, metavar="N", help="listen on this port (default: the first free one)")
         parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
@@ -108,10 +97,16 @@ class List(Command):
         layout = parser.add_mutually_exclusive_group()
         layout.add_argument("--json", action="store_true", help="one JSON object, for programs")
         layout.add_argument("--table", action="store_true", help="what proves each, as a Markdown table")
+        layout.add_argument("--chapters", action="store_true", help="the chapters, as a Markdown table")
 
     def run(self, options: Namespace) -> int:
+        from lorabook.book.chapters import contents
         from lorabook.book.listing import as_json, as_text, table
+        from lorabook.models.paths import notebooks_dir
 
+        if options.chapters:
+            print(contents(notebooks_dir(), "notebooks/"))
+            return 0
         print(table() if options.table else as_json() if options.json else as_text())
         return 0
 
@@ -164,86 +159,5 @@ class Pretrain(Command):
         return 0
 
 
-@final
-class Build(Command):
-    """`lorabook build`."""
-
-    name = "build"
-    help = "for authors: execute notebooks/src into notebooks"
-    description = "Execute chapter sources and write their notebooks, offline."
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", nargs="?", default="", metavar="NAME", help="only chapters with this in their name")
-        parser.add_argument(
-            "--check", action="store_true", help="build nothing; exit with 1 if a notebook is out of step"
-        )
-        parser.add_argument(
-            "--folder", type=Path, metavar="DIR", help="the folder that holds src/ (default: the book's)"
-        )
-
-    def run(self, options: Namespace) -> int:
-        from lorabook.book.build import build_chapters, report_out_of_step
-        from lorabook.models.paths import notebooks_dir
-
-        folder = options.folder or notebooks_dir()
-        return report_out_of_step(folder) if options.check else build_chapters(folder, options.name)
-
-
-@final
-class Arena(Command):
-    """`lorabook arena`."""
-
-    name = "arena"
-    help = "for authors: compare all variants, and record it"
-    description = (
-        "Run what the record of comparisons lacks, on Dask; Ctrl-C keeps what is done. With --list, --check or "
-        "--export: read the record."
-    )
-
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this contender, beside LoRA")
-        parser.add_argument("--task", action="append", default=[], metavar="NAME", help="this task alone")
-        parser.add_argument(
-            "--budget", metavar="NAME", choices=("equal", "own"), help="equal, or own: the paper's size"
-        )
-        parser.add_argument(
-            "--experiment", action="append", default=[], metavar="NAME", help="what this experiment needs alone"
-        )
-        parser.add_argument(
-            "--workers", type=int, default=2, metavar="N", help="processes on this machine (default: 2)"
-        )
-        parser.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask scheduler, tcp://host:8786")
-        parser.add_argument("--record", type=Path, metavar="DIR", help="the record's folder (default: the book's)")
-        parser.add_argument("--seed", type=int, default=0, metavar="N", help="which rows --check draws (default: 0)")
-        does = parser.add_mutually_exclusive_group()
-        does.add_argument("--dry-run", action="store_true", help="say what would run, and run nothing")
-        does.add_argument("--list", action="store_true", help="print each contender's score, spread, regret and cost")
-        does.add_argument("--answers", action="store_true", help="work out the nine questions, and keep the answers")
-        does.add_argument("--check", type=int, metavar="K", help="run K rows again; exit with 1 if one differs")
-        does.add_argument("--export", type=Path, metavar="FILE", help="write the rows as CSV")
-
-    def run(self, options: Namespace) -> int:
-        from lorabook.book import arena
-
-        if options.list:
-            return arena.show(options.record)
-        if options.answers:
-            return arena.answers(options.record)
-        if options.check is not None:
-            return arena.check(options.check, options.seed, options.record)
-        if options.export is not None:
-            return arena.write(options.export, options.record)
-        return arena.run_sweep(
-            options.only,
-            options.task,
-            options.budget,
-            options.experiment,
-            options.workers,
-            options.scheduler,
-            options.record,
-            options.dry_run,
-        )
-
-
-COMMANDS: tuple[Command, ...] = (Lab(), Doctor(), Check(), List(), Figures(), Arena(), Pretrain(), Build())
+COMMANDS: tuple[Command, ...] = (Lab(), Doctor(), Check(), List(), Figures(), Arena(), Pretrain(), Measure(), Build())
 """In the order of the help: what a reader needs first stands first."""

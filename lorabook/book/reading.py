@@ -1,4 +1,4 @@
-"""What a chapter calls, under one name: predictions, explorers, exercises.
+"""What a chapter calls, under one name: predictions, explorers, cards, exercises.
 
     import lorabook as lb
     from lorabook.book import reading as book
@@ -11,13 +11,14 @@ Importing it leaves PyTorch one thread of this kernel; `book.set_num_threads(n)`
 """
 
 from torch import set_num_threads as set_num_threads
+from tqdm.auto import tqdm as progress  # noqa: F401
 
 from lorabook.book.classroom.exercise import check as check
 from lorabook.book.classroom.exercise import hint as hint
 from lorabook.book.classroom.exercise import show as show
 from lorabook.book.classroom.solutions import solution as solution
 from lorabook.book.explore.axis_map import axis_map as axis_map
-from lorabook.book.explore.axis_map import displacements as displacements
+from lorabook.book.explore.axis_map import axis_strip as axis_strip
 from lorabook.book.explore.codebook import codebook as codebook
 from lorabook.book.explore.measured import measured as measured
 from lorabook.book.explore.memory import memory_calculator as memory_calculator
@@ -28,6 +29,15 @@ from lorabook.book.explore.spectrum import spectrum as spectrum
 from lorabook.book.explore.state import Choice as Choice
 from lorabook.book.explore.state import Steps as Steps
 from lorabook.book.explore.training import training_explorer as training_explorer
+from lorabook.book.figures.gallery import diagram as diagram
+from lorabook.book.overview import contents as contents
+from lorabook.book.overview import environment as environment
+from lorabook.book.overview import ledger as ledger
+from lorabook.book.shown import fold as fold
+from lorabook.book.shown import table as table
+from lorabook.book.shown import verdicts as verdicts
+from lorabook.claims.card import card as card
+from lorabook.claims.card import source as source
 
 # The one thing that an import does here, because a chapter is run by many programs, and this is what all of them pass.
 # Sums are ordered by the threads, so that stored numbers hold for one number of them. And threads spin while they wait

@@ -10,9 +10,9 @@
 # **After this chapter** you can derive LoRA's gradients on paper, predict what doubling r does to a run, count
 # what trains in a 7B model, spot four wrong implementations in a pull request, and tell which knob cures which failure.
 #
-# | time | you need | it builds on |
-# | --- | --- | --- |
-# | 45 minutes | PyTorch; a matrix product and a gradient | 01 Why low rank |
+# | minutes | tier | axis | teaches | you need |
+# | --- | --- | --- | --- | --- |
+# | 45 | core | form | LoRA | chapter 01; a matrix product and a gradient |
 #
 # LoRA is the **origin** of the book's map: every other variant moves away from it on one axis or more. So nothing is lit
 # here but the form, $W_0+sBA$, and on each axis you see what LoRA does.
@@ -50,7 +50,7 @@ from lorabook.tasks.drift import branch_output, kl_from_base
 from lorabook.tasks.study import recovered, study, tune
 from lorabook.tasks.train import Contender, Setting, train
 
-book.axis_map(lit="form")
+book.axis_strip("form")
 
 # %% [markdown]
 # ## 1 · Predict

@@ -9,9 +9,9 @@
 # **After this chapter** you can quantise a block by hand, derive the sixteen numbers of NF4, say what a weight really
 # costs in bits, predict which quantity shrinks and which does not, and combine a 4-bit base with any other variant.
 #
-# | time | you need | it builds on |
-# | --- | --- | --- |
-# | 40 minutes | quantiles of a normal distribution | chapter 02: A, B, the scale, merging |
+# | minutes | tier | axis | teaches | you need |
+# | --- | --- | --- | --- | --- |
+# | 45 | core | base | QLoRA, QDoRA, QPiSSA | chapter 02: A, B, the scale, merging; quantiles of a normal distribution |
 #
 # The axis of this chapter is the **base**: how W₀ is kept. Nothing else moves.
 
@@ -40,7 +40,7 @@ from lorabook.core.frozen import Frozen
 from lorabook.core.lora import ORIGIN
 from lorabook.tasks import text
 
-book.axis_map(lit="base")
+book.axis_strip("base")
 
 # %% [markdown]
 # ## 1 · Predict

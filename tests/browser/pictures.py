@@ -44,6 +44,7 @@ def main() -> None:
         lab = Lab(root, Path(folder) / "private", browser)
         page = lab.open("training", height=1200)
         page.run_all()
+        page.locator(f"{FRAME} .lb-more summary").click()
         for variant, targets in RUNS:
             train(page, variant, targets)
         page.page.wait_for_timeout(1000)

@@ -26,7 +26,7 @@ import torch
 from lorabook.book.explore.spectrum import spectrum
 generator = torch.Generator().manual_seed(0)
 low = torch.randn(64, 3, generator=generator) @ torch.randn(3, 48, generator=generator)
-spectrum({"low rank": low, "noise": torch.randn(64, 48, generator=generator)}, generator)""",
+spectrum({("low rank", 0, "q"): low, ("noise", 0, "q"): torch.randn(64, 48, generator=generator)}, generator)""",
     "scale": """
 from lorabook.book.explore.scale import scale_law
 scale_law(torch.Generator().manual_seed(0))""",
@@ -40,7 +40,7 @@ memory_calculator()""",
 from lorabook.book.explore.training import training_explorer
 training_explorer(steps=30)""",
 }
-SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "memory": "r", "training": "r"}
+SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "memory": "length", "training": "r"}
 
 
 @pytest.fixture(scope="module")

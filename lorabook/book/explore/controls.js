@@ -37,9 +37,12 @@ function toggle(spec, id, changed) {
 
 const KINDS = { steps: slider, choice, toggle };
 
-// Fill `form`; every movement calls `changed(name, value)`. Returns how to set values and to switch fields off.
-export function build(form, specs, changed) {
+// Fill `form`, the `folded` controls under "more"; every movement calls `changed(name, value)`. Returns how to set values
+// and to switch fields off.
+export function build(form, specs, changed, folded = []) {
   const cells = {};
+  const inner = element("div", { class: "lb-controls" });
+  const more = element("details", { class: "lb-more" }, element("summary", {}, "more"), inner);
   for (const [name, spec] of Object.entries(specs)) {
     const id = `lb-${name}-${Math.random().toString(36).slice(2)}`; // every explorer of a page runs a copy of this file
     const { input, out, set } = KINDS[spec.kind](spec, id, (value) => changed(name, value));
@@ -49,8 +52,9 @@ export function build(form, specs, changed) {
     const wide = longest > 16 ? " lb-wide" : "";
     const cell = element("div", { class: `lb-cell lb-${spec.kind}${wide}` }, head, input);
     cells[name] = { cell, input, set };
-    form.append(cell);
+    (folded.includes(name) ? inner : form).append(cell);
   }
+  if (folded.length) form.append(more);
   return {
     set: (values) => Object.entries(values).forEach(([name, value]) => cells[name].set(value)),
     off: (names) => Object.entries(cells).forEach(([name, { cell, input }]) => {

@@ -75,7 +75,7 @@ export function explorer(make) {
 
     const send = sender(model);
     const move = (name, value) => { send({ ...state(), [name]: value }); if (model.get("tabled")) redraw(); };
-    const controls = build(parts.form, model.get("specs"), move);
+    const controls = build(parts.form, model.get("specs"), move, model.get("folded"));
     const draw = make(parts.stage, { model, move, notes: parts.notes });
     controls.set(state());
     fillButtons(parts, model);

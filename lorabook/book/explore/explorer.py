@@ -20,7 +20,7 @@ from lorabook.book.explore.alive import answer_alive
 from lorabook.book.explore.answers import Answers, answers
 from lorabook.book.explore.bundle import bundle, stylesheet
 from lorabook.book.explore.pack import pack
-from lorabook.book.explore.state import Control, controls, moved
+from lorabook.book.explore.state import Control, controls, folded_names, moved
 from lorabook.book.figures.picture import Picture
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Explorer(anywidget.AnyWidget):
     view = traitlets.Unicode().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
     specs = traitlets.Dict().tag(sync=True)
+    folded = traitlets.List().tag(sync=True)
     buttons = traitlets.Dict().tag(sync=True)
     answer = traitlets.Dict().tag(sync=True)
     tabled = traitlets.Bool().tag(sync=True)
@@ -69,6 +70,7 @@ class Explorer(anywidget.AnyWidget):
             view=view,
             values=asdict(start),
             specs={name: control.spec() for name, control in controls.items()},
+            folded=folded_names(start),
             answer=compute.packed() if isinstance(compute, Answers) else pack(first),
             tabled=isinstance(compute, Answers),
             settle=settle,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, explorer
-from lorabook.book.explore.state import Choice, Steps, Toggle, control
+from lorabook.book.explore.state import Choice, Steps, Toggle, control, folded
 from lorabook.cost import memory
 from lorabook.cost.count import LLAMA, lora_parameters
 
@@ -35,18 +35,18 @@ class State:
     """The choices that change a memory budget."""
 
     model: str = control("7B", Choice("model", tuple(LLAMA)))
-    use: str = control("fine-tune", Choice("use", ("fine-tune", "serve")))
+    use: str = folded("fine-tune", Choice("use", ("fine-tune", "serve")))
     method: str = control("LoRA", Choice("method", (FULL, *BASES)))
-    precision: str = control("bf16 mixed", Choice("precision", tuple(PRECISIONS)))
+    precision: str = folded("bf16 mixed", Choice("precision", tuple(PRECISIONS)))
     gpu: int = control(24, Choice("GPU memory (GiB)", (24, 48, 80)))
-    r: int = control(16, Steps("rank r", POWERS[:9]))
-    targets: str = control("all seven", Choice("targets", tuple(TARGETS)))
-    batch: int = control(1, Steps("batch", POWERS[:8], "seq."))
+    r: int = folded(16, Steps("rank r", POWERS[:9]))
+    targets: str = folded("all seven", Choice("targets", tuple(TARGETS)))
+    batch: int = folded(1, Steps("batch", POWERS[:8], "seq."))
     length: int = control(1024, Steps("length", tuple(128 * n for n in POWERS[:9]), "tok."))
-    optimiser: str = control("AdamW", Choice("optimiser", tuple(OPTIMISERS)))
-    adapters: int = control(1, Steps("adapters held", POWERS))
-    checkpointing: bool = control(False, Toggle("gradient checkpointing"))
-    paged: bool = control(False, Toggle("paged optimiser"))
+    optimiser: str = folded("AdamW", Choice("optimiser", tuple(OPTIMISERS)))
+    adapters: int = folded(1, Steps("adapters held", POWERS))
+    checkpointing: bool = folded(False, Toggle("gradient checkpointing"))
+    paged: bool = folded(False, Toggle("paged optimiser"))
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Prediction(anywidget.AnyWidget):
 
 @dataclass(frozen=True)
 class LookBack:
-    """A prediction, and what happened."""
+    """A prediction, and what happened; as long as nothing was predicted, what happened is folded away."""
 
     question: str
     answer: Value | None
@@ -58,10 +58,13 @@ class LookBack:
         return f"{self.question}\n  {guess}; measured: {self.measured}"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        answer = f"{self.answer} {self.unit}".strip()
-        guess = "You did not predict." if self.answer is None else f"You predicted **{answer}**."
-        text = f"{self.question}\n\n> {guess} Measured: **{self.measured}**"
-        return {"text/plain": repr(self), "text/markdown": text}
+        measured = f"Measured: **{self.measured}**"
+        if self.answer is None:
+            summary = "You did not predict. Answer above and run this cell again, or open what was measured"
+            verdict = f"<details><summary>{summary}</summary>\n\n{measured}\n\n</details>"
+        else:
+            verdict = f"> You predicted **{f'{self.answer} {self.unit}'.strip()}**. {measured}"
+        return {"text/plain": repr(self), "text/markdown": f"{self.question}\n\n{verdict}"}
 
 
 def predict(question: str, by: Control) -> Prediction:

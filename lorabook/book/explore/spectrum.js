@@ -49,5 +49,5 @@ function marks({ sigma, random_sigma, energy, random_energy, rank, missed }, sty
 
 export default explorer((stage, tools) => {
   const draw = chart(stage, tools);
-  return ({ state, answer, style }) => draw({ key: state.layer, ...curves(answer, style), marks: marks(answer, style) }, style);
+  return ({ state, answer, style }) => draw({ key: `${state.job} ${state.layer} ${state.matrix}`, ...curves(answer, style), marks: marks(answer, style) }, style);
 });

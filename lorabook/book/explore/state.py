@@ -113,6 +113,16 @@ def control(start: Any, by: Control) -> Any:
     return dataclasses.field(default=start, metadata={"control": by})
 
 
+def folded(start: Any, by: Control) -> Any:
+    """Return a field as `control` does; its control is seen once the reader opens "more"."""
+    return dataclasses.field(default=start, metadata={"control": by, "folded": True})
+
+
+def folded_names(state: Any) -> list[str]:
+    """Return the fields of a State, or of its class, whose controls are folded away."""
+    return [field.name for field in dataclasses.fields(state) if field.metadata.get("folded")]
+
+
 def controls(state: Any, given: Mapping[str, Control]) -> dict[str, Control]:
     """Return the control of every field of `state`; `given` replaces those whose range depends on the data.
 

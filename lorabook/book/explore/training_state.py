@@ -10,7 +10,7 @@ from lorabook.axes.init.pissa import PiSSA
 from lorabook.axes.optim.lora_plus import LoRAPlus
 from lorabook.axes.rule.adalora import AdaLoRA
 from lorabook.axes.scale.rslora import rsLoRA
-from lorabook.book.explore.state import Choice, Steps, control
+from lorabook.book.explore.state import Choice, Steps, control, folded
 from lorabook.core.lora import LoRA
 from lorabook.core.recipe import Recipe
 from lorabook.tasks.train import Contender, Run
@@ -45,8 +45,8 @@ class State:
     r: int = control(8, Steps("rank r", POWERS[:7]))
     alpha: int = control(16, Steps("α", POWERS))
     lr: float = control(0.01, Steps("learning rate", RATES))
-    targets: str = control("q, v", Choice("targets", tuple(TARGETS)))
-    model: str = control("tiny", Choice("model", MODELS))
+    targets: str = folded("q, v", Choice("targets", tuple(TARGETS)))
+    model: str = folded("tiny", Choice("model", MODELS))
 
 
 @dataclass

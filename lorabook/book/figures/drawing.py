@@ -1,5 +1,7 @@
 """A diagram of the book as an SVG: what is drawn has a role, and the role brings its colour and dash."""
 
+import base64
+import html
 from collections.abc import Sequence
 
 from lorabook.book.figures import style_sheet
@@ -73,7 +75,11 @@ class Drawing:
         return svg.picture(self.width, self.height, label, parts, {"font-family": FONT}) + "\n"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": self.sentence, "image/svg+xml": self.svg()}
+        # As an image in a page it shrinks with a narrow window; what Lab makes of a bare SVG is cut off.
+        svg64 = base64.b64encode(self.svg().encode()).decode()
+        image = f'<img style="max-width:100%" alt="{html.escape(svg.plain(self.sentence))}"'
+        page = f'{image} src="data:image/svg+xml;base64,{svg64}">'
+        return {"text/plain": self.sentence, "text/html": page, "image/svg+xml": self.svg()}
 
 
 def _stroke(role: str, width: float) -> Paint:

@@ -15,6 +15,18 @@ def gallery() -> dict[str, Callable[[], Drawing]]:
     return {name: import_module(f"{diagrams.__name__}.{name}").draw for name in names}
 
 
+def diagram(name: str) -> Drawing:
+    """Return one diagram, by the name of its file in `figures/`.
+
+    Raises:
+        LookupError: there is no such diagram.
+    """
+    names = [info.name for info in pkgutil.iter_modules(diagrams.__path__)]
+    if name not in names:
+        raise LookupError(f"there is no diagram {name!r}; there are {', '.join(names)}")
+    return import_module(f"{diagrams.__name__}.{name}").draw()
+
+
 def draw_all(folder: Path) -> list[Path]:
     """Draw every diagram into `folder` and return the files.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TEXT = style.NEUTRAL.text
+WIDTH, LETTERS = 5.2, 66
+"""Inches, and letters of a title: what a notebook has room for in a window of 1000 pixels, beside the list of files."""
 MIDDLE = "#8891"
 """Between the two signs of a matrix picture: nearly nothing, on either ground."""
 
@@ -55,8 +58,9 @@ def energy_by_projection(shares: Mapping[str, Sequence[Mapping[str, float]]], r:
 
     `shares[matrix]` has one {projection: share} for each run; the order of the matrices is that of `MARKS`.
     """
-    figure = style.figure(7.4, 3.4)
-    axes = style.axes(figure, sentence, f"share of ‖·‖² in the {r} strongest directions (%)", "")
+    figure = style.figure(WIDTH, 3.6)
+    figure.suptitle(fill(sentence, LETTERS), color=TEXT, fontsize=10, x=0.01, ha="left")
+    axes = style.axes(figure, "", f"share of ‖·‖² in the {r} strongest directions (%)", "")
     projections = list(next(iter(shares.values()))[0])
     for matrix, (colour, marker, filled) in zip(shares, MARKS, strict=False):
         for row, projection in enumerate(projections):
@@ -68,7 +72,7 @@ def energy_by_projection(shares: Mapping[str, Sequence[Mapping[str, float]]], r:
     axes.set_yticks(range(len(projections)), projections)
     axes.set_xlim(0, 100)
     axes.invert_yaxis()
-    axes.legend(frameon=False, labelcolor=TEXT, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(frameon=False, labelcolor=TEXT, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
     return Picture(sentence, figure)
 
 
@@ -82,8 +86,8 @@ MARKS = (
 
 def loss_by_rank(panels: Mapping[str, Ranks], sentence: str) -> Picture:
     """Draw the loss on unseen text against the rank: ΔW cut after training, and LoRA trained at that rank."""
-    figure = style.figure(7.2, 3.3)
-    figure.suptitle(sentence, color=TEXT, fontsize=10, x=0.01, ha="left")
+    figure = style.figure(WIDTH, 3.4)
+    figure.suptitle(fill(sentence, LETTERS), color=TEXT, fontsize=10, x=0.01, ha="left")
     for place, (title, panel) in enumerate(panels.items(), start=1):
         unit = "loss (nats per token)" if place == 1 else ""
         axes = style.axes(figure, title, "rank r (log scale)", unit, (1, len(panels), place))
@@ -114,8 +118,9 @@ def _panel(axes: "Axes", panel: Ranks) -> None:
 def energy_and_gain(ranks: Sequence[int], energy: Sequence[float], gain: Sequence[float], know_nothing: float,
                     sentence: str) -> Picture:  # fmt: skip
     """Draw two shares against the rank: energy of ΔW kept, and gain in loss kept; and the gain of uniform guessing."""
-    figure = style.figure(6.4, 3.2)
-    axes = style.axes(figure, sentence, "rank r (log scale)", "share (%)")
+    figure = style.figure(WIDTH, 3.2)
+    figure.suptitle(fill(sentence, LETTERS), color=TEXT, fontsize=10, x=0.01, ha="left")
+    axes = style.axes(figure, "", "rank r (log scale)", "share (%)")
     grey, orange = style.FROZEN.light, style.TRAINABLE.light
     axes.plot(ranks, 100 * np.array(energy), color=grey, linestyle="-.", marker="s", label="energy of ΔW kept")
     axes.plot(ranks, 100 * np.array(gain), color=orange, marker="o", label="gain in loss kept")
