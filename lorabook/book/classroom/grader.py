@@ -10,7 +10,7 @@ from typing import Self
 
 from lorabook.book.classroom import seen as observations
 from lorabook.book.classroom.exercise import Exercise
-from lorabook.book.classroom.judge import Judgement, judge
+from lorabook.book.classroom.judge import NO_REPORT, Judgement, judge
 from lorabook.book.classroom.observe import Observe
 from lorabook.book.classroom.request import Limits, Request
 from lorabook.book.classroom.seen import Seen
@@ -42,7 +42,10 @@ class Grader:
             text = f"`{exercise.function}` is not defined in a cell that Python can read."
             return Judgement("not-defined", text, 0.0)
         seen = self.observed(source, exercise.function, exercise.observe, [case.given for case in cases])
-        return judge(exercise, cases, seen)
+        try:
+            return judge(exercise, cases, seen)
+        except (ArithmeticError, LookupError, TypeError, ValueError):  # a report that our observers never write
+            return NO_REPORT
 
     def observed(self, source: str, function: str, observe: Observe, cases: Sequence[dict]) -> list[Seen]:
         """Return what a child observed; that it died, wrote too much or wrote nonsense is an observation too."""

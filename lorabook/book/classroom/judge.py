@@ -26,11 +26,16 @@ class Judgement:
     points: float
 
 
+NO_REPORT = Judgement("killed", "What your function gave could not be read.", 0.0)
+
+
 def judge(exercise: Exercise, cases: Sequence[Any], seen: Sequence[Seen]) -> Judgement:
     """Return the judgement on what was observed of an answer, one observation for each case."""
-    for one in seen:
-        if one.fault in FINAL or len(seen) != len(cases):
-            return Judgement(one.fault or "killed", one.says or "Your function gave no answer.", 0.0)
+    final = [one for one in seen if one.fault in FINAL or (one.fault and len(seen) != len(cases))]
+    if final:
+        return Judgement(final[0].fault, final[0].says, 0.0)
+    if len(seen) != len(cases):
+        return NO_REPORT
     values = [_measured(exercise, *both) for both in zip(cases, seen, strict=True)]
     due = [exercise.answer(case) for case in cases]
     if all(_right(v, d) for v, d in zip(values, due, strict=True)):

@@ -4,13 +4,14 @@ import inspect
 import linecache
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 
 from lorabook.book.classroom.compare import sizes
 from lorabook.book.classroom.encode import Fault, encode
-from lorabook.book.classroom.limits import TooSlow, guarded
-from lorabook.book.classroom.plain import Array, shape_of
+from lorabook.book.classroom.limits import TooSlow, guarded, inside
+from lorabook.book.classroom.plain import Array, Value, shape_of
 from lorabook.book.classroom.seen import LONGEST_TEXT, Seen
 
 Given = Mapping[str, object]
@@ -21,20 +22,42 @@ FINAL = frozenset({"not-attempted", "not-a-function", "arguments", "endless", "e
 
 def value(function: Callable, given: Given) -> Seen:
     """Observe a function that returns one value: a number, a vector or a matrix."""
-    return Seen((encode(called(function, given)),))
+    return Seen((numbers(called(function, given)),))
 
 
-def two_values(function: Callable, given: Given) -> Seen:
-    """Observe a function that returns two values."""
-    result = called(function, given)
-    if not isinstance(result, tuple | list) or len(result) != 2:
-        raise Fault("parts", "Return two values: `return first, second`.")
-    return Seen(tuple(encode(part) for part in result))
+@dataclass(frozen=True)
+class Values:
+    """Observe a function that returns several values, which have these names."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, function: Callable, given: Given) -> Seen:
+        result = called(function, given)
+        if isinstance(result, tuple | list) and len(result) == len(self.names):
+            return Seen(tuple(numbers(part) for part in result))
+        if result is None:
+            return Seen((numbers(result),))  # which says that a `return` is missing
+        asked = ", ".join(self.names)
+        raise Fault("parts", f"Return {len(self.names)} values, in this order: `return {asked}`.")
 
 
 def called(function: Callable, given: Given) -> object:
     """Return what a function gives for the inputs, tensors in the default dtype, in the order of `given`."""
-    return bound(function, given)([as_input(one) for one in given.values()])
+    return call(function, given, [as_input(one) for one in given.values()])
+
+
+def call(function: Callable, given: Given, inputs: list) -> object:
+    """Return what a function gives for inputs that are made already; a limit can end it."""
+    return inside(lambda: bound(function, given)(inputs))
+
+
+def numbers(result: object) -> Value:
+    """Return a result as plain numbers; a limit can end that too, for a result may be a class of the learner's.
+
+    Raises:
+        Fault: as `encode`.
+    """
+    return inside(lambda: encode(result))
 
 
 def as_input(one: object) -> object:
@@ -82,17 +105,18 @@ def observed(observe: Observe, function: object, cases: Sequence[Given]) -> list
 
 
 def _one(observe: Observe, function: Callable, given: Given) -> Seen:
-    result = guarded(lambda: observe(function, given))
-    if isinstance(result, Seen):
-        return result
-    if isinstance(result.error, TooSlow):
-        return _told(result.error, given)
-    told = guarded(lambda: _told(result.error, given))  # an error's text is the learner's code too
+    try:
+        return observe(function, given)
+    except BaseException as raised:  # whatever it is, it is the learner's, and belongs in front of the learner
+        error = raised
+    if isinstance(error, TooSlow):
+        return _told(error, given)
+    told = guarded(lambda: _told(error, given))  # an error's text is the learner's code too
     if isinstance(told, Seen):
         return told
     if isinstance(told.error, TooSlow):
         return _told(told.error, given)
-    name = type(result.error).__name__
+    name = type(error).__name__
     return Seen(fault="raised", says=f"Your function stops with an error that cannot be shown: {name}.")
 
 

@@ -75,4 +75,5 @@ def _collected(reading: int, deadline: float, output: int) -> tuple[bytes, bytes
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    torch.eye(1, device="meta")  # torch loads a second's worth of files here
     serve(float(sys.argv[1]), int(sys.argv[2]))

@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lorabook.book.classroom.encode import Fault, encode
-from lorabook.book.classroom.observe import Given, as_input, bound
+from lorabook.book.classroom.encode import Fault
+from lorabook.book.classroom.observe import Given, as_input, call, numbers
+from lorabook.book.classroom.limits import inside
 from lorabook.book.classroom.plain import Array, cotangent, shape_of
 from lorabook.book.classroom.seen import Seen
 
@@ -28,6 +29,11 @@ class _Origins(TorchDispatchMode):
         self.of = {_memory(tensor): frozenset({name}) for name, tensor in inputs.items()}
         self.alive: list[Tensor] = list(inputs.values())  # while they live, no address is given out twice
         self.met: set[frozenset[str]] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return False: torch would load its compiler otherwise, which takes seconds of the learner's limit."""
+        return False
 
     def __torch_dispatch__(
         self, function: Callable, types: object, args: tuple = (), kwargs: dict | None = None
@@ -57,15 +63,14 @@ def forward_pass(function: Callable, given: Given) -> Seen:
     """
     inputs = {name: as_input(one) for name, one in given.items()}
     tensors = {name: one.requires_grad_(True) for name, one in inputs.items() if isinstance(given[name], Array)}
-    call = bound(function, given)
     with _Origins(tensors) as origins:
-        result = call(list(inputs.values()))
-    value = encode(result)
+        result = call(function, given, list(inputs.values()))
+    value = numbers(result)
     if not isinstance(result, Tensor):
         raise Fault("type", f"Your function returns a {type(result).__name__}. Return a tensor, so that gradients can "
                     "flow back through it.")  # fmt: skip
     if result.requires_grad and len(shape_of(value)) == 2:
         g = torch.tensor(cotangent(*shape_of(value)), dtype=result.dtype)
-        torch.autograd.backward(result, g)
-    gradients = {name: None if one.grad is None else encode(one.grad) for name, one in tensors.items()}
+        inside(lambda: torch.autograd.backward(result, g))
+    gradients = {name: None if one.grad is None else numbers(one.grad) for name, one in tensors.items()}
     return Seen((value,), met=tuple(sorted(tuple(sorted(names)) for names in origins.met)), gradients=gradients)

@@ -21,7 +21,7 @@ class Blocks:
 
 def draw_cases(stream: random.Random) -> list[Blocks]:
     """Return three pairs of sizes, the two of a pair different."""
-    sizes = (8, 16, 24, 32, 48, 64, 96, 128)
+    sizes = (12, 16, 24, 32, 48, 64, 96, 128)
     return [Blocks(*stream.sample(sizes, 2)) for _ in range(3)]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lorabook.book.classroom.compare import sizes
 from lorabook.book.classroom.exercise import Exercise, Mistake, Unfit
 from lorabook.book.classroom.known import falling, total, with_spectrum
-from lorabook.book.classroom.observe import two_values
+from lorabook.book.classroom.observe import Values
 from lorabook.book.classroom.plain import Array, Matrix, scaled, shape_of, times
 from lorabook.book.classroom.seen import Seen
 
@@ -58,7 +58,6 @@ TWICE = "You multiply by α/r where you should divide: the layer multiplies once
 BOTH_SIDES = "σ stands in B and in A, so BA holds σ². Put it in one of the two, or √σ in each."
 NO_SIGMA = "You left σ out: BA has the right directions, and each of them with weight 1."
 WEAKEST = "You kept the last r directions. torch sorts σ from large to small: the first r are the strong ones."
-TWO = "Return two matrices, first B (d_out × r), then A (r × d_in): `return B, A`."
 SWAPPED = "You return A first. The order is B, A, as in the product BA."
 ROOT_ONCE = "√σ stands in one of B and A only. Put √σ in both, or σ in one."
 DIVIDED_TWICE = "You divide by α/r in B and in A. Once is enough, in either."
@@ -109,6 +108,6 @@ EXERCISE = Exercise(
     draw=draw_cases,
     answer=answer,
     mistakes=MISTAKES,
-    observe=two_values,
+    observe=Values(("B", "A")),
     measure=update,
 )
