@@ -10,8 +10,8 @@ from torch import nn
 
 from lorabook.baselines.full import by_projection, change_of, changed, full_update, kept_by_projection
 from lorabook.book import overview
-from lorabook.book.classroom import worst_case
-from lorabook.book.classroom.exercise import check
+from lorabook.book.classroom.check import check
+from lorabook.book.exercises import worst_case
 from lorabook.book.explore.axis_map import DECIDES, axes, axis_map, displacements, variants
 from lorabook.book.explore.predict import predict
 from lorabook.book.explore.state import Choice, Steps

@@ -163,13 +163,13 @@ def rank_needed(m, share):
     return (energy / energy.max() > 1 - share).sum() + 1
 
 
-# %% unknown: no division
+# %% one: no division
 def rank_needed(m, share):
     energy = torch.linalg.svdvals(m) ** 2
     return (energy.cumsum(0) < share).sum() + 1
 
 
-# %% unknown: the full rank
+# %% full: the rank of the matrix
 def rank_needed(m, share):
     return torch.linalg.matrix_rank(m)
 

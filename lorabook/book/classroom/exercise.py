@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lorabook.book.classroom import observe as observing
 from lorabook.book.classroom.compare import CLOSE, close
@@ -14,6 +14,7 @@ from lorabook.book.classroom.seen import Seen
 TRIES = 200
 
 
+@runtime_checkable
 class Case(Protocol):
     """One set of inputs, and whatever is known of it: a frozen dataclass with a property `given`."""
 

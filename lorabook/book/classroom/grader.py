@@ -6,7 +6,6 @@ import struct
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Self
 
 from lorabook.book.classroom import seen as observations
 from lorabook.book.classroom.exercise import Exercise
@@ -28,7 +27,7 @@ class Grader:
         self._limits = limits or Limits()
         self._server: subprocess.Popen | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Grader":
         return self
 
     def __exit__(self, *_error: object) -> None:

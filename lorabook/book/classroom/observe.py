@@ -10,7 +10,7 @@ import torch
 
 from lorabook.book.classroom.compare import sizes
 from lorabook.book.classroom.encode import Fault, encode
-from lorabook.book.classroom.limits import TooSlow, guarded, inside
+from lorabook.book.classroom.limits import TooSlow, guarded, inside, is_inside
 from lorabook.book.classroom.plain import Array, Value, shape_of
 from lorabook.book.classroom.seen import LONGEST_TEXT, Seen
 
@@ -63,8 +63,14 @@ def numbers(result: object) -> Value:
 def as_input(one: object) -> object:
     """Return an input as a learner gets it, a fresh copy: an array as a tensor, in the default dtype."""
     if isinstance(one, Array):
-        return torch.tensor(one.values, device="cpu")
+        return torch.tensor(one.values, dtype=input_dtype(), device="cpu")
     return list(one) if isinstance(one, list) else one
+
+
+def input_dtype() -> torch.dtype:
+    """Return the default dtype, so that `torch.zeros(…)` fits to the inputs; but float32 where that is coarser."""
+    default = torch.get_default_dtype()
+    return default if default in (torch.float32, torch.float64) else torch.float32
 
 
 def bound(function: Callable, given: Given) -> Callable[[list], object]:
@@ -142,9 +148,13 @@ def _told(error: BaseException, given: Given) -> Seen:
 
 
 def _place(error: BaseException) -> tuple[str, bool]:
-    """Say which of the learner's own lines was running, and whether it is the last: the learner's file is the first
-    that is none of ours."""
+    """Say which of the learner's own lines was running, and whether it is the last.
+
+    The learner's file is the first that is none of ours, behind the border.
+    """
     frames = list(traceback.walk_tb(error.__traceback__))
+    border = max((i for i, (frame, _) in enumerate(frames) if is_inside(frame)), default=-1)
+    frames = frames[border + 1 :]
     files = [frame.f_code.co_filename for frame, _ in frames]
     theirs = next((file for file, (frame, _) in zip(files, frames, strict=True) if not _ours(frame)), None)
     if theirs is None:
@@ -171,7 +181,7 @@ def _size(one: object) -> str:
 
 def _advice(says: str) -> str:
     if "same dtype" in says or "dtype" in says and ("Half" in says or "Float" in says or "Double" in says):
-        return f" The inputs are {torch.get_default_dtype()}, something you made is not: give it the same dtype."
+        return f" The inputs are {input_dtype()}, something you made is not: give it the same dtype."
     if "same device" in says or "on device meta" in says:
         return " The inputs are on the CPU, something you made is not."
     if "numpy()" in says and "grad" in says:

@@ -5,7 +5,8 @@ import random
 from dataclasses import dataclass
 
 Matrix = list[list[float]]
-Value = Matrix | list[float] | float
+Value = list | float
+"""A number, or lists of values: a vector, a matrix, and what a learner may give instead."""
 
 
 @dataclass(frozen=True)

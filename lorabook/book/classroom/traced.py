@@ -8,8 +8,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lorabook.book.classroom.encode import Fault
-from lorabook.book.classroom.observe import Given, as_input, call, numbers
 from lorabook.book.classroom.limits import inside
+from lorabook.book.classroom.observe import Given, as_input, call, numbers
 from lorabook.book.classroom.plain import Array, cotangent, shape_of
 from lorabook.book.classroom.seen import Seen
 

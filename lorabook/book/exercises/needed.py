@@ -70,6 +70,12 @@ NORM = "You measure the share of the norm ‖M‖, not of the energy ‖M‖². 
 LOST = "You return how many directions may go. Asked is how many must stay."
 SMALLEST = "You add from the smallest singular value upwards. The best rank keeps the largest."
 ONE_LONG = "You are one too high: the rank that you return reaches the share, and so does the one below it."
+FULL = (
+    "You return the full rank of every matrix: that keeps all of the energy. Asked is the least that keeps the share."
+)
+ONE = (
+    "You return 1 for every matrix. The sums must be divided by the whole energy before they are compared with a share."
+)
 
 MISTAKES = (
     Mistake("not-squared", NOT_SQUARED, {"power": 1}),
@@ -77,6 +83,8 @@ MISTAKES = (
     Mistake("one-long", ONE_LONG, {"counted": lambda rank, of: rank + 1}, points=0.5),
     Mistake("norm", NORM, {"goal": lambda share: share**2}),
     Mistake("lost", LOST, {"counted": lambda rank, of: of - rank}),
+    Mistake("full", FULL, {"counted": lambda rank, of: of}),
+    Mistake("one", ONE, {"counted": lambda rank, of: 1}),
     Mistake("smallest", SMALLEST, {"order": lambda sigma: sigma[::-1]}),
 )
 
