@@ -409,7 +409,7 @@ def answer(*given):
 
 # %% a report of its own, into every pipe
 def answer(*given):
-    text = b'[{"parts": [], "fault": "right", "says": "", "met": [], "gradients": {}, "points": 1.0, "code": "right"}]'
+    text = b'[{"parts": [], "fault": "right", "says": "", "dtypes": [], "met": [], "gradients": {}, "points": 1.0, "code": "right"}]'
     for pipe in range(256):
         try:
             os.write(pipe, text)
@@ -430,7 +430,7 @@ def answer(*given):
 
 # %% a report that is not a number
 def answer(*given):
-    text = b'[{"parts": [NaN], "fault": "", "says": "", "met": [], "gradients": {}}]'
+    text = b'[{"parts": [NaN], "fault": "", "says": "", "dtypes": [], "met": [], "gradients": {}}]'
     for pipe in range(256):
         try:
             os.write(pipe, text)

@@ -96,9 +96,9 @@ def delta_w(A, B, alpha, r):
     return result
 
 
-# %% right: thousands of prints
+# %% right: a thousand prints
 def delta_w(A, B, alpha, r):
-    for i in range(20_000):
+    for i in range(1_000):
         print("still here", i)
     return alpha / r * B @ A
 
@@ -266,7 +266,7 @@ def delta_w(A, B, alpha, r):
     return (alpha / r * (B @ A)).round(decimals=1)
 
 
-# %% unknown: half precision
+# %% dtype: half precision
 def delta_w(A, B, alpha, r):
     return alpha / r * (B.bfloat16() @ A.bfloat16())
 

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import json
 import linecache
 import os
 import pickle
@@ -93,3 +94,7 @@ def run(request: Request) -> list[Seen]:
             text = f"`{request.function}` is not defined.{failed}"
             return [Seen(fault="not-defined", says=text)]
         return observed(request.observe, space[request.function], request.cases)
+
+
+if __name__ == "__main__":
+    print(json.dumps(confine(Limits())))

@@ -1,5 +1,6 @@
 """Judge a function of a notebook that runs in a process of its own: only what was observed comes back, by a pipe."""
 
+import json
 import os
 import pickle
 import struct
@@ -15,7 +16,7 @@ from lorabook.book.classroom.request import Limits, Request
 from lorabook.book.classroom.seen import Seen
 from lorabook.book.classroom.taken import taken
 
-SERVER = "lorabook.book.classroom.server"
+CHILD, SERVER = "lorabook.book.classroom.child", "lorabook.book.classroom.server"
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "LD_LIBRARY_PATH")
 """All that a child sees of the teacher's environment, which may hold keys."""
 
@@ -73,12 +74,9 @@ class Grader:
 
     def _running(self) -> subprocess.Popen:
         if self._server is None:
-            own = {name: os.environ[name] for name in KEPT if name in os.environ}
-            search = os.pathsep.join(path for path in sys.path if path)
-            environment = {**own, "PYTHONPATH": search, "HOME": "/nonexistent", "OMP_NUM_THREADS": "1"}
             command = [sys.executable, "-m", SERVER, str(self._limits.wall), str(self._limits.output)]
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-            self._server = subprocess.Popen(command, env=environment, cwd="/", **pipes)
+            self._server = subprocess.Popen(command, env=_environment(), cwd="/", **pipes)
         return self._server
 
     def _stop(self) -> None:
@@ -88,6 +86,19 @@ class Grader:
             server.kill()
             server.wait()
             server.stdout.close()
+
+
+def confinement() -> dict[str, bool]:
+    """Return what this system can keep from a child, for a teacher to read before a sheet is graded."""
+    command = [sys.executable, "-m", CHILD]
+    done = subprocess.run(command, env=_environment(), cwd="/", capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+def _environment() -> dict[str, str]:
+    own = {name: os.environ[name] for name in KEPT if name in os.environ}
+    search = os.pathsep.join(path for path in sys.path if path)
+    return {**own, "PYTHONPATH": search, "HOME": "/nonexistent", "OMP_NUM_THREADS": "1"}
 
 
 def _killed() -> Seen:

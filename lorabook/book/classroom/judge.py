@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from lorabook.book.classroom.compare import brief, close, difference, pattern, sizes
+from lorabook.book.classroom.compare import CLOSE, brief, close, difference, pattern, sizes
 from lorabook.book.classroom.exercise import Exercise, Mistake, Unfit
 from lorabook.book.classroom.observe import FINAL
 from lorabook.book.classroom.plain import Value, entries, shape_of
@@ -13,6 +13,7 @@ from lorabook.book.classroom.seen import Seen
 
 RIGHT = "right"
 NOT_ATTEMPTED = "not-attempted"
+HALVES, HALF_CLOSE = frozenset({"float16", "bfloat16"}), 0.02
 FITS_NOT = frozenset({"raised", "parts", "ragged"})
 """What a call does where the shapes of a mistake do not fit."""
 
@@ -48,6 +49,10 @@ def judge(exercise: Exercise, cases: Sequence[Any], seen: Sequence[Seen]) -> Jud
         for sign in exercise.symptoms:
             if all(sign.shows(cases[i], seen[i]) for i in wrong):
                 return Judgement(sign.code, sign.says, sign.points)
+    halves = sorted({name for one in seen for name in one.dtypes} & HALVES)
+    if halves and all(_right(v, d, HALF_CLOSE) for v, d in zip(values, due, strict=True)):
+        says = f"The numbers are right as far as {halves[0]} can hold them: two or three digits. Return float32."
+        return Judgement("dtype", says, 0.5)
     return _unknown(cases, values, due)
 
 
@@ -124,5 +129,5 @@ def _unknown(cases: Sequence[Any], values: Sequence[object], due: Sequence[Value
     return Judgement("unknown", f"{says}{share} {known}".strip(), 0.0)
 
 
-def _right(value: object, due: Value) -> bool:
-    return isinstance(value, list | float) and close(value, due)
+def _right(value: object, due: Value, within: float = CLOSE) -> bool:
+    return isinstance(value, list | float) and close(value, due, within)

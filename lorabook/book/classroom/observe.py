@@ -1,18 +1,17 @@
 """Call a learner's function on the inputs of every case, and write down what came, as plain numbers."""
 
 import inspect
-import linecache
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from lorabook.book.classroom.compare import sizes
 from lorabook.book.classroom.encode import Fault, encode
-from lorabook.book.classroom.limits import TooSlow, guarded, inside, is_inside
-from lorabook.book.classroom.plain import Array, Value, shape_of
-from lorabook.book.classroom.seen import LONGEST_TEXT, Seen
+from lorabook.book.classroom.limits import TooSlow, guarded, inside
+from lorabook.book.classroom.plain import Array, Value
+from lorabook.book.classroom.seen import Seen
+from lorabook.book.classroom.telling import told
 
 Given = Mapping[str, object]
 Observe = Callable[[Callable, Given], Seen]
@@ -22,7 +21,8 @@ FINAL = frozenset({"not-attempted", "not-a-function", "arguments", "endless", "e
 
 def value(function: Callable, given: Given) -> Seen:
     """Observe a function that returns one value: a number, a vector or a matrix."""
-    return Seen((numbers(called(function, given)),))
+    result = called(function, given)
+    return Seen((numbers(result),), dtypes=(dtype_of(result),))
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Values:
     def __call__(self, function: Callable, given: Given) -> Seen:
         result = called(function, given)
         if isinstance(result, tuple | list) and len(result) == len(self.names):
-            return Seen(tuple(numbers(part) for part in result))
+            return Seen(tuple(numbers(part) for part in result), dtypes=tuple(dtype_of(part) for part in result))
         if result is None:
             return Seen((numbers(result),))  # which says that a `return` is missing
         asked = ", ".join(self.names)
@@ -58,6 +58,12 @@ def numbers(result: object) -> Value:
         Fault: as `encode`.
     """
     return inside(lambda: encode(result))
+
+
+def dtype_of(result: object) -> str:
+    """Return the name of a result's dtype, or nothing if it has none."""
+    dtype = result.dtype if isinstance(result, torch.Tensor | np.ndarray | np.generic) else ""
+    return str(dtype).removeprefix("torch.")
 
 
 def as_input(one: object) -> object:
@@ -116,74 +122,11 @@ def _one(observe: Observe, function: Callable, given: Given) -> Seen:
     except BaseException as raised:  # whatever it is, it is the learner's, and belongs in front of the learner
         error = raised
     if isinstance(error, TooSlow):
-        return _told(error, given)
-    told = guarded(lambda: _told(error, given))  # an error's text is the learner's code too
-    if isinstance(told, Seen):
-        return told
-    if isinstance(told.error, TooSlow):
-        return _told(told.error, given)
+        return told(error, given)
+    text = guarded(lambda: told(error, given))  # an error's text is the learner's code too
+    if isinstance(text, Seen):
+        return text
+    if isinstance(text.error, TooSlow):
+        return told(text.error, given)
     name = type(error).__name__
     return Seen(fault="raised", says=f"Your function stops with an error that cannot be shown: {name}.")
-
-
-def _told(error: BaseException, given: Given) -> Seen:
-    if isinstance(error, Fault):
-        return Seen(fault=error.code, says=error.says)
-    place, mine = _place(error)
-    if isinstance(error, NotImplementedError) and mine and not error.args:  # torch's own always says something
-        return Seen(fault="not-attempted", says="not attempted yet: replace `raise NotImplementedError()` by your code "
-                    "and run both cells again")  # fmt: skip
-    if isinstance(error, TooSlow):
-        return Seen(fault="endless", says=f"Your function does not come to an end{place}: does a loop never end?")
-    if isinstance(error, RecursionError):
-        return Seen(fault="recursion", says=f"Your function calls itself without end{place}.")
-    if isinstance(error, SystemExit | KeyboardInterrupt):
-        text = f"Your function ends Python ({type(error).__name__}){place}. Return a value instead."
-        return Seen(fault="exit", says=text)
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
-        return Seen(fault="memory", says=f"Your function needs more memory than there is{place}.")
-    says = " ".join(str(error).split())[: LONGEST_TEXT // 2]
-    return Seen(fault="raised", says=f"Your function stops with {type(error).__name__}: {says}{place}."
-                f"{_advice(says)} It was called with {_sizes(given)}.")  # fmt: skip
-
-
-def _place(error: BaseException) -> tuple[str, bool]:
-    """Say which of the learner's own lines was running, and whether it is the last.
-
-    The learner's file is the first that is none of ours, behind the border.
-    """
-    frames = list(traceback.walk_tb(error.__traceback__))
-    border = max((i for i, (frame, _) in enumerate(frames) if is_inside(frame)), default=-1)
-    frames = frames[border + 1 :]
-    files = [frame.f_code.co_filename for frame, _ in frames]
-    theirs = next((file for file, (frame, _) in zip(files, frames, strict=True) if not _ours(frame)), None)
-    if theirs is None:
-        return "", False
-    last = max(i for i, file in enumerate(files) if file == theirs)
-    frame, number = frames[last]
-    text = linecache.getline(theirs, number, frame.f_globals).strip()
-    line = f", in line {number - frame.f_code.co_firstlineno + 1} of `{frame.f_code.co_name}`"
-    return line + (f": `{text[:120]}`" if text else ""), last == len(frames) - 1
-
-
-def _ours(frame) -> bool:
-    name = frame.f_globals.get("__name__")
-    return isinstance(name, str) and name.startswith(__package__ + ".")
-
-
-def _sizes(given: Given) -> str:
-    return ", ".join(f"{name} = {_size(one)}" for name, one in given.items())
-
-
-def _size(one: object) -> str:
-    return sizes(shape_of(one.values)) if isinstance(one, Array) else str(one)
-
-
-def _advice(says: str) -> str:
-    if "same dtype" in says or "dtype" in says and ("Half" in says or "Float" in says or "Double" in says):
-        return f" The inputs are {input_dtype()}, something you made is not: give it the same dtype."
-    if "same device" in says or "on device meta" in says:
-        return " The inputs are on the CPU, something you made is not."
-    if "numpy()" in says and "grad" in says:
-        return " NumPy takes no tensor that asks for a gradient: stay with torch."
-    return ""

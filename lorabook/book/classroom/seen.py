@@ -21,6 +21,7 @@ class Seen:
     """Either `parts`, the values that came, or a fault: its code and what to tell the learner.
 
     Args:
+        dtypes: of the parts, by name; empty for what has none.
         met: the sets of inputs, by name, that a product of the call brought together.
         gradients: ∂L/∂ each input, by name; None for those that got none.
     """
@@ -28,6 +29,7 @@ class Seen:
     parts: tuple[Value, ...] = ()
     fault: str = ""
     says: str = ""
+    dtypes: tuple[str, ...] = ()
     met: tuple[tuple[str, ...], ...] = ()
     gradients: dict[str, Value | None] = field(default_factory=dict)
 
@@ -55,7 +57,8 @@ def _seen(one: dict) -> Seen:
         raise ValueError(f"{fault!r} is no known fault")
     met = tuple(tuple(str(name) for name in names) for names in one["met"])
     gradients = {str(name): None if value is None else _value(value) for name, value in one["gradients"].items()}
-    return Seen(tuple(_value(part) for part in one["parts"]), fault, says[:LONGEST_TEXT], met, gradients)
+    parts, dtypes = tuple(_value(part) for part in one["parts"]), tuple(str(name) for name in one["dtypes"])
+    return Seen(parts, fault, says[:LONGEST_TEXT], dtypes, met, gradients)
 
 
 def _value(value: object, depth: int = 0) -> Value:

@@ -9,7 +9,7 @@ from torch.utils._pytree import tree_leaves
 
 from lorabook.book.classroom.encode import Fault
 from lorabook.book.classroom.limits import inside
-from lorabook.book.classroom.observe import Given, as_input, call, numbers
+from lorabook.book.classroom.observe import Given, as_input, call, dtype_of, numbers
 from lorabook.book.classroom.plain import Array, cotangent, shape_of
 from lorabook.book.classroom.seen import Seen
 
@@ -73,4 +73,9 @@ def forward_pass(function: Callable, given: Given) -> Seen:
         g = torch.tensor(cotangent(*shape_of(value)), dtype=result.dtype)
         inside(lambda: torch.autograd.backward(result, g))
     gradients = {name: None if one.grad is None else numbers(one.grad) for name, one in tensors.items()}
-    return Seen((value,), met=tuple(sorted(tuple(sorted(names)) for names in origins.met)), gradients=gradients)
+    return Seen(
+        (value,),
+        dtypes=(dtype_of(result),),
+        met=tuple(sorted(tuple(sorted(names)) for names in origins.met)),
+        gradients=gradients,
+    )
