@@ -7,12 +7,15 @@ import signal
 import threading
 import time
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 from answer_bank import EXERCISES
 from jupytext import reads
+from nbclient import NotebookClient
 
+from lorabook.book import offline
 from lorabook.book.classroom import check as checking
 from lorabook.book.classroom.check import check
 from lorabook.book.classroom.keep import settings_kept
@@ -189,6 +192,23 @@ def test_prints_come_before_the_verdict_and_never_flood_the_page(capsys):
     shown = capsys.readouterr().out
     assert len(shown) < 2_100
     assert shown.endswith("characters more\n")
+
+
+CELLS = (
+    "from lorabook.book import reading as book\nfrom lorabook.book.exercises import scale",
+    "def delta_w(A, B, alpha, r):\n    print('leaving')\n    exit()\n\n\nbook.check(scale.EXERCISE, delta_w)",
+    "def delta_w(A, B, alpha, r):\n    return alpha * (A @ B)\n\n\nbook.check(scale.EXERCISE, delta_w)",
+)
+
+
+def test_a_real_kernel_goes_on_after_exit_and_shows_the_verdict_last():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    NotebookClient(notebook, timeout=200, kernel_name="python3").execute(env=offline.environment())
+    _, leaves, wrong = (cell.outputs for cell in notebook.cells)
+    assert leaves[0].text.startswith("leaving")
+    assert "ends Python (SystemExit), in line 3 of `delta_w`: `exit()`" in leaves[-1].data["text/plain"]
+    assert 'role="status"' in wrong[-1].data["text/html"]
+    assert "Two mistakes at once" in wrong[-1].data["text/plain"]
 
 
 def test_each_check_draws_its_own_cases():

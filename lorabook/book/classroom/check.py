@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lorabook.book.classroom.exercise import Exercise
 from lorabook.book.classroom.judge import NOT_ATTEMPTED, RIGHT, Judgement, judge
-from lorabook.book.classroom.keep import prints_bounded, settings_kept
+from lorabook.book.classroom.keep import exit_raises, prints_bounded, settings_kept
 from lorabook.book.classroom.limits import limit
 from lorabook.book.classroom.observe import observed
 
@@ -55,7 +55,7 @@ def check(exercise: Exercise, answer: object) -> Verdict:
 def judgement_here(exercise: Exercise, answer: object, seed: int) -> Judgement:
     """Return the judgement on an answer that is run in this process, on the cases of a seed."""
     cases = exercise.cases(seed)
-    with settings_kept(), prints_bounded(), limit(SECONDS) as watch:
+    with settings_kept(), exit_raises(), prints_bounded(), limit(SECONDS) as watch:
         seen = observed(exercise.observe, answer, [case.given for case in cases])
     if watch.interrupted:
         raise KeyboardInterrupt

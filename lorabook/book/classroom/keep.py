@@ -43,6 +43,20 @@ def settings_kept() -> Iterator[None]:
         vars(torch._tensor_str.PRINT_OPTS).update(page)
 
 
+@contextlib.contextmanager
+def exit_raises() -> Iterator[None]:
+    """Let `exit()` raise SystemExit, as in Python, and not end the kernel, as in IPython."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None:
+        yield
+        return
+    shell.ask_exit = sys.exit
+    try:
+        yield
+    finally:
+        del shell.ask_exit
+
+
 class _Page(io.TextIOBase):
     """A stream that keeps the first characters and drops the others."""
 
