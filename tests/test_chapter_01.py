@@ -10,8 +10,8 @@ from torch import nn
 
 from lorabook.baselines.full import by_projection, change_of, changed, full_update, kept_by_projection
 from lorabook.book import overview
-from lorabook.book.classroom import worst_case
-from lorabook.book.classroom.exercise import check
+from lorabook.book.classroom.check import check
+from lorabook.book.exercises import worst_case
 from lorabook.book.explore.predict import predict
 from lorabook.book.explore.state import Choice, Steps
 from lorabook.book.figures.picture import Picture
@@ -133,8 +133,8 @@ def test_the_environment_is_told_without_paths() -> None:
 
 
 def test_the_worst_case_may_be_any_orthogonal_matrix() -> None:
-    turn = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0]
-    assert check(worst_case.EXERCISE, lambda d: -3 * torch.linalg.qr(turn[:d, :d])[0]).passed
+    start = torch.randn(10, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert check(worst_case.EXERCISE, lambda d: -3 * torch.linalg.qr(start[:d, :d])[0]).passed
     assert check(worst_case.EXERCISE, lambda d: torch.full((d, d), float("nan"))).mark == "✗"
 
 

@@ -5,7 +5,8 @@ Here belongs what a reader opens, runs or looks at, and what builds that; what c
     cli, commands           the `lorabook` command; lab, doctor, build, listing, ledger are what its commands do
     reading                 what a chapter calls
     head, tiers, measure    what a chapter says of itself, what it may cost its reader, and what it does cost
-    explore, classroom      pictures with controls; exercises with their checks
+    explore                 pictures with controls
+    exercises, classroom    exercises, and the judge that checks them
     figures, style          pictures without, and the one visual language of both
     overview                what the start page shows
 

@@ -5,7 +5,7 @@
     guess = book.predict("What share … ?", book.Steps("energy in 8 directions", tuple(range(0, 101, 5)), "%"))
 
 Not in the package's own `__init__`: the command line passes through that, and must not wait for widgets. What only one
-chapter draws or asks stays in a file of that chapter: `figures/`, `classroom/`.
+chapter draws or asks stays in a file of that chapter: `figures/`, `exercises/`.
 
 Importing it leaves PyTorch one thread of this kernel; `book.set_num_threads(n)` in a cell gives it more.
 """
@@ -13,9 +13,9 @@ Importing it leaves PyTorch one thread of this kernel; `book.set_num_threads(n)`
 from torch import set_num_threads as set_num_threads
 from tqdm.auto import tqdm as progress  # noqa: F401
 
-from lorabook.book.classroom.exercise import check as check
-from lorabook.book.classroom.exercise import hint as hint
-from lorabook.book.classroom.exercise import show as show
+from lorabook.book.classroom.cards import hint as hint
+from lorabook.book.classroom.cards import show as show
+from lorabook.book.classroom.check import check as check
 from lorabook.book.classroom.solutions import solution as solution
 from lorabook.book.explore.axis_map import axis_map as axis_map
 from lorabook.book.explore.axis_map import axis_strip as axis_strip

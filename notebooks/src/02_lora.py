@@ -29,8 +29,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import lorabook as lb
 from lorabook.axes.attention.score_terms import score_terms
-from lorabook.book import classroom
 from lorabook.book import reading as book
+from lorabook.book.exercises import count as counting
+from lorabook.book.exercises import scale, two_path
 from lorabook.book.figures import lora as pictures
 from lorabook.claims.card import card, source
 from lorabook.claims.lora import attention_score as scores
@@ -995,7 +996,7 @@ for recipe in (lb.rsLoRA(), lb.PiSSA(), lb.DoRA(), lb.LoRAPlus(16), QLoRA() | lb
 # ### A · Repair the scale
 
 # %%
-book.show(classroom.scale.EXERCISE)
+book.show(scale.EXERCISE)
 
 
 # %%
@@ -1008,20 +1009,20 @@ def delta_w(A, B, alpha, r):
 
 
 # %%
-book.check(classroom.scale.EXERCISE, delta_w)
+book.check(scale.EXERCISE, delta_w)
 
 # %% [markdown]
-# Stuck? `book.hint(classroom.scale.EXERCISE, 2)` says more than the first hint below. After the last one,
-# `book.solution(classroom.scale.EXERCISE)` shows one way to do it.
+# Stuck? `book.hint(scale.EXERCISE, 2)` says more than the first hint below. After the last one,
+# `book.solution(scale.EXERCISE)` shows one way to do it.
 
 # %%
-book.hint(classroom.scale.EXERCISE, 1)
+book.hint(scale.EXERCISE, 1)
 
 # %% [markdown]
 # ### B · The two-path forward
 
 # %%
-book.show(classroom.two_path.EXERCISE)
+book.show(two_path.EXERCISE)
 
 
 # %%
@@ -1034,16 +1035,16 @@ def forward(x, w0, bias, A, B, s):
 
 
 # %%
-book.check(classroom.two_path.EXERCISE, forward)
+book.check(two_path.EXERCISE, forward)
 
 # %%
-book.hint(classroom.two_path.EXERCISE, 1)
+book.hint(two_path.EXERCISE, 1)
 
 # %% [markdown]
 # ### C · Count what trains
 
 # %%
-book.show(classroom.count.EXERCISE)
+book.show(counting.EXERCISE)
 
 
 # %%
@@ -1055,7 +1056,7 @@ def how_many(shapes, layers, r):
 
 
 # %%
-book.check(classroom.count.EXERCISE, how_many)
+book.check(counting.EXERCISE, how_many)
 
 # %% [markdown]
 # Three figures are in circulation for LLaMA-7B at r = 16: 8.4M, 16.8M and 40.0M. Which layers does each one mean? The library
@@ -1068,7 +1069,7 @@ for targets in ("q_proj|v_proj", "self_attn", "proj"):
     print(f"{targets:15} {n:11,} = {n / 1e6:.2f}M, {n / total:.2%} of {total:,}")
 
 # %%
-book.hint(classroom.count.EXERCISE, 1)
+book.hint(counting.EXERCISE, 1)
 
 # %% [markdown]
 # ## 13 · Look back

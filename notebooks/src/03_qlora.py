@@ -29,7 +29,7 @@ from lorabook.axes.base.double_quant import DoubleQuant
 from lorabook.axes.base.nf4 import NF4, NF4Storage
 from lorabook.axes.base.normal_float import count_midpoints_below, nearest_code, quantile_codes
 from lorabook.book import reading as book
-from lorabook.book.classroom import bits, nearest
+from lorabook.book.exercises import bits, nearest
 from lorabook.book.figures import quantisation as pictures
 from lorabook.claims.card import card, source
 from lorabook.claims.qlora import double_quant as double
@@ -567,6 +567,13 @@ book.check(bits.EXERCISE, bits_per_weight)
 book.hint(bits.EXERCISE, 1)
 
 # %% [markdown]
+# When it passes, use it: at which block size does a model of 70 billion weights no longer fit into 35.5 GB, with 256
+# constants in a group?
+#
+# <details><summary>The answer</summary>
+# 35.5 GB leave 8 · 35.5/70 = 4.057 bits for a weight. `bits_per_weight(143, 256)` is just below that, `bits_per_weight(142,
+# 256)` just above: at 142 and below it does not fit. QLoRA's 64 takes 4.127 bits, 36.1 GB.</details>
+#
 # ## 9 · Look back
 # Your three predictions:
 

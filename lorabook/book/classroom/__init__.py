@@ -1,13 +1,16 @@
 """The classroom: exercises with instant checks that say which mistake was made, and hints in a ladder.
 
-    from lorabook.book import classroom, reading as book
-    book.show(classroom.scale.EXERCISE)
-    book.check(classroom.scale.EXERCISE, delta_w)
+    from lorabook.book import reading as book
+    from lorabook.book.exercises import scale
+    book.show(scale.EXERCISE)
+    book.check(scale.EXERCISE, delta_w)
 
-One file per exercise holds its prompt, hints, checks, and a bank of wrong answers with the diagnosis each must get. A
-solution is written once, in the chapter's source, between `### BEGIN SOLUTION` and `### END SOLUTION`.
+The exercises are in `book/exercises`, one file each. Here is what checks them. An exercise has three parts, each pure:
+
+    cases(seed)             inputs                                      exercise.py
+    observe(function, …)    what a function gives, as plain numbers     observe.py, traced.py
+    judge(cases, observed)  (code, text, share of the points)           judge.py
+
+`check` runs all three in the notebook. A grader runs only `observe` in a child process (child.py), which never loads
+`book/exercises`: no file of this folder may import from there.
 """
-
-from lorabook.book.classroom import count as count
-from lorabook.book.classroom import scale as scale
-from lorabook.book.classroom import two_path as two_path

@@ -12,6 +12,14 @@ def reflection(n: int, stream: random.Random) -> Matrix:
     return [[float(i == j) - 2 * v[i] * v[j] / size for j in range(n)] for i in range(n)]
 
 
+def falling(n: int, stream: random.Random) -> tuple[float, ...]:
+    """Return n singular values, strongest first, each clearly weaker than the one before."""
+    sigma = [stream.uniform(3, 5)]
+    while len(sigma) < n:
+        sigma.append(sigma[-1] * stream.uniform(0.5, 0.85))
+    return tuple(sigma)
+
+
 def with_spectrum(
     d_out: int, d_in: int, sigma: tuple[float, ...], stream: random.Random
 ) -> tuple[Matrix, list[Matrix]]:

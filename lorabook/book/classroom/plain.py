@@ -1,27 +1,24 @@
-"""Matrices as lists of Python floats: what an answer is compared with, out of reach of anything a notebook patches.
+"""Matrices as lists of Python floats: what an answer is compared with."""
 
-torch's functions are taken here once, when the module is imported, which is before the learner's code runs. From
-then on a check uses only these, and Python's own operators on floats.
-"""
-
+import math
 import random
-
-from torch import Tensor, float64, tensor
+from dataclasses import dataclass
 
 Matrix = list[list[float]]
-Value = Matrix | list[float] | float
+Value = list | float
+"""A number, or lists of values: a vector, a matrix, and what a learner may give instead."""
 
-_tolist = Tensor.tolist
-_detach = Tensor.detach
-_double = Tensor.double
-_tensor, _float64, _Tensor = tensor, float64, Tensor
 
-CLOSE = 1e-9
+@dataclass(frozen=True)
+class Array:
+    """Numbers that a learner's function gets as a tensor."""
+
+    values: Value
 
 
 def draw(rows: int, columns: int, stream: random.Random) -> Matrix:
-    """Return rows × columns numbers between −1 and 1."""
-    return [[stream.uniform(-1, 1) for _ in range(columns)] for _ in range(rows)]
+    """Return rows × columns numbers between −1 and 1, none near 0, with two digits: a reader must see what came in."""
+    return [[stream.choice((-1, 1)) * stream.randint(10, 99) / 100 for _ in range(columns)] for _ in range(rows)]
 
 
 def times(a: Matrix, b: Matrix) -> Matrix | None:
@@ -47,23 +44,20 @@ def plus(a: Matrix, b: Matrix) -> Matrix:
     return [[x + y for x, y in zip(one, other, strict=True)] for one, other in zip(a, rows, strict=True)]
 
 
-def to_tensor(a: Value) -> Tensor:
-    """Return a matrix as a float64 tensor."""
-    return _tensor(a, dtype=_float64)
+def cotangent(rows: int, columns: int) -> Matrix:
+    """Return the ∂L/∂y with which gradients are taken: no entry is 0, no two are equal."""
+    return [[1 + math.cos(1 + i * columns + j) / 2 for j in range(columns)] for i in range(rows)]
 
 
-def from_tensor(result: object) -> Value | None:
-    """Return what an answer gave as lists of floats or a number, or None if it is neither a tensor nor a number."""
-    if isinstance(result, _Tensor):
-        return _tolist(_double(_detach(result)))
-    return result if type(result) in (int, float) else None
+def shape_of(value: Value) -> tuple[int, ...]:
+    """Return the sizes of a value; a number has none."""
+    sizes = []
+    while isinstance(value, list):
+        sizes.append(len(value))
+        value = value[0] if value else 0.0
+    return tuple(sizes)
 
 
-def close(a: object, b: object) -> bool:
-    """Say whether two numbers, or two nested lists of numbers, agree to nine digits."""
-    if type(a) is list and type(b) is list:
-        return len(a) == len(b) and all(close(x, y) for x, y in zip(a, b, strict=True))
-    if type(a) is list or type(b) is list:
-        return False
-    gap, size = a - b, 1 + (b if b >= 0 else -b)
-    return -CLOSE * size <= gap <= CLOSE * size
+def entries(value: Value) -> list[float]:
+    """Return all numbers of a value, row after row."""
+    return [x for part in value for x in entries(part)] if isinstance(value, list) else [value]

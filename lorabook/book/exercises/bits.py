@@ -1,27 +1,44 @@
 """Exercise: how many bits a weight takes, constants included."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lorabook.book.classroom.diagnosis import Mistake, diagnose
-from lorabook.book.classroom.exercise import Exercise, WrongAnswer
-from lorabook.book.classroom.running import run
+from lorabook.book.classroom.exercise import Exercise, Mistake
 
 
 @dataclass(frozen=True)
-class World:
+class Blocks:
     """Weights that share one constant, and constants that share one constant of their own."""
 
     block: int
     group: int
 
+    @property
+    def given(self) -> dict[str, object]:
+        return {"block": self.block, "group": self.group}
 
-WORLDS = (World(64, 256), World(32, 128), World(128, 64))
+
+def draw_cases(stream: random.Random) -> list[Blocks]:
+    """Return three pairs of sizes, the two of a pair different."""
+    sizes = (12, 16, 24, 32, 48, 64, 96, 128)
+    return [Blocks(*stream.sample(sizes, 2)) for _ in range(3)]
 
 
-def right(w: World) -> float:
+def _weights_of_a_group(c: Blocks) -> int:
+    return c.block * c.group
+
+
+def answer(
+    c: Blocks,
+    codes: float = 4,
+    first: float = 8,
+    second: float = 32,
+    shared: Callable[[Blocks], int] = _weights_of_a_group,
+    unit: float = 1,
+) -> float:
     """Return 4 + 8/block + 32/(block·group). Source: Dettmers et al. 2023 (2305.14314), section 3."""
-    return 4 + 8 / w.block + 32 / (w.block * w.group)
+    return (codes + first / c.block + second / shared(c)) / unit
 
 
 BARE = "You count the codes alone. Every block also keeps a constant, and constants take room."
@@ -36,32 +53,17 @@ PER_GROUP = (
 BOTH_WIDE = "Your first constants still take 32 bits. Quantised, they take 8; only the second ones stay float32."
 BYTES = "You return bytes. Bits, please: 8 times as many."
 ADDED = "You divide 8 + 32 bits by the block: every block pays 8, but only every group pays 32."
+NO_CODES = "You count the constants alone. Every weight has a code of 4 bits besides."
 
 MISTAKES = (
-    Mistake(BARE, lambda w: 4.0),
-    Mistake(SINGLE, lambda w: 4 + 32 / w.block),
-    Mistake(NO_GROUP, lambda w: 4 + 8 / w.block),
-    Mistake(PER_GROUP, lambda w: 4 + 8 / w.block + 32 / w.group),
-    Mistake(BOTH_WIDE, lambda w: 4 + 32 / w.block + 32 / (w.block * w.group)),
-    Mistake(BYTES, lambda w: right(w) / 8),
-    Mistake(ADDED, lambda w: 4 + 40 / w.block),
-)
-
-
-def probe(answer: Callable) -> str | None:
-    """Return what is wrong with an answer, or None."""
-    results = [run(answer, w.block, w.group) for w in WORLDS]
-    return diagnose(WORLDS, results, right, MISTAKES)
-
-
-BANK = (
-    WrongAnswer(lambda block, group: 4, BARE),
-    WrongAnswer(lambda block, group: 4 + 32 / block, SINGLE),
-    WrongAnswer(lambda block, group: 4 + 8 / block, NO_GROUP),
-    WrongAnswer(lambda block, group: 4 + 8 / block + 32 / group, PER_GROUP),
-    WrongAnswer(lambda block, group: 4 + (32 + 32 / group) / block, BOTH_WIDE),
-    WrongAnswer(lambda block, group: (4 + (8 + 32 / group) / block) / 8, BYTES),
-    WrongAnswer(lambda block, group: 4 + (8 + 32) / block, ADDED),
+    Mistake("bare", BARE, {"first": 0, "second": 0}),
+    Mistake("single", SINGLE, {"first": 32, "second": 0}),
+    Mistake("no-group", NO_GROUP, {"second": 0}),
+    Mistake("per-group", PER_GROUP, {"shared": lambda c: c.group}),
+    Mistake("both-wide", BOTH_WIDE, {"first": 32}),
+    Mistake("added", ADDED, {"shared": lambda c: c.block}),
+    Mistake("bytes", BYTES, {"unit": 8}, points=0.5),
+    Mistake("no-codes", NO_CODES, {"codes": 0}),
 )
 
 EXERCISE = Exercise(
@@ -71,16 +73,14 @@ EXERCISE = Exercise(
     minutes=8,
     prompt=(
         "Write `bits_per_weight(block, group)`: the bits that one weight takes when it has a 4-bit code, `block` "
-        "weights "
-        "share one 8-bit constant, and `group` of those constants share one 32-bit constant. Then find the block "
-        "size at "
-        "which a 70B model no longer fits into 35.5 GB."
+        "weights share one 8-bit constant, and `group` of those constants share one 32-bit constant."
     ),
     hints=(
         "Take one group as a whole. How many weights does it hold, and how many bits are kept for them in all?",
         "A group holds block·group weights: that many codes, `group` constants of 8 bits, and one of 32.",
         "Divide by the number of weights: 4 + 8/block + 32/(block·group).",
     ),
-    probe=probe,
-    bank=BANK,
+    draw=draw_cases,
+    answer=answer,
+    mistakes=MISTAKES,
 )
