@@ -4,13 +4,13 @@ from collections.abc import Callable
 from functools import cache
 
 import torch
+from lorabook.book.explore.recorded import Recording
 from tokenizers import Tokenizer, models
 from torch import Tensor
 
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.memory import memory_calculator
-from lorabook.book.explore.recorded import Recording
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import spectrum
 from lorabook.book.explore.training import on_settings

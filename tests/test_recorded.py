@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from explorers import line, runs, setting
-
 from lorabook.book.explore.record import record
 from lorabook.book.explore.recorded import Recording, read_recording, write_recording
+
 from lorabook.book.explore.training import NO_CUDA, compute
 from lorabook.book.explore.training_state import FULL, State, contender
 from lorabook.models.fingerprint import fingerprint

@@ -78,6 +78,7 @@ export function explorer(make) {
     fillButtons(parts, model);
 
     const handlers = {
+      "change:specs": () => { controls.respec(model.get("specs")); controls.set(state()); redraw(); },
       "change:values": () => { controls.set(state()); redraw(); },
       "change:answer": () => { sent = unpack(model.get("answer")); redraw(); },
       "change:status": () => setStatus(model.get("status")),

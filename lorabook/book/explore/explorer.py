@@ -30,6 +30,10 @@ Draw = Callable[[Any, Any], "Figure"]
 """Draws (state, result) with matplotlib: what an explorer shows where there is no kernel."""
 
 
+Follow = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Any, Mapping[str, Control]]]
+"""From the values before and now: the State that stands now, and the controls whose range it decides."""
+
+
 @dataclass(frozen=True)
 class Action:
     """A button: what stands on it, and what it does."""
@@ -61,6 +65,7 @@ class Explorer(anywidget.AnyWidget):
     ) -> None:  # fmt: skip
         self.start, self.controls, self.compute, self.still = start, controls, compute, still
         self.actions: dict[str, Action] = {}
+        self.follow: Follow | None = None
         first = compute(start)  # raises here, so that a notebook with a broken explorer fails when it is executed
         super().__init__(
             _esm=bundle(view),
@@ -90,18 +95,33 @@ class Explorer(anywidget.AnyWidget):
         self.actions = dict(actions)
         self.buttons = {name: action.label for name, action in actions.items()}
 
+    def set_follow(self, follow: Follow) -> None:
+        """Let some controls follow others: a learning rate its variant, and a range what was chosen beside it."""
+        self.follow = follow
+
     def refresh(self) -> None:
         """Show the answer where the controls stand: for what changes while they stand still."""
         result = self.result  # raises if a value is none of its control's
         if not self.tabled:
             self.answer = pack(result)
 
-    def _moved(self, _change: object) -> None:
+    def _moved(self, change: dict[str, Any]) -> None:
         try:
-            self.refresh()
-            self.status = ""
+            with self.hold_sync():
+                if self.follow is not None:
+                    self._let_follow(self.follow, change)
+                self.refresh()
+                self.status = ""
         except Exception as error:  # whatever went wrong belongs in front of the reader, not in a log
             self.status = f"{type(error).__name__}: {error}" if not str(error) else str(error)
+
+    def _let_follow(self, follow: Follow, change: dict[str, Any]) -> None:
+        state, given = follow(change["old"], change["new"])
+        self.controls = {**self.controls, **given}
+        self.specs = {name: control.spec() for name, control in self.controls.items()}
+        self.unobserve(self._moved, "values")  # or it would follow itself
+        self.values = asdict(state)
+        self.observe(self._moved, "values")
 
     def _message(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         if content.get("type") == "need-plotly":

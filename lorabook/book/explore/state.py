@@ -108,6 +108,23 @@ class Toggle(Control):
         return {"kind": "toggle", "label": self.label, "unit": self.unit, "values": [False, True]}
 
 
+@dataclass(frozen=True)
+class Folded(Control):
+    """A control that few readers move: it stands folded away under "more"."""
+
+    by: Control
+
+    @property
+    def label(self) -> str:
+        return self.by.label
+
+    def points(self) -> list[Value]:
+        return self.by.points()
+
+    def spec(self) -> dict[str, Any]:
+        return self.by.spec() | {"folded": True}
+
+
 def control(start: Any, by: Control) -> Any:
     """Return a dataclass field that starts at `start` and is moved by the control `by`."""
     return dataclasses.field(default=start, metadata={"control": by})
