@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lorabook.arena import decide, plan, recheck, record, summary
+from lorabook.arena import answers, decide, plan, recheck, record, summary
 from lorabook.arena import run as running
 from lorabook.arena import sweep as sweeping
 from lorabook.arena.budget import BUDGETS, budgets_of, count, method_named, size_of, task_named
@@ -379,6 +379,20 @@ def test_the_command_checks_rows(tmp_path, capsys):
 
 
 TOKENS = torch.arange(1024).roll(-100)
+
+
+def test_rows_of_the_book_run_again_as_recorded(capsys):
+    assert main(["arena", "--check", "3", "--seed", "1"]) == 0, capsys.readouterr().out
+
+
+def test_the_answers_of_the_book_are_those_of_its_rows():
+    book = Record()
+    assert answers.read(book.folder) == answers.work_out(book.rows())
+    assert {each.task for each in answers.read(book.folder).comparisons} == {task.name for task in TASKS}
+
+
+def test_the_record_is_small():
+    assert sum(path.stat().st_size for path in Record().folder.iterdir()) <= 3_000_000
 
 
 def test_facts_hold_bits_and_a_batch_holds_no_fact_twice():

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from lorabook.arena.answers import work_out
+from lorabook.arena.answers import write as write_answers
 from lorabook.arena.budget import BUDGETS, method_named, task_named
-from lorabook.arena.experiment import Experiment, Unanswered
+from lorabook.arena.experiment import Experiment
 from lorabook.arena.experiments import EXPERIMENTS
 from lorabook.arena.job import Row
 from lorabook.arena.methods import BASELINE, METHODS
@@ -74,15 +76,11 @@ def _experiment(name: str) -> Experiment:
 
 
 def answers(folder: Path | None) -> int:
-    """Print what the record answers to each question."""
-    rows = _rows(folder)
-    for experiment in EXPERIMENTS:
-        print(experiment.question)
-        try:
-            verdict, says = experiment.answer(rows)
-            print(f"  {verdict}: {says}")
-        except Unanswered as missing:
-            print(f"  not yet: {missing}")
+    """Work out what the record answers, print it and keep it beside the rows."""
+    found = work_out(_rows(folder))
+    for each in found.questions:
+        print(f"{each.question}\n  {each.verdict}: {each.says}")
+    print(write_answers(found, Record(folder).folder))
     return 0
 
 
@@ -95,7 +93,10 @@ def show(folder: Path | None) -> int:
 
 def check(number: int, seed: int, folder: Path | None) -> int:
     """Run so many rows again; 1 if one differs from the record."""
-    rows = chosen(_rows(folder), number, seed)
+    rows = _rows(folder)
+    if not smollm2.installed():
+        rows = [row for row in rows if row.task != ON_SMOLLM2.name]
+    rows = chosen(rows, number, seed)
     if not rows:
         raise Refused("the record has no finished row to check: run `lorabook arena` first")
     differing = 0

@@ -218,7 +218,7 @@ class Arena(Command):
         does = parser.add_mutually_exclusive_group()
         does.add_argument("--dry-run", action="store_true", help="say what would run, and run nothing")
         does.add_argument("--list", action="store_true", help="print each contender's score, spread, regret and cost")
-        does.add_argument("--answers", action="store_true", help="print what the record says to the nine questions")
+        does.add_argument("--answers", action="store_true", help="work out the nine questions, and keep the answers")
         does.add_argument("--check", type=int, metavar="K", help="run K rows again; exit with 1 if one differs")
         does.add_argument("--export", type=Path, metavar="FILE", help="write the rows as CSV")
 

@@ -15,6 +15,7 @@ from lorabook.book.classroom.solutions import solution as solution
 from lorabook.book.explore.axis_map import axis_map as axis_map
 from lorabook.book.explore.axis_map import displacements as displacements
 from lorabook.book.explore.codebook import codebook as codebook
+from lorabook.book.explore.measured import measured as measured
 from lorabook.book.explore.memory import memory_calculator as memory_calculator
 from lorabook.book.explore.predict import predict as predict
 from lorabook.book.explore.scale import scale_law as scale_law

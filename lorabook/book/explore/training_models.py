@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from lorabook.arena.on_text import LanguageModel, Text
+from lorabook.arena.task import Task
 from lorabook.arena.tasks import KJV, ON_SMOLLM2
 from lorabook.book.explore.training_state import SMOLLM2, TINY
 from lorabook.cost import count
@@ -17,7 +18,7 @@ from lorabook.models.load import load
 class Model:
     """A base with its task of the arena. `missing` says why it cannot be trained here, and is empty where it can."""
 
-    task: Text
+    task: Task
     shape: DecoderConfig
     missing: str = ""
 

@@ -38,7 +38,8 @@ def of_line(curve: Curve, label: str, part: Shares, steps: int, again: Curve | N
         loss = f", loss {curve.losses[-1]:.2f} nats per token" if curve.losses else ""
         return f"{name}: step {len(curve.losses)} of {steps}{loss}."
     if curve.score is None:
-        return f"{name} was {curve.state} after {len(curve.losses)} of {steps} steps."
+        ended = "was stopped" if curve.state == "stopped" else "broke off"
+        return f"{name} {ended} after {len(curve.losses)} of {steps} steps."
     whose = {"full fine-tuning's": None if is_full(curve.knobs) else part.full, "LoRA's": part.lora}
     gains = [f"{share:.0%} of {theirs}" for theirs, share in whose.items() if share is not None]
     told = f": {' and '.join(gains)} gain over the base" if gains else ""

@@ -1,0 +1,73 @@
+// A contender a line: every seed a tick, the mean a dot; below, what it costs.
+import { element } from "./controls.js";
+import { explorer } from "./explorer.js";
+import { bytes, count, show } from "./numbers.js";
+import { svg } from "./svg.js";
+
+const [WIDTH, LEFT, RIGHT, TOP, ROW] = [860, 250, 836, 12, 30];
+const FULL = "full fine-tuning";
+
+const COLUMNS = {
+  contender: (line) => line.label,
+  loss: (line) => `${line.mean.toFixed(3)} ± ${line.spread.toFixed(3)}`,
+  seeds: (line) => String(line.scores.length),
+  "tuned rate": (line) => show(line.lr),
+  trained: (line) => count(line.trained),
+  "kept for backward": (line) => bytes(line.backward_bytes),
+  "optimiser": (line) => bytes(line.optimizer_bytes),
+  "step, LoRA = 1": (line) => line.step_ratio.toFixed(2),
+  "forgotten, nats": (line) => line.forgotten.toFixed(2),
+};
+
+function table(lines, look) {
+  const head = element("tr", {}, ...Object.keys(COLUMNS).map((name) => element("th", { scope: "col" }, name)));
+  const body = lines.map((line) => {
+    const cells = Object.values(COLUMNS).map((write) => element("td", {}, write(line)));
+    cells[0].style.boxShadow = `inset 3px 0 ${look(line)}`;
+    return element("tr", {}, ...cells);
+  });
+  return element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
+}
+
+// Four round numbers inside what is shown.
+function ticks(low, high) {
+  const raw = (high - low) / 4;
+  const unit = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((m) => m * unit).find((s) => s >= raw);
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => +((first + i) * step).toPrecision(6));
+}
+
+function words(text, x, y, anchor, soft = false) {
+  return svg("text", { x, y, "text-anchor": anchor, "font-size": 12.5, class: soft ? "lb-soft" : "" }, text);
+}
+
+function picture({ lines, unit }, look, style) {
+  const scores = lines.flatMap((line) => line.scores);
+  const pad = 0.06 * (Math.max(...scores) - Math.min(...scores)) || 0.01;
+  const [low, high] = [Math.min(...scores) - pad, Math.max(...scores) + pad];
+  const x = (value) => LEFT + ((RIGHT - LEFT) * (value - low)) / (high - low);
+  const bottom = TOP + ROW * lines.length;
+  const grid = ticks(low, high).flatMap((value) => [
+    svg("line", { x1: x(value), x2: x(value), y1: TOP, y2: bottom, stroke: style.grid }),
+    words(show(value), x(value), bottom + 16, "middle", true),
+  ]);
+  const rows = lines.flatMap((line, i) => {
+    const y = TOP + ROW * (i + 0.5);
+    return [words(line.label, LEFT - 12, y + 4, "end"),
+      ...line.scores.map((score) => svg("line", { x1: x(score), x2: x(score), y1: y - 7, y2: y + 7, stroke: look(line) })),
+      svg("circle", { cx: x(line.mean), cy: y, r: 5, fill: look(line) })];
+  });
+  return [...grid, ...rows, words(`${unit}, lower is better; a tick a seed`, (LEFT + RIGHT) / 2, bottom + 34, "middle", true)];
+}
+
+export default explorer((stage, tools) => {
+  const canvas = svg("svg", {});
+  stage.append(canvas);
+  return ({ answer, style }) => {
+    const look = (line) => (line.name === FULL ? style.role("reference").colour : style.variant(line.name).colour);
+    canvas.setAttribute("viewBox", `0 0 ${WIDTH} ${TOP + ROW * answer.lines.length + 42}`);
+    canvas.replaceChildren(...picture(answer, look, style));
+    tools.notes.replaceChildren(table(answer.lines, look));
+  };
+});

@@ -1,0 +1,165 @@
+"""Measured: a variant beside LoRA and full fine-tuning, out of the arena's record; any row runs again on the spot."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lorabook.arena.answers import Answers, Compared, read
+from lorabook.arena.budget import method_named
+from lorabook.arena.job import Row
+from lorabook.arena.methods import BASELINE
+from lorabook.arena.plan import grouped
+from lorabook.arena.recheck import SCORE_TOLERANCE, recheck
+from lorabook.arena.record import Record
+from lorabook.arena.summary import Summary, reported, summaries
+from lorabook.arena.tasks import KJV, TASKS
+from lorabook.book import style
+from lorabook.book.explore.explorer import Action, Explorer, tabled_explorer
+from lorabook.book.explore.state import Choice, control
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FULL = "full fine-tuning"
+
+
+@dataclass(frozen=True)
+class State:
+    """Which task is shown."""
+
+    task: str = control(KJV.name, Choice("task", tuple(task.name for task in TASKS)))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A contender at its tuned rate; numbers as in `Summary`, and the score of every seed."""
+
+    name: str
+    label: str
+    lr: float
+    mean: float
+    spread: float
+    scores: tuple[float, ...]
+    trained: int
+    backward_bytes: int
+    optimizer_bytes: int
+    step_ratio: float
+    forgotten: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """The lines of a task, the score before adapting, what the score counts, and one sentence."""
+
+    lines: tuple[Line, ...]
+    start: float
+    unit: str
+    sentence: str
+
+
+def measured(*names: str, record: Record | None = None) -> Explorer:
+    """Return the table of these contenders beside LoRA and full fine-tuning.
+
+    Raises:
+        ValueError: there is no such contender, or the record has nobody of them yet.
+    """
+    record = record or Record()
+    rows, answers = record.rows(), read(record.folder)
+    wanted = dict.fromkeys((BASELINE, *(method_named(name).name for name in names), FULL))
+    chosen = [row for row in rows if row.method in wanted]
+    tables = {task.name: _lines(chosen, task.name, list(wanted)) for task in TASKS}
+    there = tuple(task for task, lines in tables.items() if lines)
+    if not there:
+        raise ValueError(f"the record has no tuned row of {', '.join(wanted)} yet: run `lorabook arena`")
+    compute = partial(_compute, tables=tables, starts=_starts(chosen), names=names, answers=answers)
+    view = tabled_explorer("measured", State(there[0]), compute, still, given={"task": Choice("task", there)})
+    view.set_actions({name: Action(f"Run {name} again", _again(view, chosen, name)) for name in wanted})
+    return view
+
+
+def _compute(
+    state: State, tables: dict[str, tuple[Line, ...]], starts: dict[str, float], names: Sequence[str], answers: Answers
+) -> Result:
+    unit = next(task.unit for task in TASKS if task.name == state.task)
+    about = [each for each in answers.comparisons if each.task == state.task and each.method in names]
+    lines = tables[state.task]
+    return Result(lines, starts[state.task], unit, _sentence(state.task, unit, lines, about))
+
+
+def _sentence(task: str, unit: str, lines: Sequence[Line], about: list[Compared]) -> str:
+    """Say the decision where there is one, and else what LoRA reaches."""
+    told = [_decided(each) for each in about if each.budget == "equal"]
+    if told:
+        return f"On {task}, ten seeds at each one's tuned rate, at equal parameters: {'; '.join(told)}."
+    return f"On {task}, at each one's tuned rate: " + ", ".join(f"{x.label} {x.mean:.3f}" for x in lines) + f" {unit}."
+
+
+def _decided(each: Compared) -> str:
+    if each.says in ("better", "worse"):
+        return f"{each.method} is {each.says} than {BASELINE} by {abs(each.difference):.3f} (p = {each.p:.1g})"
+    return f"no difference found between {each.method} and {BASELINE} (of {each.visible:.3f} and more would have been)"
+
+
+def _lines(rows: Sequence[Row], task: str, names: list[str]) -> tuple[Line, ...]:
+    groups = grouped(rows)
+    found = sorted(
+        (each for each in summaries(rows) if each.place.task == task),
+        key=lambda each: (names.index(each.place.method), each.place.budget),
+    )
+    return tuple(_line(each, tuple(row.score for row in reported(groups[each.place]))) for each in found)
+
+
+def _line(summary: Summary, scores: tuple[float, ...]) -> Line:
+    name, budget = summary.place.method, summary.place.budget
+    size = f", its paper's size {summary.size}" if budget == "own" and name != FULL else ""
+    return Line(
+        name, name + size, summary.lr, summary.mean, summary.spread, scores, summary.trained, summary.backward_bytes,
+        summary.optimizer_bytes, summary.step_ratio, summary.forgotten,
+    )  # fmt: skip
+
+
+def _starts(rows: Sequence[Row]) -> dict[str, float]:
+    return {row.task: row.start for row in rows if row.start is not None}
+
+
+def _again(view: Explorer, rows: Sequence[Row], name: str) -> Callable[[], None]:
+    """Return what trains a contender once more on the task that is shown, and says how it ended."""
+
+    def run() -> None:
+        task = view.state.task
+        best = {row.job: row for group in grouped(rows).values() for row in reported(group)}
+        row = next((row for row in best.values() if row.method == name and row.task == task), None)
+        if row is None:
+            view.status = f"{name} has no row on {task} in the record."
+            return
+        view.status = f"{row.job.label}: training, about {row.seconds:.0f} s …"
+        threading.Thread(target=_train, args=(view, row), daemon=True).start()
+
+    return run
+
+
+def _train(view: Explorer, row: Row) -> None:
+    try:
+        differences = recheck(row)
+    except Exception as error:  # a thread has no caller: the reader of the status line is who must know
+        view.status = str(error) or type(error).__name__
+        return
+    view.status = (
+        "; ".join(map(str, differences))
+        or f"{row.job.label}: ends at {row.score:.3f} here too, within {SCORE_TOLERANCE:.0%}."
+    )
+
+
+def still(state: State, result: Result) -> "Figure":
+    """Draw the scores without a browser."""
+    figure = style.figure(height=0.9 + 0.35 * len(result.lines))
+    axes = style.axes(figure, result.sentence, result.unit, "")
+    places = range(len(result.lines), 0, -1)
+    for place, line in zip(places, result.lines, strict=True):
+        colour = style.NEUTRAL.text if line.name == FULL else style.variant(line.name).light
+        axes.plot(line.scores, [place] * len(line.scores), "|", color=colour, markersize=9)
+        axes.plot([line.mean], [place], "o", color=colour)
+    axes.set_yticks(list(places), [line.label for line in result.lines])
+    return figure
