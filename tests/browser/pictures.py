@@ -24,6 +24,7 @@ RUNS = (("LoRA", "q, v"), ("LoRA", "all seven"), ("QLoRA", "all seven"))
 
 def train(page: Opened, variant: str, targets: str) -> None:
     """Choose, press Train, and wait for the end."""
+    page.page.evaluate("css => { document.querySelector(css).open = true; }", f"{FRAME} .lb-more")
     page.locator(f"{FRAME} select[name='variant']").select_option(variant)
     page.locator(f"{FRAME} select[name='targets']").select_option(targets)
     page.locator(f"{FRAME} button[data-do='start']").click()

@@ -38,7 +38,7 @@ from lorabook.book.explore.memory import memory_calculator
 memory_calculator()""",
     "training": """
 from lorabook.book.explore.training import training_explorer
-training_explorer(steps=30)""",
+training_explorer()""",
 }
 SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "memory": "r", "training": "r"}
 
