@@ -26,7 +26,7 @@ def test_every_control_over_its_whole_range(name: str) -> None:
     points = {field: by.points() for field, by in view.controls.items()}
     assert len(seen) == sum(map(len, points.values()))
     for field, values in points.items():
-        assert {getattr(state, field) for state, _ in seen} == set(values)
+        assert {getattr(state, field) for state, _ in seen} >= set(values)
     for state, sentence in seen:
         assert sentence.endswith("."), state
         assert len(sentence) < 250, state

@@ -14,6 +14,8 @@ from lorabook.arena.job import Job
 from lorabook.arena.methods import METHODS
 from lorabook.book.explore import training_models, training_seconds
 from lorabook.book.explore.explorer import Explorer
+from lorabook.book.explore.state import Steps
+from lorabook.book.explore.training import training_explorer
 from lorabook.book.explore.training_state import SMOLLM2, TARGETS, at
 from lorabook.book.explore.training_variants import FULL, VARIANTS
 from lorabook.core.inject import inject
@@ -219,8 +221,7 @@ def test_a_second_start_is_refused_and_two_explorers_do_not_disturb_each_other()
 
 def test_a_loss_that_is_not_finite_is_said_keeps_the_losses_before_and_breaks_nothing() -> None:
     explorer = training(variant=FULL, steps=60)
-    explorer.controls["lr"] = dataclasses.replace(explorer.controls["lr"], values=(1e30, 0.002))
-    explorer.set_follow(lambda before, now: (at(FULL, 0, now["lr"]), {}))
+    explorer.set_follow(lambda _before, now: (at(FULL, 0, now.lr), {"lr": Steps("learning rate", (0.002, 1e30))}))
     trained(explorer, lr=1e30)
     assert "the step was not taken" in explorer.status
     (line,) = explorer.result.lines

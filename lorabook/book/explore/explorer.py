@@ -11,7 +11,7 @@ asked only when the reader has stopped moving.
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -30,8 +30,8 @@ Draw = Callable[[Any, Any], "Figure"]
 """Draws (state, result) with matplotlib: what an explorer shows where there is no kernel."""
 
 
-Follow = Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[Any, Mapping[str, Control]]]
-"""From the values before and now: the State that stands now, and the controls whose range it decides."""
+Follow = Callable[[Any, Any], tuple[Any, Mapping[str, Control]]]
+"""From the State before and the one asked for: the State that stands now, and the controls whose range it decides."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class Explorer(anywidget.AnyWidget):
         self.start, self.controls, self.compute, self.still = start, controls, compute, still
         self.actions: dict[str, Action] = {}
         self.follow: Follow | None = None
+        self.stood, self.ranged = start, frozenset[str]()
         first = compute(start)  # raises here, so that a notebook with a broken explorer fails when it is executed
         super().__init__(
             _esm=bundle(view),
@@ -97,7 +98,7 @@ class Explorer(anywidget.AnyWidget):
 
     def set_follow(self, follow: Follow) -> None:
         """Let some controls follow others: a learning rate its variant, and a range what was chosen beside it."""
-        self.follow = follow
+        self.follow, self.ranged = follow, frozenset(follow(self.start, self.start)[1])
 
     def refresh(self) -> None:
         """Show the answer where the controls stand: for what changes while they stand still."""
@@ -105,22 +106,26 @@ class Explorer(anywidget.AnyWidget):
         if not self.tabled:
             self.answer = pack(result)
 
-    def _moved(self, change: dict[str, Any]) -> None:
+    def _moved(self, _change: object) -> None:
         try:
             with self.hold_sync():
                 if self.follow is not None:
-                    self._let_follow(self.follow, change)
+                    self._let_follow(self.follow)
                 self.refresh()
                 self.status = ""
         except Exception as error:  # whatever went wrong belongs in front of the reader, not in a log
             self.status = f"{type(error).__name__}: {error}" if not str(error) else str(error)
 
-    def _let_follow(self, follow: Follow, change: dict[str, Any]) -> None:
-        state, given = follow(change["old"], change["new"])
+    def _let_follow(self, follow: Follow) -> None:
+        fixed = {name: value for name, value in self.values.items() if name not in self.ranged}
+        following = {name: self.values[name] for name in self.ranged}
+        asked = replace(moved(self.stood, self.controls, fixed), **following)
+        now, given = follow(self.stood, asked)
+        self.stood = moved(now, given, {name: getattr(now, name) for name in given})
         self.controls = {**self.controls, **given}
         self.specs = {name: control.spec() for name, control in self.controls.items()}
         self.unobserve(self._moved, "values")  # or it would follow itself
-        self.values = asdict(state)
+        self.values = asdict(self.stood)
         self.observe(self._moved, "values")
 
     def _message(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:

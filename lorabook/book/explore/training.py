@@ -7,7 +7,7 @@ recorded. LoRA's recorded run is there from the start, and recorded full fine-tu
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -103,19 +103,19 @@ def _measure_once_seen(view: Explorer, runs: Runs) -> None:
     view.on_msg(hear)
 
 
-def follow(runs: Runs, before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[State, dict[str, Control]]:
+def follow(runs: Runs, before: State, now: State) -> tuple[State, dict[str, Control]]:
     """Return the knobs and their ranges: another variant or base brings its recorded size and tuned rate along."""
-    state = State(**now)
-    if (before["variant"], before["model"]) != (now["variant"], now["model"]):
-        own = runs.records[state.model].knobs(state.variant, state.seed)
-        state = State(**{**asdict(own), "targets": state.targets if own.chosen.places else own.targets})
+    if (before.variant, before.model) != (now.variant, now.model):
+        own = runs.records[now.model].knobs(now.variant, now.seed)
+        state = replace(own, targets=now.targets if own.chosen.places else own.targets)
     else:
-        state = followed(State(**before), state)
+        state = followed(before, now)
     return state, _ranges(state, runs)
 
 
 def _ranges(state: State, runs: Runs) -> dict[str, Control]:
-    return ranges(state, runs.records[state.model].sizes(state.variant))
+    record = runs.records[state.model]
+    return ranges(state, record.knobs(state.variant, state.seed), record.sizes(state.variant))
 
 
 def compute(state: State, runs: Runs) -> Result:

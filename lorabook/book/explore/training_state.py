@@ -72,14 +72,19 @@ def followed(before: State, now: State) -> State:
     return now
 
 
-def ranges(state: State, sizes: tuple[int, ...] = ()) -> dict[str, Control]:
-    """Return the controls that depend on the variant, its size and what is recorded of it (`sizes`)."""
+def ranges(state: State, recorded: State, sizes: tuple[int, ...] = ()) -> dict[str, Control]:
+    """Return the controls that depend on the variant: `recorded` is where its knobs begin, `sizes` are recorded too.
+
+    Raises:
+        ValueError: the variant has no such size.
+    """
     chosen, knob = state.chosen, state.chosen.knob
+    r = Steps(chosen.size, tuple(sorted({*chosen.sizes, *sizes, recorded.r})) if chosen.sizes else (NONE,))
     return {
-        "r": Steps(chosen.size, tuple(sorted({*chosen.sizes, *sizes, state.r})) if chosen.sizes else (NONE,)),
-        "lr": Steps("learning rate", tuple(sorted({*RATES, state.lr}))),
+        "r": r,
+        "lr": Steps("learning rate", tuple(sorted({*RATES, recorded.lr}))),
         "own": Steps("no knob of its own", (NONE,)) if knob is None else Steps(knob.name, knob.values),
-        "alpha": Folded(Steps("α", _alphas(state))),
+        "alpha": Folded(Steps("α", _alphas(recorded.alpha, r.parse(state.r), state.alpha))),
     }
 
 
@@ -89,10 +94,11 @@ def off(state: State) -> list[str]:
     return fixed if state.chosen.places else [*fixed, "targets"]
 
 
-def _alphas(state: State) -> tuple[Value, ...]:
-    if state.alpha == NONE:
+def _alphas(recorded: Value, r: Value, alpha: Value) -> tuple[Value, ...]:
+    if recorded == NONE:
         return (NONE,)
-    return tuple(sorted({*(times * state.r for times in TIMES_R), float(state.alpha)}))
+    chosen = {alpha} if isinstance(alpha, int | float) and alpha > 0 else set()
+    return tuple(sorted({times * r for times in TIMES_R} | chosen))
 
 
 def is_full(state: State) -> bool:
