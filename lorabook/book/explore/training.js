@@ -67,10 +67,12 @@ const COLUMNS = {
 function table(answer, style) {
   const lines = answer.lines.map((line) => dressed(line, style));
   if (!lines.length) return [];
-  const head = element("tr", {}, ...Object.keys(COLUMNS).map((name) => element("th", { scope: "col" }, name)));
-  const body = lines.map((line) => {
-    const cells = Object.values(COLUMNS).map((write) => element("td", {}, write(line)));
-    cells[0].style.boxShadow = `inset 3px 0 ${line.look.colour}`;
+  const columns = Object.entries(COLUMNS).map(([name, write]) => [name, lines.map(write)])
+    .filter(([, cells]) => cells.some((cell) => cell !== "" && cell !== "–"));
+  const head = element("tr", {}, ...columns.map(([name]) => element("th", { scope: "col" }, name)));
+  const body = lines.map(({ look }, i) => {
+    const cells = columns.map(([, column]) => element("td", {}, column[i]));
+    cells[0].style.boxShadow = `inset 3px 0 ${look.colour}`;
     return element("tr", {}, ...cells);
   });
   return [element("table", {}, element("thead", {}, head), element("tbody", {}, ...body))];

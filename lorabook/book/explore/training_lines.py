@@ -105,7 +105,7 @@ def _reference() -> style.Stroke:
 
 def _free(curve: Curve, used: Sequence[tuple[str, str]]) -> style.Stroke:
     """Return the variant's own stroke, its colour and its dash each replaced where another line has them."""
-    own = _reference() if is_full(curve.knobs) else style.variant(curve.knobs.chosen.drawn_as)
+    own = _reference() if is_full(curve.knobs) else style.variant(curve.knobs.variant)
     dark = dict(style.OKABE_ITO)
     colours, dashes = _first(own.light, dark), _first(own.dash, style.DASHES)
 

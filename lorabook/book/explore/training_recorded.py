@@ -52,6 +52,8 @@ class Recorded:
 
     def step_ratio(self, variant: str) -> float | None:
         """Return the time of a variant's step over LoRA's, where the record has it."""
+        if variant == LORA:
+            return 1.0
         ratios = [row.step_ratio for state, row in self.rows.items() if state.variant == variant and row.step_ratio]
         return statistics.median(ratios) if ratios else None
 

@@ -60,14 +60,13 @@ def _everything(_method: Method, shape: DecoderConfig, _targets: str, _size: int
 
 @dataclass(frozen=True)
 class Variant:
-    """A contender of the arena by its name, as what it is drawn, its own knob, and what its size is called.
+    """A contender of the arena by its name, its own knob, and what its size is called.
 
     sizes: that the control offers; places: whether targets can be chosen; count: trained numbers of a decoder, from the
     method, its shape, the targets and the size.
     """
 
     contender: str
-    drawn_as: str
     knob: Knob | None = None
     size: str = "rank r"
     letter: str = "r"
@@ -116,32 +115,32 @@ WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 VARIANTS: dict[str, Variant] = {
     variant.contender: variant
     for variant in (
-        Variant(LORA, "LoRA"),
-        Variant("rsLoRA", "rsLoRA"),
-        Variant("LoRA+", "LoRA+", RATIO),
-        Variant("LoRA-FA", "LoRA-FA"),
-        Variant("PiSSA", "PiSSA"),
-        Variant("OLoRA", "OLoRA"),
-        Variant("QLoRA", "QLoRA"),
-        Variant("QDoRA", "QDoRA"),
-        Variant("QPiSSA", "QPiSSA"),
-        Variant("QLoRA | rsLoRA | LoRA+", "stack", RATIO),
-        Variant("DoRA", "DoRA"),
-        Variant("LoHa", "LoHa"),
-        Variant("HiRA", "HiRA"),
-        Variant("LoKr", "LoKr", FACTOR),
-        Variant("VeRA", "VeRA", INITIAL),
-        Variant("GLoRA", "GLoRA"),
-        Variant("MELoRA", "MELoRA", SMALL),
-        Variant("MultiLoRA", "MultiLoRA", PARALLEL),
-        Variant("AdaLoRA", "AdaLoRA", BUDGET, size="last rank r"),
-        Variant("DyLoRA", "DyLoRA"),
-        Variant("Delta-LoRA", "Delta-LoRA", DELTA),
-        Variant("LoRA-drop", "LoRA-drop", THRESHOLD),
-        Variant("LongLoRA", "LongLoRA", GROUP),
-        Variant("bottleneck", "adapters", size="width m", letter="m", sizes=WIDTHS, places=False, count=_bottlenecks),
-        Variant("prefix", "prefix", size="keys and values n", letter="n", sizes=WIDTHS, places=False, count=_prefixes),
-        Variant(FULL, "reference", sizes=(), places=False, count=_everything),
+        Variant(LORA),
+        Variant("rsLoRA"),
+        Variant("LoRA+", RATIO),
+        Variant("LoRA-FA"),
+        Variant("PiSSA"),
+        Variant("OLoRA"),
+        Variant("QLoRA"),
+        Variant("QDoRA"),
+        Variant("QPiSSA"),
+        Variant("QLoRA | rsLoRA | LoRA+", RATIO),
+        Variant("DoRA"),
+        Variant("LoHa"),
+        Variant("HiRA"),
+        Variant("LoKr", FACTOR),
+        Variant("VeRA", INITIAL),
+        Variant("GLoRA"),
+        Variant("MELoRA", SMALL),
+        Variant("MultiLoRA", PARALLEL),
+        Variant("AdaLoRA", BUDGET, size="last rank r"),
+        Variant("DyLoRA"),
+        Variant("Delta-LoRA", DELTA),
+        Variant("LoRA-drop", THRESHOLD),
+        Variant("LongLoRA", GROUP),
+        Variant("bottleneck", size="width m", letter="m", sizes=WIDTHS, places=False, count=_bottlenecks),
+        Variant("prefix", size="keys and values n", letter="n", sizes=WIDTHS, places=False, count=_prefixes),
+        Variant(FULL, sizes=(), places=False, count=_everything),
     )
 }
 """By the name that the control shows."""
