@@ -157,6 +157,9 @@ def compare(shown: Any, computed: Any, where: str) -> None:
         assert shown == computed, where
 
 
+BOXES = "css => [...document.querySelectorAll(css)].map((text) => text.getBoundingClientRect().toJSON())"
+
+
 def test_training_starts_streams_and_stops(page: Opened) -> None:
     train = frame("training")
     page.locator(f"{train} button[data-do='start']").click()
@@ -166,6 +169,10 @@ def test_training_starts_streams_and_stops(page: Opened) -> None:
     page.locator(f"{train} button[data-do='start']:not([disabled])").wait_for(timeout=60_000)
     assert page.errors() == []
     page.screenshot("training-stopped", train)
+    boxes = page.page.evaluate(BOXES, f"{train} .lb-marks text")
+    assert len(boxes) > 1
+    for one, other in itertools.combinations(boxes, 2):
+        assert one["bottom"] <= other["top"] + 3 or other["bottom"] <= one["top"] + 3, "one name lies on another"
 
 
 def test_a_variant_chosen_by_key_brings_its_own_knob_and_keeps_the_focus(page: Opened) -> None:

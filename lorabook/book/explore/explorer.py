@@ -12,6 +12,7 @@ asked only when the reader has stopped moving.
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -65,6 +66,8 @@ class Explorer(anywidget.AnyWidget):
     ) -> None:  # fmt: skip
         self.start, self.controls, self.compute, self.still = start, controls, compute, still
         self.actions: dict[str, Action] = {}
+        # A thread that trains shows its answer too: neither it nor a moved control may send one that is out of date.
+        self.answering = RLock()
         self.follow: Follow | None = None
         self.stood, self.ranged = start, frozenset[str]()
         first = compute(start)  # raises here, so that a notebook with a broken explorer fails when it is executed
@@ -102,13 +105,14 @@ class Explorer(anywidget.AnyWidget):
 
     def refresh(self) -> None:
         """Show the answer where the controls stand: for what changes while they stand still."""
-        result = self.result  # raises if a value is none of its control's
-        if not self.tabled:
-            self.answer = pack(result)
+        with self.answering:
+            result = self.result  # raises if a value is none of its control's
+            if not self.tabled:
+                self.answer = pack(result)
 
     def _moved(self, _change: object) -> None:
         try:
-            with self.hold_sync():
+            with self.answering, self.hold_sync():
                 if self.follow is not None:
                     self._let_follow(self.follow)
                 self.refresh()
