@@ -286,6 +286,7 @@ def test_without_its_weights_smollm2_says_what_is_missing_and_does_not_train() -
     explorer = training()
     choose(explorer, model=SMOLLM2)
     assert explorer.result.sentence == NOT_HERE
+    assert explorer.result.note == "No run of it is recorded in this copy of the book."
     press(explorer, "start")
     assert explorer.status == NOT_HERE
     assert not explorer.result.running

@@ -135,7 +135,7 @@ def compute(state: State, runs: Runs) -> Result:
     trained, total = state.trained(model.shape), decoder_parameters(model.shape)
     plan = words.plan(state, model.missing, trained / total)
     full = _rival(record, FULL, state.seed, steps, own)
-    notes = [words.time_it_takes(state, runs), words.where_from(record, state, curves, full)]
+    notes = [words.time_it_takes(state, runs), words.where_from(record, state, curves, full, model.missing)]
     return Result(
         trained, total, lines, steps, runs.running, len(own[-1].losses) if own and runs.running else 0,
         ["start", "clear"] if runs.running else ["stop"] if own else ["stop", "clear"], off(state),

@@ -93,9 +93,11 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
 
 
-def where_from(record: Recorded, state: State, curves: Sequence[Curve], full: Curve | None) -> str:
-    """Say where the drawn lines and the learning rate come from."""
+def where_from(record: Recorded, state: State, curves: Sequence[Curve], full: Curve | None, missing: str) -> str:
+    """Say where the drawn lines and the learning rate come from; `missing` is why the base cannot be trained here."""
     said = []
+    if missing and not curves:
+        return "No run of it is recorded in this copy of the book."
     if record.rate(state.variant) is None:
         first = rate(record.knobs(state.variant, state.seed).lr)
         said.append(f"The best rate of {state.variant} is not in the record yet: its search begins at {first}.")
@@ -103,6 +105,6 @@ def where_from(record: Recorded, state: State, curves: Sequence[Curve], full: Cu
     if shown:
         last = shown[-1]
         said.append(f"Recorded runs, each at its best rate: {last.device}, {last.versions}, {last.date}.")
-    if full is None:
+    if full is None and not missing:
         said.append("No full fine-tuning to compare with yet: choose it as the variant and train it once.")
     return " ".join(said)
