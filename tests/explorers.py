@@ -1,41 +1,34 @@
 """Every explorer of the book, small enough for a test: a new one is added to BUILD and is swept with the others."""
 
 import tempfile
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, cached_property
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorabook.arena.answers import Answers, Compared, write
 from lorabook.arena.experiment import at
 from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.record import Record
+from lorabook.arena.task import Task
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
-from lorabook.book.explore.recorded import Recording
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
-from lorabook.book.explore.training import on_settings
-from lorabook.book.explore.training_runs import Runs
-from lorabook.book.explore.training_state import MODELS, Line, State
-from lorabook.core.schedule import constant
+from lorabook.book.explore.training import on_models
+from lorabook.book.explore.training_models import Model
+from lorabook.book.explore.training_recorded import Recorded, recorded
+from lorabook.book.explore.training_state import SMOLLM2, TINY
+from lorabook.core.training_step import Batch
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.load import load
-from lorabook.models.loaded import Loaded
-from lorabook.models.vocabulary import Vocabulary
-from lorabook.tasks.text import Corpus
-from lorabook.tasks.train import Setting
+from lorabook.tasks.text import Corpus, batches, evaluate, language_loss
 
 SHAPE = DecoderConfig(vocab=20, hidden=64, layers=2, heads=2, kv_heads=2, d_head=32, ffn=96, context=16)
-
-
-NO_WORDS = Vocabulary(Tokenizer(models.BPE()))
-"""The tests' text is tokens already."""
 
 
 def seeded() -> torch.Generator:
@@ -56,35 +49,58 @@ def deltas() -> dict[Key, Tensor]:
     return {key: one(*shape) for key, shape in shapes.items()}
 
 
-def setting(steps: int = 6) -> Setting:
-    """A random decoder and a text in which every token is followed by the next number."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = Decoder(SHAPE).eval()
-    text = torch.arange(600) % SHAPE.vocab
-    corpus = Corpus("counting", text[:500], text[500:], 100)
-    base = Loaded(model, NO_WORDS, "small", torch.device("cpu"), SHAPE.context)
-    return Setting(base, corpus, 4, 16, steps, schedule=constant, pieces=32)
+class Counting(Task):
+    """A text in which every token is followed by the next number, for a random decoder: a run takes a moment."""
+
+    name, targets, unit = "counting", "_proj", "nats per token"
+    loss = staticmethod(language_loss)
+
+    def __init__(self, steps: int = 6, shape: DecoderConfig = SHAPE) -> None:
+        self.steps, self.shape = steps, shape
+
+    @cached_property
+    def base(self) -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return Decoder(self.shape).eval()
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        tokens = torch.arange(600) % self.shape.vocab
+        return Corpus("counting", tokens[:500], tokens[500:], 100)
+
+    def stream(self, seed: int) -> Iterator[Batch]:
+        return batches(self.corpus, 4, 16, torch.Generator().manual_seed(seed))
+
+    def score(self, model: nn.Module) -> float:
+        return evaluate(model, self.corpus, 16).nats_per_token
+
+    def old(self, model: nn.Module) -> float:
+        return 0.0
+
+    def more(self, model: nn.Module) -> dict[str, float]:
+        return {}
 
 
-def training(steps: int = 6) -> Explorer:
-    """The training explorer on that decoder, without a GPU."""
-    return on_setting(setting(steps))
+NOT_HERE = "SmolLM2's weights are not installed here."
 
 
-def on_setting(tiny: Setting) -> Explorer:
-    """The training explorer on any base, without a GPU and without the book's recorded runs."""
-    return on_settings(tiny, None, 0, dict.fromkeys(MODELS))
+def models(task: Counting) -> dict[str, Model]:
+    """The bases of a training explorer: one that trains in a moment, and one whose weights are not there."""
+    return {TINY: Model(task, task.shape), SMOLLM2: Model(task, task.shape, NOT_HERE)}
 
 
-def line(variant: str = "LoRA") -> Line:
-    """A run of six steps that has not begun."""
-    return Line(1, State(variant, r=4, alpha=8, lr=0.01), 6, 0)
+def records(task: Task, rows: list[Row]) -> dict[str, Recorded]:
+    """The same rows for both bases."""
+    return {model: recorded(rows, task.name, model) for model in (TINY, SMOLLM2)}
 
 
-def runs(recording: Recording | None = None) -> Runs:
-    """What a training explorer without a GPU works with."""
-    return Runs(setting(), None, 0, {"tiny": recording, "gpu": recording})
+def training(
+    steps: int = 6, variant: str = "LoRA", rows: list[Row] | None = None, task: Counting | None = None
+) -> Explorer:
+    """The training explorer on that decoder, with the rows of a record."""
+    task = task or Counting(steps)
+    return on_models(models(task), records(task, rows or []), variant)
 
 
 @cache

@@ -80,6 +80,10 @@ class Adapter(Method):
         self.name, self.recipe, self.sizes, self.own, self.first_rate = name, recipe, sizes, own, first_rate
         self.within = within
 
+    def changed(self, change: Callable[[Recipe], Recipe]) -> "Adapter":
+        """Return the contender with every one of its recipes changed."""
+        return Adapter(self.name, lambda r: change(self.recipe(r)), self.sizes, self.own, self.first_rate, self.within)
+
     def prepare(self, model: nn.Module, targets: str, size: int, generator: torch.Generator) -> None:
         inject(model, self.recipe(size), self.within or targets, generator)
 
@@ -139,13 +143,17 @@ class PrefixTuning(Method):
 class LoRADrop(Method):
     """LoRA for a fifth of the steps, then the layers whose adapters do little share one (Zhou et al. 2024).
 
-    Its size is the rank at the start; both of its phases run on the schedule of their own length.
+    The layers that keep their own reach `threshold` of the effect together, 0.9 in the paper. Its size is the rank at
+    the start; both of its phases run on the schedule of their own length.
     """
 
     name = "LoRA-drop"
     sizes = range(1, 193)
     own = None
     first_rate = 8e-3
+
+    def __init__(self, threshold: float = 0.9) -> None:
+        self.threshold = threshold
 
     def prepare(self, model: nn.Module, targets: str, size: int, generator: torch.Generator) -> None:
         inject(model, LoRA(size, 2 * size), targets, generator)
@@ -167,4 +175,4 @@ class LoRADrop(Method):
             return run
 
         sample = (inputs for inputs, _ in islice(training.stream, 4))
-        learn_with_drop(model, phase(first, 0), sample, phase(training.steps - first, first))
+        learn_with_drop(model, phase(first, 0), sample, phase(training.steps - first, first), self.threshold)

@@ -19,12 +19,12 @@ from lorabook.tasks import text
 class LanguageModel:
     """A base, loaded when it is asked for, and Austen in its tokens: what the shipped base was trained on."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, device: str = "cpu") -> None:
+        self.name, self.device = name, device
 
     @cached_property
     def loaded(self) -> Loaded:
-        return load(self.name)
+        return load(self.name, self.device)
 
     @cached_property
     def austen(self) -> text.Corpus:
@@ -54,6 +54,10 @@ class Text(Task):
     ) -> None:  # fmt: skip
         self.name, self._corpus, self.on = name, corpus, on
         self.steps, self.batch, self.length, self.pieces, self.seeds = steps, batch, length, pieces, seeds
+
+    def with_base(self, on: LanguageModel) -> "Text":
+        """Return the same task on another base."""
+        return Text(self.name, self._corpus, on, self.steps, self.batch, self.length, self.pieces, self.seeds)
 
     @cached_property
     def corpus(self) -> text.Corpus:

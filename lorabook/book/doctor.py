@@ -143,7 +143,7 @@ def machine() -> Iterator[Finding]:
         properties = torch.cuda.get_device_properties(0)
         yield Finding("CUDA", OK, f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB")
     else:
-        yield Finding("CUDA", NOTE, "no device", "nothing to do: chapters show the recorded GPU run instead")
+        yield Finding("CUDA", NOTE, "no device", "nothing to do: everything in the book runs on the CPU")
 
 
 def optional() -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The loop that adapts a base to a text: chapters, the training explorer and the recorded runs all call `train`.
+"""The loop that adapts a base to a text with any recipe and number of steps: what chapters and studies call.
 
 setting = Setting(base, corpus, steps=50)
 model, run = train(setting, Contender("LoRA", LoRA(8, 16), 1e-2), seed=0)

@@ -2,7 +2,7 @@
 
     python tests/browser/pictures.py
 
-README's picture: the training explorer after three runs, beside the recorded full fine-tuning. Not a test.
+README's picture: the training explorer after two runs, beside the recorded ones. Not a test.
 """
 
 import shutil
@@ -17,13 +17,14 @@ from playwright.sync_api import sync_playwright
 from lorabook.book.build import METADATA
 
 FIGURES = Path(__file__).parents[2] / "figures"
-CELL = "from lorabook.book.explore.training import training_explorer\ntraining_explorer()"
+CELL = "from lorabook.book.explore.training import training_explorer\ntraining_explorer('QDoRA')"
 FRAME = ".lb-explorer[data-view='training']"
-RUNS = (("LoRA", "q, v"), ("LoRA", "all seven"), ("QLoRA", "all seven"))
+RUNS = (("QDoRA", "all seven"), ("LoRA", "q, v"))
 
 
 def train(page: Opened, variant: str, targets: str) -> None:
     """Choose, press Train, and wait for the end."""
+    page.page.evaluate("css => { document.querySelector(css).open = true; }", f"{FRAME} .lb-more")
     page.locator(f"{FRAME} select[name='variant']").select_option(variant)
     page.locator(f"{FRAME} select[name='targets']").select_option(targets)
     page.locator(f"{FRAME} button[data-do='start']").click()
@@ -47,6 +48,7 @@ def main() -> None:
         page.locator(f"{FRAME} .lb-more summary").click()
         for variant, targets in RUNS:
             train(page, variant, targets)
+        page.page.evaluate("css => { document.querySelector(css).open = false; }", f"{FRAME} .lb-more")
         page.page.wait_for_timeout(1000)
         page.locator(FRAME).screenshot(path=FIGURES / "training-explorer.png")
         page.close()

@@ -38,7 +38,7 @@ from lorabook.book.explore.memory import memory_calculator
 memory_calculator()""",
     "training": """
 from lorabook.book.explore.training import training_explorer
-training_explorer(steps=30)""",
+training_explorer()""",
 }
 SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "memory": "length", "training": "r"}
 
@@ -157,6 +157,9 @@ def compare(shown: Any, computed: Any, where: str) -> None:
         assert shown == computed, where
 
 
+BOXES = "css => [...document.querySelectorAll(css)].map((text) => text.getBoundingClientRect().toJSON())"
+
+
 def test_training_starts_streams_and_stops(page: Opened) -> None:
     train = frame("training")
     page.locator(f"{train} button[data-do='start']").click()
@@ -166,6 +169,28 @@ def test_training_starts_streams_and_stops(page: Opened) -> None:
     page.locator(f"{train} button[data-do='start']:not([disabled])").wait_for(timeout=60_000)
     assert page.errors() == []
     page.screenshot("training-stopped", train)
+    boxes = page.page.evaluate(BOXES, f"{train} .lb-marks text")
+    assert len(boxes) > 1
+    for one, other in itertools.combinations(boxes, 2):
+        assert one["bottom"] <= other["top"] + 3 or other["bottom"] <= one["top"] + 3, "one name lies on another"
+
+
+def test_a_variant_chosen_by_key_brings_its_own_knob_and_keeps_the_focus(page: Opened) -> None:
+    train = frame("training")
+    variant = page.locator(f"{train} select[name='variant']")
+    variant.select_option("rsLoRA")
+    page.press(f"{train} select[name='variant']", "ArrowDown")
+    page.page.locator(f"{train} label", has_text="λ = η_B/η_A").wait_for()
+    assert page.locator(f"{train} input[name='own']").is_enabled()
+    assert page.page.evaluate("() => document.activeElement.name") == "variant"
+    page.press(f"{train} input[name='own']", "ArrowLeft")
+    page.page.locator(f"{train} .lb-cell:has(input[name=own]) output", has_text="8").wait_for()
+    variant.select_option("LoRA")
+    page.page.locator(f"{train} label", has_text="no knob of its own").wait_for()
+    assert page.locator(f"{train} input[name='own']").is_disabled()
+    assert page.locator(f"{train} input[name='alpha']").is_hidden()
+    page.locator(f"{train} .lb-more summary").click()
+    assert page.locator(f"{train} input[name='alpha']").is_visible()
 
 
 def test_both_themes_are_kept_as_pictures(page: Opened) -> None:
@@ -174,3 +199,15 @@ def test_both_themes_are_kept_as_pictures(page: Opened) -> None:
         page.page.wait_for_timeout(300)
         for name in CELLS:
             assert page.screenshot(f"{name}-{theme}", frame(name)).stat().st_size > 8_000
+
+
+RESTART = "async () => { await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart(); }"
+
+
+# The last of this file: afterwards no explorer of the page has a kernel.
+def test_a_button_whose_kernel_is_gone_says_so(page: Opened) -> None:
+    train = frame("training")
+    page.page.evaluate(RESTART)
+    page.page.wait_for_timeout(1000)
+    page.locator(f"{train} button[data-do='start']").click()
+    page.page.locator(f"{train} .lb-status", has_text="The kernel of this view is gone: run the cell again").wait_for()

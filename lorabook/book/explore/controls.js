@@ -37,29 +37,42 @@ function toggle(spec, id, changed) {
 
 const KINDS = { steps: slider, choice, toggle };
 
-// Fill `form`, the `folded` controls under "more"; every movement calls `changed(name, value)`. Returns how to set values
-// and to switch fields off.
-export function build(form, specs, changed, folded = []) {
+function makeCell(name, spec, changed) {
+  const id = `lb-${name}-${Math.random().toString(36).slice(2)}`; // every explorer of a page runs a copy of this file
+  const { input, out, set } = KINDS[spec.kind](spec, id, (value) => changed(name, value));
+  input.name = name;
+  const head = element("span", { class: "lb-head" }, element("label", { for: id }, spec.label), out);
+  const longest = Math.max(...[...spec.values, spec.kind === "toggle" ? spec.label : ""].map((value) => String(value).length));
+  const wide = longest > 16 ? " lb-wide" : "";
+  return { cell: element("div", { class: `lb-cell lb-${spec.kind}${wide}` }, head, input), input, set, key: JSON.stringify(spec) };
+}
+
+// Fill `form`; every movement calls `changed(name, value)`. Returns how to set values, to switch fields off, and to take
+// other specs of the same fields. Folded ones stand under "more".
+export function build(form, specs, changed) {
   const cells = {};
-  const inner = element("div", { class: "lb-controls" });
-  const more = element("details", { class: "lb-more" }, element("summary", {}, "more"), inner);
+  const inside = element("div", { class: "lb-controls" });
+  const more = element("details", { class: "lb-more" }, element("summary", {}, "more"), inside);
   for (const [name, spec] of Object.entries(specs)) {
-    const id = `lb-${name}-${Math.random().toString(36).slice(2)}`; // every explorer of a page runs a copy of this file
-    const { input, out, set } = KINDS[spec.kind](spec, id, (value) => changed(name, value));
-    input.name = name;
-    const head = element("span", { class: "lb-head" }, element("label", { for: id }, spec.label), out);
-    const longest = Math.max(...[...spec.values, spec.kind === "toggle" ? spec.label : ""].map((value) => String(value).length));
-    const wide = longest > 16 ? " lb-wide" : "";
-    const cell = element("div", { class: `lb-cell lb-${spec.kind}${wide}` }, head, input);
-    cells[name] = { cell, input, set };
-    (folded.includes(name) ? inner : form).append(cell);
+    cells[name] = makeCell(name, spec, changed);
+    (spec.folded ? inside : form).append(cells[name].cell);
   }
-  if (folded.length) form.append(more);
+  if (inside.children.length) form.append(more);
   return {
     set: (values) => Object.entries(values).forEach(([name, value]) => cells[name].set(value)),
     off: (names) => Object.entries(cells).forEach(([name, { cell, input }]) => {
       input.disabled = names.includes(name);
       cell.classList.toggle("lb-off", input.disabled);
     }),
+    respec: (specs) => {
+      for (const [name, spec] of Object.entries(specs)) {
+        if (cells[name].key === JSON.stringify(spec)) continue;
+        const old = cells[name];
+        const focused = old.input === document.activeElement;
+        cells[name] = makeCell(name, spec, changed);
+        old.cell.replaceWith(cells[name].cell);
+        if (focused) cells[name].input.focus();
+      }
+    },
   };
 }

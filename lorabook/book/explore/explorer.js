@@ -5,6 +5,7 @@ import { alive } from "./alive.js";
 import { answerAt } from "./answers.js";
 import { build, element } from "./controls.js";
 import { unpack } from "./numbers.js";
+import { pressed } from "./pressed.js";
 import { paint, watch } from "./theme.js";
 
 const SILENT = "The kernel does not answer. If it is busy, this waits for it; if it has stopped, run this cell again.";
@@ -27,10 +28,10 @@ function frame(el) {
   return parts;
 }
 
-function fillButtons(parts, model) {
+function fillButtons(parts, model, setStatus) {
   const buttons = Object.entries(model.get("buttons")).map(([name, label]) => {
     const button = element("button", { type: "button", "data-do": name }, label);
-    button.addEventListener("click", () => model.send({ do: name }));
+    button.addEventListener("click", () => pressed(model, name, setStatus));
     return button;
   });
   parts.buttons.replaceChildren(...buttons);
@@ -75,16 +76,17 @@ export function explorer(make) {
 
     const send = sender(model);
     const move = (name, value) => { send({ ...state(), [name]: value }); if (model.get("tabled")) redraw(); };
-    const controls = build(parts.form, model.get("specs"), move, model.get("folded"));
+    const controls = build(parts.form, model.get("specs"), move);
     const draw = make(parts.stage, { model, move, notes: parts.notes });
     controls.set(state());
-    fillButtons(parts, model);
+    fillButtons(parts, model, setStatus);
 
     const handlers = {
+      "change:specs": () => { controls.respec(model.get("specs")); controls.set(state()); redraw(); },
       "change:values": () => { controls.set(state()); redraw(); },
       "change:answer": () => { sent = unpack(model.get("answer")); redraw(); },
       "change:status": () => setStatus(model.get("status")),
-      "change:buttons": () => fillButtons(parts, model),
+      "change:buttons": () => fillButtons(parts, model, setStatus),
     };
     for (const [event, act] of Object.entries(handlers)) model.on(event, act);
     const unwatch = watch(() => { style = paint(parts.root); redraw(); });

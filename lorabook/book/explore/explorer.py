@@ -10,7 +10,8 @@ asked only when the reader has stopped moving.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -20,7 +21,7 @@ from lorabook.book.explore.alive import answer_alive
 from lorabook.book.explore.answers import Answers, answers
 from lorabook.book.explore.bundle import bundle, stylesheet
 from lorabook.book.explore.pack import pack
-from lorabook.book.explore.state import Control, controls, folded_names, moved
+from lorabook.book.explore.state import Control, controls, moved
 from lorabook.book.figures.picture import Picture
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 Draw = Callable[[Any, Any], "Figure"]
 """Draws (state, result) with matplotlib: what an explorer shows where there is no kernel."""
+
+
+Follow = Callable[[Any, Any], tuple[Any, Mapping[str, Control]]]
+"""From the State before and the one asked for: the State that stands now, and the controls whose range it decides."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,6 @@ class Explorer(anywidget.AnyWidget):
     view = traitlets.Unicode().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
     specs = traitlets.Dict().tag(sync=True)
-    folded = traitlets.List().tag(sync=True)
     buttons = traitlets.Dict().tag(sync=True)
     answer = traitlets.Dict().tag(sync=True)
     tabled = traitlets.Bool().tag(sync=True)
@@ -63,6 +67,10 @@ class Explorer(anywidget.AnyWidget):
     ) -> None:  # fmt: skip
         self.start, self.controls, self.compute, self.still = start, controls, compute, still
         self.actions: dict[str, Action] = {}
+        # A thread that trains shows its answer too: neither it nor a moved control may send one that is out of date.
+        self.answering = RLock()
+        self.follow: Follow | None = None
+        self.stood, self.ranged = start, frozenset[str]()
         first = compute(start)  # raises here, so that a notebook with a broken explorer fails when it is executed
         super().__init__(
             _esm=bundle(view),
@@ -70,7 +78,6 @@ class Explorer(anywidget.AnyWidget):
             view=view,
             values=asdict(start),
             specs={name: control.spec() for name, control in controls.items()},
-            folded=folded_names(start),
             answer=compute.packed() if isinstance(compute, Answers) else pack(first),
             tabled=isinstance(compute, Answers),
             settle=settle,
@@ -94,18 +101,38 @@ class Explorer(anywidget.AnyWidget):
         self.actions = dict(actions)
         self.buttons = {name: action.label for name, action in actions.items()}
 
+    def set_follow(self, follow: Follow) -> None:
+        """Let some controls follow others: a learning rate its variant, and a range what was chosen beside it."""
+        self.follow, self.ranged = follow, frozenset(follow(self.start, self.start)[1])
+
     def refresh(self) -> None:
         """Show the answer where the controls stand: for what changes while they stand still."""
-        result = self.result  # raises if a value is none of its control's
-        if not self.tabled:
-            self.answer = pack(result)
+        with self.answering:
+            result = self.result  # raises if a value is none of its control's
+            if not self.tabled:
+                self.answer = pack(result)
 
     def _moved(self, _change: object) -> None:
         try:
-            self.refresh()
-            self.status = ""
+            with self.answering, self.hold_sync():
+                if self.follow is not None:
+                    self._let_follow(self.follow)
+                self.refresh()
+                self.status = ""
         except Exception as error:  # whatever went wrong belongs in front of the reader, not in a log
             self.status = f"{type(error).__name__}: {error}" if not str(error) else str(error)
+
+    def _let_follow(self, follow: Follow) -> None:
+        fixed = {name: value for name, value in self.values.items() if name not in self.ranged}
+        following = {name: self.values[name] for name in self.ranged}
+        asked = replace(moved(self.stood, self.controls, fixed), **following)
+        now, given = follow(self.stood, asked)
+        self.stood = moved(now, given, {name: getattr(now, name) for name in given})
+        self.controls = {**self.controls, **given}
+        self.specs = {name: control.spec() for name, control in self.controls.items()}
+        self.unobserve(self._moved, "values")  # or it would follow itself
+        self.values = asdict(self.stood)
+        self.observe(self._moved, "values")
 
     def _message(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         if content.get("type") == "need-plotly":
@@ -113,6 +140,7 @@ class Explorer(anywidget.AnyWidget):
 
             self.send({"type": "plotly"}, buffers=[get_plotlyjs().encode()])
         elif (action := self.actions.get(content.get("do", ""))) is not None:
+            self.send({"type": "heard"})
             try:
                 action.run()
             except Exception as error:  # as in _moved

@@ -27,14 +27,22 @@ const KINDS = {
     "text-anchor": mark.anchor ?? "middle", "font-size": 12, style: `fill: ${mark.colour}` }, mark.text),
 };
 
+const DASH = { dot: "2 4", dash: "8 5", dashdot: "8 4 2 4", longdash: "13 5", longdashdot: "13 4 2 4" };
+
 // A curve that is still growing.
 KINDS.path = (mark, s) => svg("path", { fill: "none", stroke: mark.colour, "stroke-width": mark.width ?? 2, opacity: mark.opacity ?? 1,
+  "stroke-dasharray": DASH[mark.dash] ?? "none",
   d: mark.y.map((y, i) => `${i ? "L" : "M"}${s.x(mark.x[i]).toFixed(1)},${s.y(y).toFixed(1)}`).join("") });
 
-// Names at the ends of curves, pushed apart where the curves end too close to each other.
+// Names at the ends of curves, pushed apart where the curves end too close to each other, and up again where they would
+// leave the chart.
+const LINE = 15;
 KINDS.labels = (mark, s) => {
   const sorted = mark.items.map((item) => ({ ...item, px: s.x(item.x), py: s.y(item.y) })).sort((a, b) => a.py - b.py);
-  sorted.forEach((item, i) => { if (i) item.py = Math.max(item.py, sorted[i - 1].py + 15); });
+  sorted.forEach((item, i) => { if (i) item.py = Math.max(item.py, sorted[i - 1].py + LINE); });
+  for (let i = sorted.length - 1; i >= 0; i--) {
+    sorted[i].py = Math.min(sorted[i].py, i === sorted.length - 1 ? s.bottom : sorted[i + 1].py - LINE);
+  }
   return svg("g", {}, ...sorted.map(({ px, py, text, colour }) => svg("text", { x: px + 8, y: py + 4, "font-size": 12, style: `fill: ${colour}` }, text)));
 };
 

@@ -2,8 +2,8 @@
 
 export function show(value) {
   if (typeof value !== "number" || (Number.isInteger(value) && Math.abs(value) < 1e6)) return String(value);
-  if (value === 0 || (Math.abs(value) >= 0.01 && Math.abs(value) < 1e5)) return String(+value.toPrecision(4));
-  return value.toExponential(Number.isInteger(+value.toExponential(0)) ? 0 : 1).replace("e+", "e").replace(/\.0e/, "e");
+  if (value === 0 || (Math.abs(value) >= 1e-4 && Math.abs(value) < 1e5)) return String(+value.toPrecision(4));
+  return value.toExponential(2).replace(/\.?0*e\+?/, "e");
 }
 
 export function percent(share, digits = 0) {

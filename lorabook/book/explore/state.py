@@ -108,6 +108,23 @@ class Toggle(Control):
         return {"kind": "toggle", "label": self.label, "unit": self.unit, "values": [False, True]}
 
 
+@dataclass(frozen=True)
+class Folded(Control):
+    """A control that few readers move: it stands folded away under "more"."""
+
+    by: Control
+
+    @property
+    def label(self) -> str:
+        return self.by.label
+
+    def points(self) -> list[Value]:
+        return self.by.points()
+
+    def spec(self) -> dict[str, Any]:
+        return self.by.spec() | {"folded": True}
+
+
 def control(start: Any, by: Control) -> Any:
     """Return a dataclass field that starts at `start` and is moved by the control `by`."""
     return dataclasses.field(default=start, metadata={"control": by})
@@ -115,12 +132,12 @@ def control(start: Any, by: Control) -> Any:
 
 def folded(start: Any, by: Control) -> Any:
     """Return a field as `control` does; its control is seen once the reader opens "more"."""
-    return dataclasses.field(default=start, metadata={"control": by, "folded": True})
+    return control(start, Folded(by))
 
 
 def folded_names(state: Any) -> list[str]:
     """Return the fields of a State, or of its class, whose controls are folded away."""
-    return [field.name for field in dataclasses.fields(state) if field.metadata.get("folded")]
+    return [field.name for field in dataclasses.fields(state) if isinstance(field.metadata.get("control"), Folded)]
 
 
 def controls(state: Any, given: Mapping[str, Control]) -> dict[str, Control]:

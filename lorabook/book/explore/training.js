@@ -4,90 +4,75 @@ import { element } from "./controls.js";
 import { explorer } from "./explorer.js";
 import { bytes, count, percent, show } from "./numbers.js";
 
-const FULL = "full fine-tuning";
-
-const isFull = (line) => line.knobs.variant === FULL;
-
-function look(line, style) {
-  return isFull(line) ? { ...style.role("reference"), marker: "circle" } : style.variant(line.knobs.variant);
-}
-
-// The mean of the last five losses: single batches are too noisy to compare two runs by eye.
-function smooth(losses) {
-  return losses.map((_, i) => {
-    const window = losses.slice(Math.max(0, i - 4), i + 1);
-    return window.reduce((sum, loss) => sum + loss, 0) / window.length;
-  });
-}
-
-const named = ({ number, label, recorded }) => `${recorded ? "" : `${number}: `}${label}`;
-
 const steps = (losses) => losses.map((_, i) => i + 1);
 
-function curves(line, style) {
-  const { number, run, label } = line;
-  const thing = look(line, style);
-  const thin = { x: steps(run.losses), y: run.losses, mode: "lines", line: { color: thing.colour, width: 1 }, opacity: 0.3, hoverinfo: "skip" };
-  const bold = { x: thin.x, y: smooth(run.losses), mode: "lines", name: label, line: stroke(thing),
-    hovertemplate: `${number}: ${label}, step %{x}: %{y:.3f}<extra></extra>` };
-  return [thin, bold];
+// A line as it looks on this ground.
+function dressed(line, style) {
+  return { ...line.curve, gain: line.gain, label: line.label, look: { ...line.look, colour: style.dark ? line.look.dark : line.look.light } };
 }
 
-function range(runs) {
-  const losses = runs.flatMap((run) => smooth(run.losses));
+function traces({ x, y, losses, look, label }) {
+  const thin = { x: steps(losses), y: losses, mode: "lines", line: { color: look.colour, width: 1 }, opacity: 0.25, hoverinfo: "skip" };
+  const bold = { x, y, mode: "lines+markers", name: label, line: stroke(look), marker: { symbol: look.marker, size: 6, color: look.colour },
+    hovertemplate: `${label}, step %{x}: %{y:.3f}<extra></extra>` };
+  return losses.length ? [thin, bold] : [bold];
+}
+
+function growing({ x, y, losses, look }) {
+  const thin = { kind: "path", x: steps(losses), y: losses, colour: look.colour, width: 1, opacity: 0.25 };
+  return [thin, { kind: "path", x, y, colour: look.colour, dash: look.dash }];
+}
+
+// From the lowest loss to the highest, but not far above the first: a run that breaks would flatten all others.
+function range(lines) {
+  const losses = lines.flatMap(({ y }) => y);
   if (!losses.length) return [2, 5];
-  const [low, high] = [Math.min(...losses), Math.min(Math.max(...losses), losses[0] + 1.5)];
-  return [Math.floor(2 * low - 0.2) / 2, Math.ceil(2 * high + 0.2) / 2];
+  const [low, high] = [Math.min(...losses), Math.min(Math.max(...losses), Math.max(...lines.map(({ y }) => y[0] ?? 0)) + 1)];
+  return [Math.floor(4 * low - 0.2) / 4, Math.ceil(4 * high + 0.2) / 4];
 }
 
-// Everything to draw: the runs, and the reference where it is not one of them.
-function gather(answer) {
-  const { gaps, recorded, reference } = answer;
-  const lines = answer.lines.map((line, i) => ({ ...line, gap: gaps[i], recorded }));
-  const apart = reference && !lines.some((line) => line.number === reference.number && isFull(line));
-  return apart ? [{ ...reference, gap: null, recorded: true }, ...lines] : lines;
-}
+const LETTER = 6.6; // pixels, on average, of a label
 
 function picture(answer, style) {
-  const all = gather(answer);
-  const growing = answer.running ? all.at(-1) : undefined;
-  const still = all.filter((line) => line !== growing && line.run.losses.length);
-  const y = range(all.map(({ run }) => run));
+  const all = answer.lines.map((line) => dressed(line, style)).filter(({ y }) => y.length);
+  const [live, still] = [all.filter(({ state }) => state === "running"), all.filter(({ state }) => state !== "running")];
+  const y = range(all);
   const layout = {
-    margin: { l: 56, r: 150, t: 14, b: 46 }, height: 320,
+    margin: { l: 56, r: Math.min(330, 24 + LETTER * Math.max(16, ...all.map(({ label }) => label.length))), t: 14, b: 46 }, height: 340,
     xaxis: axis(style, "step", { range: [0, answer.steps + 1] }),
     yaxis: axis(style, "training loss (nats per token)", { range: y }),
   };
-  const marks = growing?.run.losses.length ? [
-    { kind: "path", x: steps(growing.run.losses), y: growing.run.losses, colour: look(growing, style).colour, width: 1, opacity: 0.3 },
-    { kind: "path", x: steps(growing.run.losses), y: smooth(growing.run.losses), colour: look(growing, style).colour },
-  ] : [];
-  const items = all.filter(({ run }) => run.losses.length).map((line) => ({
-    text: named(line), colour: look(line, style).colour, x: line.run.losses.length, y: Math.min(smooth(line.run.losses).at(-1), y[1]),
-  }));
-  const key = JSON.stringify([y, still.map(({ number, knobs, run, recorded }) => [number, knobs.variant, recorded, run.losses.length])]);
-  return { key, layout, traces: still.flatMap((line) => curves(line, style)), marks: [...marks, { kind: "labels", items }] };
+  const items = all.map((line) => ({ text: line.label, colour: line.look.colour, x: line.x.at(-1), y: Math.min(line.y.at(-1), y[1]) }));
+  const key = JSON.stringify([y, layout.margin.r, still.map(({ label, look, losses }) => [label, look, losses.length])]);
+  return { key, layout, traces: still.flatMap(traces), marks: [...live.flatMap(growing), { kind: "labels", items }] };
 }
 
+const known = (value, write) => (value ? write(value) : "");
+const share = (part) => (part === null ? "" : percent(part));
 const COLUMNS = {
-  run: named,
-  "α": (line) => (isFull(line) ? "" : show(line.knobs.alpha)),
-  "rate": ({ knobs }) => show(knobs.lr),
-  targets: (line) => (isFull(line) ? "everything" : line.knobs.targets),
-  trained: ({ run }) => count(run.trained),
-  "kept for backward": ({ run }) => (run.backward_bytes ? bytes(run.backward_bytes) : ""),
-  "ms a step": ({ run, recorded }) => (run.seconds && !recorded ? ((1000 * run.seconds) / run.losses.length).toFixed(0) : ""),
-  "loss, unseen text": ({ run }) => (run.final === null ? run.state : run.final.toFixed(3)),
-  "of full fine-tuning": ({ gap }) => (gap === null ? "" : percent(gap)),
+  run: ({ label }) => label,
+  size: ({ knobs }) => show(knobs.r),
+  "α": ({ knobs }) => show(knobs.alpha),
+  "own knob": ({ knobs }) => show(knobs.own),
+  rate: ({ knobs }) => show(knobs.lr),
+  targets: ({ knobs }) => knobs.targets,
+  trained: ({ trained }) => known(trained, count),
+  "kept for backward": ({ kept }) => known(kept, bytes),
+  "time": ({ number, seconds }) => (number === null ? "" : known(seconds, (s) => `${s.toFixed(s < 10 ? 1 : 0)} s`)),
+  "loss, unseen text": ({ score, state }) => (score === null ? state : score.toFixed(3)),
+  "gain, of full's": ({ gain }) => share(gain.full),
+  "of LoRA's": ({ gain }) => share(gain.lora),
 };
 
 function table(answer, style) {
-  const lines = gather(answer);
+  const lines = answer.lines.map((line) => dressed(line, style));
   if (!lines.length) return [];
-  const head = element("tr", {}, ...Object.keys(COLUMNS).map((name) => element("th", { scope: "col" }, name)));
-  const body = lines.map((line) => {
-    const cells = Object.values(COLUMNS).map((write) => element("td", {}, write(line)));
-    cells[0].style.boxShadow = `inset 3px 0 ${look(line, style).colour}`;
+  const columns = Object.entries(COLUMNS).map(([name, write]) => [name, lines.map(write)])
+    .filter(([, cells]) => cells.some((cell) => cell !== "" && cell !== "–"));
+  const head = element("tr", {}, ...columns.map(([name]) => element("th", { scope: "col" }, name)));
+  const body = lines.map(({ look }, i) => {
+    const cells = columns.map(([, column]) => element("td", {}, column[i]));
+    cells[0].style.boxShadow = `inset 3px 0 ${look.colour}`;
     return element("tr", {}, ...cells);
   });
   return [element("table", {}, element("thead", {}, head), element("tbody", {}, ...body))];
@@ -97,17 +82,17 @@ export default explorer((stage, tools) => {
   const draw = chart(stage, tools);
   const progress = element("progress", { "aria-label": "progress of the run" });
   const [note, plan] = [element("p", { class: "lb-note" }), element("span", { class: "lb-plan" })];
-  const list = element("div");
+  const list = element("div", { class: "lb-runs" });
   stage.before(element("div", { class: "lb-progress" }, progress, plan));
   tools.notes.append(note, list);
+  tools.model.send({ type: "seen" });
   return ({ answer, style }) => {
     draw(picture(answer, style), style);
-    const done = answer.running ? answer.lines.at(-1)?.run.losses.length ?? 0 : 0;
-    [progress.max, progress.value] = [answer.steps, done];
+    [progress.max, progress.value] = [answer.steps, answer.done];
     progress.style.visibility = answer.running ? "visible" : "hidden";
     plan.textContent = `trains ${count(answer.trained)} of ${count(answer.total)} parameters (${percent(answer.trained / answer.total, 1)})`;
     note.textContent = answer.note;
     list.replaceChildren(...table(answer, style));
-    return { off: answer.off, idle: answer.running ? ["start", "clear"] : answer.lines.length ? ["stop"] : ["stop", "clear"] };
+    return { off: answer.off, idle: answer.idle };
   };
 });

@@ -1,203 +1,183 @@
 """Training explorer: choose a variant and its knobs, train it on the spot, and lay the runs over each other.
 
-A run adapts the base to a text it has never seen, in a thread of its own; the curve streams ten times a second, and the
-black dotted line is full fine-tuning. Runs with one seed see the same batches in the same order.
+A run is one of the arena's: the same base, text, batches, steps and schedule, so with the recorded knobs it ends as
+recorded. LoRA's recorded run is there from the start, and recorded full fine-tuning is the black dotted line.
+
+    book.training_explorer("DoRA")
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
+from lorabook.arena.record import Record
 from lorabook.book import style
+from lorabook.book.explore import training_words as words
 from lorabook.book.explore.explorer import Action, Explorer, explorer
-from lorabook.book.explore.recorded import Recording, read_recording
-from lorabook.book.explore.training_runs import Runs, warm_up
-from lorabook.book.explore.training_state import FULL, MODELS, TARGETS, VARIANTS, Line, State
-from lorabook.core.lora import ORIGIN
-from lorabook.core.recipe import Recipe
-from lorabook.core.schedule import constant
-from lorabook.cost.count import decoder_parameters, matched
-from lorabook.models.decoder import DecoderConfig
-from lorabook.models.load import load
-from lorabook.tasks.text import read, tokenize
-from lorabook.tasks.train import Setting
+from lorabook.book.explore.state import Control
+from lorabook.book.explore.training_lines import Curve, labels, looks, of_line, of_row
+from lorabook.book.explore.training_models import Model, book_models
+from lorabook.book.explore.training_recorded import Recorded, recorded
+from lorabook.book.explore.training_runs import Runs
+from lorabook.book.explore.training_state import TINY, State, followed, is_full, off, ranges
+from lorabook.book.explore.training_variants import FULL, LORA, VARIANTS
+from lorabook.cost.count import decoder_parameters
+from lorabook.models.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-STEPS = 60
-"""Steps of a run: half a minute on two cores, and the recorded runs are as long, or they would compare with nothing."""
 
-CHARACTERS = 600_000  # of the text: more than any run here reads, and tokenised in a second
-NO_CUDA = "This machine has no CUDA device, so the GPU-sized model cannot be trained here."
-NOT_RECORDED = "No run of it is recorded in this copy of the book."
+@dataclass(frozen=True)
+class Drawn:
+    """A line as the view draws and lists it."""
+
+    curve: Curve
+    label: str
+    look: style.Stroke
+    gain: words.Shares
 
 
 @dataclass(frozen=True)
 class Result:
-    """What would train now, the runs to draw, the full fine-tuning that they are measured against, and one sentence.
-
-    `gaps` has for each line the share of the way from the base (`start`) to full fine-tuning; `recorded` is true where
-    the lines are not of this machine.
-    """
+    """What would train now, the lines to draw, how long a run takes and where numbers are from, and one sentence."""
 
     trained: int
     total: int
-    lines: list[Line]
-    gaps: list[float | None]
-    recorded: bool
-    reference: Line | None
-    start: float | None
+    lines: list[Drawn]
     steps: int
     running: bool
-    note: str
+    done: int
+    idle: list[str]
     off: list[str]
+    note: str
     sentence: str
 
 
-def training_explorer(steps: int = STEPS, seed: int = 0) -> Explorer:
-    """Return the training explorer on the shipped base and, where there is a CUDA device, on the GPU-sized model.
+def training_explorer(variant: str = LORA) -> Explorer:
+    """Return the training explorer, opened on a variant: its recorded size, its tuned rate, LoRA's run beside it.
 
     Raises:
+        ValueError: there is no such variant; the message names all.
         FileNotFoundError: a data file of the shipped base is missing.
     """
-    recordings = {model: read_recording(model) for model in MODELS}
-    gpu = partial(gpu_setting, steps) if torch.cuda.is_available() else None
-    return on_settings(tiny_setting(steps), gpu, seed, recordings)
+    if variant not in VARIANTS:
+        raise ValueError(f"no variant is called {variant!r}; they are {', '.join(VARIANTS)}")
+    models, rows = book_models(), Record().rows()
+    records = {name: recorded(rows, model.task.name, name) for name, model in models.items()}
+    records[TINY] = records[TINY].made_with(fingerprint(models[TINY].task.base))
+    return on_models(models, records, variant)
 
 
-def tiny_setting(steps: int = STEPS) -> Setting:
-    """Return the setting of the shipped base, on the CPU everywhere, so that its recorded runs compare."""
-    return _setting("tiny", "cpu", batch=8, length=128, steps=steps)
-
-
-def gpu_setting(steps: int = STEPS) -> Setting:
-    """Return the setting of SmolLM2-135M on the CUDA device."""
-    return _setting("smollm2", "cuda", batch=16, length=256, steps=steps)
-
-
-def _setting(name: str, device: str, batch: int, length: int, steps: int) -> Setting:
-    """Load a base, and the King James text, which it has never seen."""
-    base = load(name, device=device)
-    corpus = tokenize("kjv", read("kjv")[:CHARACTERS], base.tokenizer)
-    return Setting(base, corpus, batch, length, steps, schedule=constant, pieces=32)
-
-
-def on_settings(
-    tiny: Setting, gpu: Callable[[], Setting] | None, seed: int, recordings: Mapping[str, Recording | None]
-) -> Explorer:
-    """Return the training explorer in given settings; for the arguments see `Runs`."""
-    runs = Runs(tiny, gpu, seed, recordings)
+def on_models(models: Mapping[str, Model], records: Mapping[str, Recorded], variant: str = LORA) -> Explorer:
+    """Return the training explorer on given bases and their records."""
+    runs, first = Runs(models, records), records[TINY].knobs(variant, 0)
     warm_up()
-    view = explorer("training", State(), partial(compute, runs=runs), still)
+    view = explorer("training", first, partial(compute, runs=runs), still, given=_ranges(first, runs))
+    view.set_follow(partial(follow, runs))
     view.set_actions({
-        "start": Action("Train", lambda: start(view.state, runs, view)),
+        "start": Action("Train", lambda: (runs.start(view.state, view), view.refresh())),
         "stop": Action("Stop", runs.stop),
         "clear": Action("Clear runs", lambda: (runs.clear(), view.refresh())),
     })  # fmt: skip
+    _measure_once_seen(view, runs)
     return view
 
 
-def start(state: State, runs: Runs, view: Explorer) -> None:
-    """Train what the controls say, in the background.
+def _measure_once_seen(view: Explorer, runs: Runs) -> None:
+    """Time a step of the chosen base when a browser shows the view: a chapter that is only executed needs no time."""
 
-    Raises:
-        ValueError: the model cannot be trained here.
-        RuntimeError: a run is under way.
-    """
-    if not runs.can_train(state.model):
-        raise ValueError(_note(state, runs))
-    runs.start(state, view)
-    view.refresh()
+    def measure(_change: object = None) -> None:
+        if runs.measure(view.values["model"], view):
+            view.refresh()
+
+    def hear(_view: Explorer, content: dict[str, Any], _buffers: object) -> None:
+        if content.get("type") == "seen":
+            view.observe(measure, "values")
+            measure()
+
+    view.on_msg(hear)
+
+
+def follow(runs: Runs, before: State, now: State) -> tuple[State, dict[str, Control]]:
+    """Return the knobs and their ranges: another variant or base brings its recorded size and tuned rate along."""
+    if (before.variant, before.model) != (now.variant, now.model):
+        own = runs.records[now.model].knobs(now.variant, now.seed)
+        state = replace(own, targets=now.targets if own.chosen.places else own.targets)
+    else:
+        state = followed(before, now)
+    return state, _ranges(state, runs)
+
+
+def _ranges(state: State, runs: Runs) -> dict[str, Control]:
+    record = runs.records[state.model]
+    return ranges(state, record.knobs(state.variant, state.seed), record.sizes(state.variant))
 
 
 def compute(state: State, runs: Runs) -> Result:
-    """Count what would train, and gather the runs of the chosen model."""
-    shape, recording = runs.shape(state.model), runs.recordings[state.model]
-    recorded = recording is not None and not runs.can_train(state.model)
-    lines = recording.lines if recorded else [line for line in runs.lines if line.knobs.model == state.model]
-    reference = next(filter(_is_reference, reversed(lines)), None)
-    if reference is None:
-        reference = _recorded_reference(recording, runs.steps)
-    base = runs.start_loss(state.model) if lines or reference else None
-    gaps = [_gap(line, reference, base) for line in lines]
-    trained, total = _trained(state, shape, runs.steps), decoder_parameters(shape)
+    """Count what would train, and gather the runs of the chosen base, here and in the record."""
+    model, record = runs.models[state.model], runs.records[state.model]
+    steps = model.task.steps
+    own = [of_line(line) for line in runs.lines if line.knobs.model == state.model]
+    shown = [FULL, LORA, *([state.variant] if model.missing else [])]
+    from_record = [found for name in dict.fromkeys(shown) if (found := _recorded(record, name, state.seed, steps))]
+    curves = [*from_record, *own]
+    start, named, drawn_as = runs.start_loss(state.model), labels(curves), looks(curves)
+    gains = [
+        words.shares(c, start, *(_rival(record, name, c.knobs.seed, steps, own) for name in (FULL, LORA)))
+        for c in curves
+    ]
+    lines = [Drawn(*each) for each in zip(curves, named, drawn_as, gains, strict=True)]
+    trained, total = state.trained(model.shape), decoder_parameters(model.shape)
+    plan = words.plan(state, model.missing, trained / total)
+    full = _rival(record, FULL, state.seed, steps, own)
+    notes = [words.time_it_takes(state, runs), words.where_from(record, state, curves, full, model.missing)]
     return Result(
-        trained, total, lines, gaps, recorded, reference, base, runs.steps, runs.running, _note(state, runs),
-        ["r", "alpha", "targets"] if state.variant == FULL else [],
-        _sentence(lines[-1], gaps[-1]) if lines else _plan(state, runs, trained / total),
+        trained, total, lines, steps, runs.running, len(own[-1].losses) if own and runs.running else 0,
+        ["start", "clear"] if runs.running else ["stop"] if own else ["stop", "clear"], off(state),
+        " ".join(filter(None, notes)), _sentence(lines, record, steps, plan) if own else plan,
     )  # fmt: skip
 
 
-def _trained(state: State, shape: DecoderConfig, steps: int) -> int:
-    """Count what the variant trains, by its own formula."""
-    recipe = VARIANTS[state.variant](steps)
-    if recipe is None:
-        return decoder_parameters(shape)
-    whole = (recipe | Recipe(r=state.r)).complete(ORIGIN)
-    return shape.layers * sum(whole.count(*sides) for sides in matched(shape, TARGETS[state.targets]).values())
+def _recorded(record: Recorded, variant: str, seed: int, steps: int) -> Curve | None:
+    knobs = record.tuned(variant, seed)
+    return None if knobs is None else of_row(record.rows[knobs], knobs, steps)
 
 
-def _is_reference(line: Line) -> bool:
-    return line.knobs.variant == FULL and line.run.final is not None
+def _rival(record: Recorded, variant: str, seed: int, steps: int, own: list[Curve]) -> Curve | None:
+    """Return the run that a line is measured against: the record's with its seed, else the last one here."""
+    here = [curve for curve in own if curve.knobs.variant == variant and curve.score is not None]
+    return _recorded(record, variant, seed, steps) or next(reversed(here), None)
 
 
-def _recorded_reference(recording: Recording | None, steps: int) -> Line | None:
-    lines = [] if recording is None else recording.lines
-    return next((line for line in lines if _is_reference(line) and line.steps == steps), None)
+def _sentence(lines: list[Drawn], record: Recorded, steps: int, plan: str) -> str:
+    last = lines[-1]
+    row = record.rows.get(last.curve.knobs)
+    again = None if row is None else of_row(row, last.curve.knobs, steps)
+    return words.of_line(last.curve, last.label, last.gain, steps, again)
 
 
-def _gap(line: Line, reference: Line | None, base: float | None) -> float | None:
-    if reference is None or base is None or line.run.final is None or reference.run.final >= base:
-        return None
-    return (base - line.run.final) / (base - reference.run.final)
-
-
-def _note(state: State, runs: Runs) -> str:
-    recording = runs.recordings[state.model]
-    if not runs.can_train(state.model):
-        return f"{NO_CUDA} {NOT_RECORDED if recording is None else f'Shown: {recording.note}.'}"
-    if any(_is_reference(line) and line.knobs.model == state.model for line in runs.lines):
-        return "Full fine-tuning: trained here."
-    if _recorded_reference(recording, runs.steps) is not None:
-        return f"Full fine-tuning: {recording.note}."
-    return "No full fine-tuning to compare with yet: choose it as the variant and train it once."
-
-
-def _plan(state: State, runs: Runs, share: float) -> str:
-    """Say what pressing Train would do."""
-    if not runs.can_train(state.model):
-        return NO_CUDA
-    what = "Full fine-tuning" if state.variant == FULL else f"{state.variant} with r = {state.r} on {state.targets}"
-    return f"{what} would train {share:.1%} of the model. Press Train."
-
-
-def _sentence(line: Line, gap: float | None) -> str:
-    """Say how the last run goes, or went."""
-    run, full = line.run, line.knobs.variant == FULL
-    name = "Full fine-tuning" if full else line.label
-    if run.state == "running":
-        loss = f", loss {run.losses[-1]:.2f} nats per token" if run.losses else ""
-        return f"{name}: step {len(run.losses)} of {line.steps}{loss}."
-    if run.final is None:
-        return f"{name} was {run.state} after {len(run.losses)} of {line.steps} steps."
-    way = "" if gap is None or full else f", {gap:.0%} of the way from the base to full fine-tuning"
-    return f"{name} ends at {run.final:.2f} nats per token on unseen text{way}."
+def warm_up() -> None:
+    """Take one optimiser step on nothing: a process's first one imports much of torch, and nothing moves meanwhile."""
+    nothing = nn.Parameter(torch.zeros(1))
+    nothing.grad = torch.zeros(1)
+    torch.optim.AdamW([nothing]).step()
 
 
 def still(state: State, result: Result) -> "Figure":
     """Draw the runs without a browser."""
     figure = style.figure()
     axes = style.axes(figure, result.sentence, "step", "training loss (nats per token)")
-    lines = result.lines + ([result.reference] if result.reference else [])
-    for line in lines:
-        full = line.knobs.variant == FULL
-        drawn = style.REFERENCE if full else style.variant(line.knobs.variant)
-        colour, dash = style.NEUTRAL.text if full else drawn.light, style.MATPLOTLIB_DASH[drawn.dash]
-        axes.plot(line.run.losses, color=colour, linestyle=dash, linewidth=1.2, label=line.label)
-    if lines:
+    for line in result.lines:
+        full = is_full(line.curve.knobs)
+        axes.plot(
+            line.curve.x, line.curve.y, color=style.NEUTRAL.text if full else line.look.light, linewidth=1.2,
+            linestyle=style.MATPLOTLIB_DASH[line.look.dash], label=line.label,
+        )  # fmt: skip
+    if result.lines:
         axes.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
     return figure

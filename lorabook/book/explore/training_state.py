@@ -1,73 +1,106 @@
-"""What can be trained in the training explorer: its knobs, the contender that they stand for, and a run of it."""
+"""The knobs of a training run, where they stand for each variant, and what each may be set to."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
-from lorabook.axes.base.qlora import QLoRA
-from lorabook.axes.form.dora import DoRA
-from lorabook.axes.form.loha import LoHa
-from lorabook.axes.init.pissa import PiSSA
-from lorabook.axes.optim.lora_plus import LoRAPlus
-from lorabook.axes.rule.adalora import AdaLoRA
-from lorabook.axes.scale.rslora import rsLoRA
-from lorabook.book.explore.state import Choice, Steps, control, folded
-from lorabook.core.lora import LoRA
-from lorabook.core.recipe import Recipe
-from lorabook.tasks.train import Contender, Run
+from lorabook.arena.method import Method
+from lorabook.book.explore.state import Choice, Control, Folded, Steps, Value, control, folded
+from lorabook.book.explore.training_variants import FULL, LORA, VARIANTS, Variant
+from lorabook.models.decoder import DecoderConfig
 
-FULL = "full fine-tuning"
-
-VARIANTS: dict[str, Callable[[int], Recipe | None]] = {
-    "LoRA": lambda steps: LoRA(),
-    "rsLoRA": lambda steps: rsLoRA(),
-    "LoRA+": lambda steps: LoRAPlus(),
-    "DoRA": lambda steps: DoRA(),
-    "LoHa": lambda steps: LoHa(),
-    "PiSSA": lambda steps: PiSSA(),
-    "QLoRA": lambda steps: QLoRA(),
-    "QDoRA": lambda steps: QLoRA() | DoRA(),
-    "AdaLoRA": lambda steps: AdaLoRA(total_steps=steps),
-    FULL: lambda steps: None,
-}
-"""What can be trained, as a function of the number of steps (AdaLoRA's budget is a schedule over them)."""
-
-TARGETS = {"q, v": "q_proj|v_proj", "q, k, v, o": "[qkvo]_proj", "gate, up, down": "mlp", "all seven": "proj"}
-RATES = tuple(float(f"{m}e{e}") for e in range(-4, 0) for m in (1, 2, 5)) + (1.0,)
-POWERS = tuple(2**i for i in range(9))
-MODELS = ("tiny", "gpu")
+NONE = "–"
+"""Where a variant lacks what a control moves."""
+TINY, SMOLLM2 = "1.8 M, read Austen", "SmolLM2, 135 M"
+MODELS = (TINY, SMOLLM2)
+ALL = "all seven"
+TARGETS = {ALL: "_proj", "attention": "[qkvo]_proj", "MLP": "mlp", "q, v": "q_proj|v_proj"}
+RATES = tuple(1e-3 * 2.0**i for i in range(-4, 9))
+"""The arena's: powers of two, times 10⁻³."""
+TIMES_R = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+SEEDS = (0, 1, 2, 3, 4)
 
 
 @dataclass(frozen=True)
 class State:
-    """The knobs of a run."""
+    """The knobs. `r` is the variant's size, whatever it calls it, and `own` the number that only it has."""
 
-    variant: str = control("LoRA", Choice("variant", tuple(VARIANTS)))
-    r: int = control(8, Steps("rank r", POWERS[:7]))
-    alpha: int = control(16, Steps("α", POWERS))
-    lr: float = control(0.01, Steps("learning rate", RATES))
-    targets: str = folded("q, v", Choice("targets", tuple(TARGETS)))
-    model: str = folded("tiny", Choice("model", MODELS))
+    variant: str = control(LORA, Choice("variant", tuple(VARIANTS)))
+    r: Value = control(8, Steps("rank r", (8,)))
+    lr: float = control(8e-3, Steps("learning rate", RATES))
+    own: Value = control(NONE, Steps("no knob of its own", (NONE,)))
+    alpha: Value = folded(16.0, Steps("α", (16.0,)))
+    targets: str = folded(ALL, Choice("targets", tuple(TARGETS)))
+    model: str = folded(TINY, Choice("model", MODELS))
+    seed: int = folded(0, Steps("seed", SEEDS))
+
+    @property
+    def chosen(self) -> Variant:
+        """The variant itself."""
+        return VARIANTS[self.variant]
+
+    @property
+    def size(self) -> int:
+        """Its rank or width; 0 where it has none."""
+        return 0 if self.r == NONE else self.r
+
+    @property
+    def method(self) -> Method:
+        """The contender that the knobs make of it."""
+        alpha, own = (None if value == NONE else value for value in (self.alpha, self.own))
+        return self.chosen.method(alpha, own)
+
+    def trained(self, shape: DecoderConfig) -> int:
+        """Return how many numbers of a decoder of this shape would train."""
+        return self.chosen.count(self.method, shape, TARGETS[self.targets], self.size)
 
 
-@dataclass
-class Line:
-    """A run as it is drawn and recorded: its number, where the knobs stood when it began, and what has come of it."""
-
-    number: int
-    knobs: State
-    steps: int
-    seed: int
-    run: Run = field(default_factory=Run)
-    label: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.label = contender(self.knobs, self.steps).name
+def at(variant: str, size: int, lr: float, model: str = TINY, seed: int = 0, targets: str = ALL) -> State:
+    """Return the knobs as the arena has them for a variant of this size."""
+    chosen = VARIANTS[variant]
+    own = NONE if chosen.knob is None else chosen.knob.start
+    alpha = chosen.alpha(size)
+    return State(
+        variant, size if chosen.sizes else NONE, lr, own, NONE if alpha is None else alpha,
+        targets if chosen.places else ALL, model, seed,
+    )  # fmt: skip
 
 
-def contender(knobs: State, steps: int) -> Contender:
-    """Return what the knobs say is to be trained."""
-    recipe, targets = VARIANTS[knobs.variant](steps), TARGETS[knobs.targets]
-    if recipe is None:
-        return Contender(knobs.variant, None, knobs.lr, targets)
-    name = f"{knobs.variant}, r = {knobs.r}"
-    return Contender(name, recipe | Recipe(r=knobs.r, alpha=float(knobs.alpha)), knobs.lr, targets)
+def followed(before: State, now: State) -> State:
+    """Return `now` with α moved as the rank was: α/r is what is kept, for on it the size of the update depends."""
+    alpha_stood = NONE not in (before.alpha, now.alpha, before.r, now.r) and now.alpha == before.alpha
+    if alpha_stood and now.r != before.r and now.variant == before.variant:
+        return replace(now, alpha=before.alpha * now.r / before.r)
+    return now
+
+
+def ranges(state: State, recorded: State, sizes: tuple[int, ...] = ()) -> dict[str, Control]:
+    """Return the controls that depend on the variant: `recorded` is where its knobs begin, `sizes` are recorded too.
+
+    Raises:
+        ValueError: the variant has no such size.
+    """
+    chosen, knob = state.chosen, state.chosen.knob
+    r = Steps(chosen.size, tuple(sorted({*chosen.sizes, *sizes, recorded.r})) if chosen.sizes else (NONE,))
+    return {
+        "r": r,
+        "lr": Steps("learning rate", tuple(sorted({*RATES, recorded.lr}))),
+        "own": Steps("no knob of its own", (NONE,)) if knob is None else Steps(knob.name, knob.values),
+        "alpha": Folded(Steps("α", _alphas(recorded.alpha, r.parse(state.r), state.alpha))),
+    }
+
+
+def off(state: State) -> list[str]:
+    """Return the controls that change nothing for this variant."""
+    fixed = [name for name in ("r", "own", "alpha") if getattr(state, name) == NONE]
+    return fixed if state.chosen.places else [*fixed, "targets"]
+
+
+def _alphas(recorded: Value, r: Value, alpha: Value) -> tuple[Value, ...]:
+    if recorded == NONE:
+        return (NONE,)
+    chosen = {alpha} if isinstance(alpha, int | float) and alpha > 0 else set()
+    return tuple(sorted({times * r for times in TIMES_R} | chosen))
+
+
+def is_full(state: State) -> bool:
+    """Whether everything trains."""
+    return state.variant == FULL
