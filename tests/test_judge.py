@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 from answer_bank import EXERCISES
 
 from lorabook.book.classroom.check import check
@@ -51,6 +52,26 @@ def test_the_first_entry_that_differs_is_shown_with_digits_that_differ():
     ],
 )
 def test_a_simple_pattern_is_told(answer, says):
+    assert says in check(scale.EXERCISE, answer).says
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (lambda A, B, alpha, r: B.double() @ A, "give it the dtype of the inputs"),
+        (lambda A, B, alpha, r: torch.einsum("or,rd->od", B.double(), A), "give it the dtype of the inputs"),
+        (lambda A, B, alpha, r: right(A, B, alpha, r).half(), "right as far as float16 can hold them"),
+        (lambda A, B, alpha, r: right(A, B, alpha, r)[0], "3 numbers; it should be 3 × 3"),
+        (lambda A, B, alpha, r: [1.0, "x"], "a list that holds a str"),
+        (lambda A, B, alpha, r: [None], "a list that holds a NoneType"),
+        (lambda A, B, alpha: B @ A, "takes (A, B, alpha); it is called with (A, B, alpha, r)"),
+        (lambda A, B, alpha, r: None, "Is a `return` missing?"),
+        (lambda A, B, alpha, r: right(A.abs(), B.abs(), alpha, r) / 0, "returns inf at [0, 0]"),
+        (lambda A, B, alpha, r: right(A.abs(), B.abs(), alpha, r) * torch.nan, "returns nan at [0, 0]"),
+        (torch.zeros(3), "of type Tensor. Hand in the function itself"),
+    ],
+)
+def test_what_is_no_answer_has_a_sentence_of_its_own(answer, says):
     assert says in check(scale.EXERCISE, answer).says
 
 

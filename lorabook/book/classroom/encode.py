@@ -73,6 +73,8 @@ def _numbers(result: object, depth: int = 0) -> Value:
             return float(result)
         except OverflowError:
             return math.inf
+    if depth:
+        raise Fault("type", f"Your function returns a list that holds a {type(result).__name__}. Return numbers only.")
     raise _no_number(result)
 
 

@@ -29,7 +29,7 @@ def told(error: BaseException, given: Mapping[str, object]) -> Seen:
         return Seen(fault="exit", says=text)
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
         return Seen(fault="memory", says=f"Your function needs more memory than there is{place}.")
-    says = " ".join(str(error).split())[: LONGEST_TEXT // 2]
+    says = " ".join(str(error).split())[: LONGEST_TEXT // 2].rstrip(".")
     return Seen(fault="raised", says=f"Your function stops with {type(error).__name__}: {says}{place}."
                 f"{_advice(says)} It was called with {_sizes(given)}.")  # fmt: skip
 
@@ -67,7 +67,7 @@ def _size(one: object) -> str:
 
 
 def _advice(says: str) -> str:
-    if "same dtype" in says or "dtype" in says and ("Half" in says or "Float" in says or "Double" in says):
+    if "same dtype" in says or "scalar type" in says:
         return " The inputs and something you made have different dtypes: give it the dtype of the inputs."
     if "same device" in says or "on device meta" in says:
         return " The inputs are on the CPU, something you made is not."
