@@ -40,7 +40,7 @@ def choose(explorer: Explorer, **values: object) -> None:
         explorer.values = {**explorer.values, name: value}
 
 
-def wait(explorer: Explorer, seconds: float = 60.0) -> None:
+def wait(explorer: Explorer, seconds: float = 240.0) -> None:
     """Wait until nothing trains."""
     end = time.monotonic() + seconds
     while explorer.result.running:
@@ -266,7 +266,7 @@ def test_a_step_is_timed_when_the_view_is_seen_and_only_once() -> None:
     assert "takes" not in explorer.result.note
     seen = {"type": "seen"}
     explorer._handle_custom_msg(seen, [])
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while "A step of LoRA takes" not in explorer.result.note:
         assert time.monotonic() < end, explorer.result.note
         time.sleep(0.01)
