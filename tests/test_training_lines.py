@@ -13,7 +13,7 @@ from lorabook.book.explore.training_lines import Curve, labels, looks
 from lorabook.book.explore.training_recorded import recorded
 from lorabook.book.explore.training_runs import Runs
 from lorabook.book.explore.training_seconds import Measured
-from lorabook.book.explore.training_state import SMOLLM2, TINY, State, at
+from lorabook.book.explore.training_state import NONE, SMOLLM2, TINY, State, at
 from lorabook.book.explore.training_variants import FULL, VARIANTS
 
 SIZES = {"LoRA": 8, "DoRA": 7, FULL: 0, "LoRA r=2": 2, "LoRA on MLP": 12, "LoKr factor=8": 4}
@@ -51,6 +51,7 @@ def curve(knobs: State, number: int | None = 1, score: float | None = 3.8) -> Cu
 def test_two_runs_that_differ_in_one_knob_differ_in_label_colour_and_dash(variant: str) -> None:
     knobs, knob = at(variant, 4, 8e-3), VARIANTS[variant].knob
     changes = {"r": 16, "lr": 4e-3, "alpha": 64.0, "targets": "q, v", "seed": 3}
+    changes = {name: value for name, value in changes.items() if getattr(knobs, name) != NONE}
     changes |= {"own": next(value for value in knob.values if value != knob.start)} if knob else {}
     for name, value in changes.items():
         pair = [curve(knobs, 1), curve(dataclasses.replace(knobs, **{name: value}), 1)]
@@ -70,6 +71,7 @@ def test_a_label_says_what_differs_and_nothing_else() -> None:
     assert labels([curve(lora), curve(slower, 2)]) == ["1: LoRA, rate 0.008", "2: LoRA, rate 0.000125"]
     placed = at("DoRA", 7, 4e-3, targets="q, v")
     assert labels([curve(lora), curve(placed, 2)]) == ["1: LoRA, all seven", "2: DoRA, q, v"]
+    assert labels([curve(at(FULL, 0, 2e-3), None), curve(lora), curve(placed, 2)])[0] == "full fine-tuning, recorded"
     plus = at("LoRA+", 8, 4e-3)
     assert labels([curve(plus), curve(dataclasses.replace(plus, own=4.0), 2)]) == ["1: LoRA+, λ 16", "2: LoRA+, λ 4"]
 

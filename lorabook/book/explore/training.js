@@ -55,7 +55,7 @@ const COLUMNS = {
   "α": ({ knobs }) => show(knobs.alpha),
   "own knob": ({ knobs }) => show(knobs.own),
   rate: ({ knobs }) => show(knobs.lr),
-  targets: ({ knobs }) => knobs.targets,
+  targets: ({ knobs }) => show(knobs.targets),
   trained: ({ trained }) => known(trained, count),
   "kept for backward": ({ kept }) => known(kept, bytes),
   "time": ({ number, seconds }) => (number === null ? "" : known(seconds, (s) => `${s.toFixed(s < 10 ? 1 : 0)} s`)),

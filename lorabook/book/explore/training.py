@@ -23,7 +23,7 @@ from lorabook.book.explore.training_lines import Curve, labels, looks, of_line, 
 from lorabook.book.explore.training_models import Model, book_models
 from lorabook.book.explore.training_recorded import Recorded, recorded
 from lorabook.book.explore.training_runs import Runs
-from lorabook.book.explore.training_state import TINY, State, followed, is_full, off, ranges
+from lorabook.book.explore.training_state import NONE, TINY, State, followed, is_full, off, ranges
 from lorabook.book.explore.training_variants import FULL, LORA, VARIANTS
 from lorabook.cost.count import decoder_parameters
 from lorabook.models.fingerprint import fingerprint
@@ -107,7 +107,7 @@ def follow(runs: Runs, before: State, now: State) -> tuple[State, dict[str, Cont
     """Return the knobs and their ranges: another variant or base brings its recorded size and tuned rate along."""
     if (before.variant, before.model) != (now.variant, now.model):
         own = runs.records[now.model].knobs(now.variant, now.seed)
-        state = replace(own, targets=now.targets if own.chosen.places else own.targets)
+        state = own if NONE in (own.targets, now.targets) else replace(own, targets=now.targets)
     else:
         state = followed(before, now)
     return state, _ranges(state, runs)

@@ -82,7 +82,8 @@ def _label(curve: Curve, curves: Sequence[Curve]) -> str:
     parts = [own.variant]
     for name, word in WORDS.items():
         rivals = [c.knobs for c in curves if name in FOR_ALL or c.knobs.variant == own.variant]
-        if getattr(own, name) != NONE and any(getattr(other, name) != getattr(own, name) for other in rivals):
+        values = {getattr(other, name) for other in rivals} - {NONE}
+        if len(values) > 1 and getattr(own, name) != NONE:
             parts.append(word(own))
     return ", ".join([*parts, "recorded"]) if curve.number is None else f"{curve.number}: {', '.join(parts)}"
 

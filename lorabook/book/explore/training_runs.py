@@ -13,7 +13,7 @@ from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.training_models import Model
 from lorabook.book.explore.training_recorded import Recorded
 from lorabook.book.explore.training_seconds import Measured, measure
-from lorabook.book.explore.training_state import TARGETS, State
+from lorabook.book.explore.training_state import State
 from lorabook.cost.count import saved_bytes, trainable
 from lorabook.tasks.train import Run
 
@@ -136,7 +136,7 @@ class Runs:
             return self.stopping.is_set()
 
         model, method = copy.deepcopy(task.base), knobs.method
-        method.prepare(model, TARGETS[knobs.targets], knobs.size, torch.Generator().manual_seed(knobs.seed))
+        method.prepare(model, knobs.pattern, knobs.size, torch.Generator().manual_seed(knobs.seed))
         device = next(model.parameters()).device
         batch = tuple(each.to(device) for each in next(task.stream(knobs.seed)))
         beside = [*batch, *model.parameters(), *model.buffers()]

@@ -50,7 +50,12 @@ class State:
 
     def trained(self, shape: DecoderConfig) -> int:
         """Return how many numbers of a decoder of this shape would train."""
-        return self.chosen.count(self.method, shape, TARGETS[self.targets], self.size)
+        return self.chosen.count(self.method, shape, self.pattern, self.size)
+
+    @property
+    def pattern(self) -> str:
+        """What finds the layers; the arena's where the variant has its own places and does not ask."""
+        return TARGETS[ALL if self.targets == NONE else self.targets]
 
 
 def at(variant: str, size: int, lr: float, model: str = TINY, seed: int = 0, targets: str = ALL) -> State:
@@ -60,7 +65,7 @@ def at(variant: str, size: int, lr: float, model: str = TINY, seed: int = 0, tar
     alpha = chosen.alpha(size)
     return State(
         variant, size if chosen.sizes else NONE, lr, own, NONE if alpha is None else alpha,
-        targets if chosen.places else ALL, model, seed,
+        targets if chosen.places else NONE, model, seed,
     )  # fmt: skip
 
 
@@ -84,14 +89,14 @@ def ranges(state: State, recorded: State, sizes: tuple[int, ...] = ()) -> dict[s
         "r": r,
         "lr": Steps("learning rate", tuple(sorted({*RATES, recorded.lr}))),
         "own": Steps("no knob of its own", (NONE,)) if knob is None else Steps(knob.name, knob.values),
+        "targets": Folded(Choice("targets", tuple(TARGETS) if chosen.places else (NONE,))),
         "alpha": Folded(Steps("α", _alphas(recorded.alpha, r.parse(state.r), state.alpha))),
     }
 
 
 def off(state: State) -> list[str]:
     """Return the controls that change nothing for this variant."""
-    fixed = [name for name in ("r", "own", "alpha") if getattr(state, name) == NONE]
-    return fixed if state.chosen.places else [*fixed, "targets"]
+    return [name for name in ("r", "own", "alpha", "targets") if getattr(state, name) == NONE]
 
 
 def _alphas(recorded: Value, r: Value, alpha: Value) -> tuple[Value, ...]:

@@ -32,7 +32,7 @@ def _share(curve: Curve, start: float | None, other: Curve | None) -> float | No
 
 
 def of_line(curve: Curve, label: str, part: Shares, steps: int, again: Curve | None) -> str:
-    """Say how a line goes, or went; `again` is the record's run with the same knobs."""
+    """Say how a line goes, or went; `again` is the record's run with the same knobs. A share of 1 is its own."""
     name = label[:1].upper() + label[1:]
     if curve.state == "running":
         loss = f", loss {curve.losses[-1]:.2f} nats per token" if curve.losses else ""
@@ -41,7 +41,7 @@ def of_line(curve: Curve, label: str, part: Shares, steps: int, again: Curve | N
         ended = "was stopped" if curve.state == "stopped" else "broke off"
         return f"{name} {ended} after {len(curve.losses)} of {steps} steps."
     whose = {"full fine-tuning's": None if is_full(curve.knobs) else part.full, "LoRA's": part.lora}
-    gains = [f"{share:.0%} of {theirs}" for theirs, share in whose.items() if share is not None]
+    gains = [f"{share:.0%} of {theirs}" for theirs, share in whose.items() if share not in (None, 1.0)]
     told = f": {' and '.join(gains)} gain over the base" if gains else ""
     return f"{name} ends at {curve.score:.3f} nats per token on unseen text{told}.{_again(curve, again)}"
 
