@@ -388,7 +388,9 @@ def test_rows_of_the_book_run_again_as_recorded(capsys):
 def test_the_answers_of_the_book_are_those_of_its_rows():
     book = Record()
     assert answers.read(book.folder) == answers.work_out(book.rows())
-    assert {each.task for each in answers.read(book.folder).comparisons} == {task.name for task in TASKS}
+    compared = {each.task for each in answers.read(book.folder).comparisons}
+    assert "kjv" in compared
+    assert compared <= {task.name for task in TASKS}
 
 
 def test_the_record_is_small():

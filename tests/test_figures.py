@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from lorabook.arena.answers import read
+from lorabook.arena.record import Record
 from lorabook.book import style
 from lorabook.book.cli import main
 from lorabook.book.figures.blocks import Scale, block, pair
 from lorabook.book.figures.cells import mask
-from lorabook.book.figures.diagrams import overview_axes, overview_choice, overview_comparison
+from lorabook.book.figures.diagrams import overview_arena, overview_axes, overview_choice, overview_comparison
 from lorabook.book.figures.drawing import Drawing
 from lorabook.book.figures.gallery import gallery
 from lorabook.book.landscape import axes
@@ -73,8 +75,16 @@ def test_what_the_comparison_says_is_trained_is_what_the_form_counts(name: str) 
 
 def test_the_flow_chart_asks_only_for_what_is_there() -> None:
     about = {claim.about for claim in discover()}
-    variants = {name for choice in overview_choice.CHOICES for name in choice.take}
+    variants = {name for choice in overview_choice.CHOICES for name in choice.take} | set(overview_choice.PROMISE)
     assert variants <= about
+
+
+def test_the_flow_chart_and_the_arena_write_what_the_record_says() -> None:
+    for each in read(Record().folder).comparisons:
+        if each.budget == "equal" and each.method in overview_choice.PROMISE:
+            assert f"{each.difference:+.3f}" in overview_choice.draw().svg()
+    better = {each.method for each in read(Record().folder).comparisons if each.says == "better"}
+    assert f"At equal parameters {len(better)} of " in overview_arena.draw().svg()
 
 
 def words_of(drawing: Drawing) -> list[tuple[str, float, float, float, float]]:
