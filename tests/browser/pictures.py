@@ -17,9 +17,9 @@ from playwright.sync_api import sync_playwright
 from lorabook.book.build import METADATA
 
 FIGURES = Path(__file__).parents[2] / "figures"
-CELL = "from lorabook.book.explore.training import training_explorer\ntraining_explorer('QDoRA')"
+CELL = "from lorabook.book.explore.training import training_explorer\ntraining_explorer('DoRA')"
 FRAME = ".lb-explorer[data-view='training']"
-RUNS = (("QDoRA", "all seven"), ("LoRA", "q, v"))
+RUNS = (("DoRA", "all seven"), ("LoRA", "q, v"))
 
 
 def train(page: Opened, variant: str, targets: str) -> None:
