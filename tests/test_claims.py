@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from lorabook.book.ledger import one_thread
+from lorabook.claims.card import card
 from lorabook.claims.case import SHAPES, Case
-from lorabook.claims.claim import claim, misconception
+from lorabook.claims.claim import Claim, claim, misconception
 from lorabook.claims.discovery import discover
+from lorabook.claims.lora.form import merging_is_exact
 from lorabook.claims.runner import ClaimNotReproduced, examine, verify
 
 CLAIMS = discover()
@@ -121,3 +123,21 @@ def test_a_claim_that_is_tried_nowhere_is_refused():
 def test_a_tolerance_that_lets_anything_pass_is_refused(tol):
     with pytest.raises(ValueError, match="tol"):
         claim(statement="", source="", tol=tol)
+
+
+def test_a_card_is_the_same_on_every_call_and_leaves_the_readers_randomness_alone() -> None:
+    before = torch.get_rng_state()
+    first, second = (card(merging_is_exact)._repr_mimebundle_()["text/html"] for _ in range(2))
+    assert first == second
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_which_of_its_cases_a_card_shows_is_no_matter_of_rounding() -> None:
+    apart = {Case(2, 2, 1): 1e-16, Case(3, 3, 1): 3e-16}
+    shown = []
+    for gaps in (apart, dict(zip(apart, reversed(apart.values()), strict=True))):
+        claim = Claim(
+            lambda case, gaps=gaps: (case.w0() + gaps[case], case.w0()), "s", "s", "=", 1e-9, tuple(apart), ""
+        )
+        shown.append(verify(claim).sides[0].shape)
+    assert shown[0] == shown[1] == (2, 2)
