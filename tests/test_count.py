@@ -1,5 +1,8 @@
 """Counts and the memory calculator, against numbers done by hand and against real models."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -100,6 +103,20 @@ def test_the_two_paths_at_the_size_of_the_design() -> None:
     """d = 1024, 512 rows, r = 8: 1.107 against 2.181 GF in the backward pass."""
     assert two_path_flops(512, 1024, 1024, 8).backward == pytest.approx(1.107e9, rel=1e-3)
     assert materialised_flops(512, 1024, 1024, 8).backward == pytest.approx(2.181e9, rel=1e-3)
+
+
+def test_saved_bytes_leaves_nothing_behind() -> None:
+    """exp keeps its own output for backward: a hook that hands it back would close a circle that nothing frees."""
+    w = torch.randn(4, 4, requires_grad=True)
+    outputs = []
+
+    def call() -> None:
+        y = (w * 2).exp()
+        outputs.append(weakref.ref(y))
+
+    saved_bytes(call)
+    gc.collect()
+    assert outputs[0]() is None
 
 
 def test_saved_bytes_counts_a_storage_once_and_no_parameter() -> None:

@@ -138,7 +138,7 @@ def saved_bytes(call: Callable[[], object], besides: Iterable[torch.Tensor] = ()
         owner = tensor if tensor._base is None else tensor._base
         if not isinstance(owner, nn.Parameter):
             kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
-        return tensor
+        return tensor.detach()  # a node that holds its own output, with its graph, is never freed
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         result = call()
