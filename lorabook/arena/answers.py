@@ -9,9 +9,9 @@ from lorabook.arena.budget import BUDGETS
 from lorabook.arena.decide import decide
 from lorabook.arena.experiment import Unanswered
 from lorabook.arena.experiments import EXPERIMENTS
-from lorabook.arena.job import Row
+from lorabook.arena.job import Job, Row
 from lorabook.arena.methods import BASELINE, METHODS
-from lorabook.arena.plan import Place, baseline, grouped, places, reporting
+from lorabook.arena.plan import FEW, Place, baseline, grouped, places, reporting
 from lorabook.arena.summary import reported
 from lorabook.arena.tasks import TASKS
 from lorabook.core.whole_file import replace_whole
@@ -81,6 +81,10 @@ def read(folder: Path) -> Answers:
     )
 
 
+def _is_reported(group: dict[Job, Row], place: Place) -> bool:
+    return {row.seed for row in reported(group)} >= set(reporting(place))
+
+
 def _answered(rows: Sequence[Row]) -> Iterable[Answered]:
     for experiment in EXPERIMENTS:
         try:
@@ -93,7 +97,7 @@ def _answered(rows: Sequence[Row]) -> Iterable[Answered]:
 def _compared(rows: Sequence[Row]) -> Iterable[Compared]:
     groups = grouped(rows)
     for task in TASKS:
-        there = [p for p in places(METHODS, [task], BUDGETS) if len(reported(groups[p])) == len(reporting(p))]
+        there = [p for p in places(METHODS, [task], BUDGETS) if len(reporting(p)) > FEW and _is_reported(groups[p], p)]
         if baseline(task.name) not in there:
             continue
         pairs = [(place, baseline(task.name)) for place in there if place.method != BASELINE]

@@ -23,6 +23,8 @@ from lorabook.arena.task import Task
 TYPICAL_RATES = 5
 """How many rates a contender needs, for an estimate before its search has begun."""
 UNIT = 1e-3
+FEW = 5
+"""Seeds where something is reported and nothing decided."""
 CURVE = range(-4, 2)
 """Doublings away from the best rate, for a curve of what is learnt and forgotten over rates."""
 
@@ -119,8 +121,9 @@ def best_rate(group: dict[Job, Row]) -> float | None:
 
 
 def reporting(place: Place) -> tuple[int, ...]:
-    """Return the seeds that are reported here."""
-    return REPORT_SEEDS[: task_named(place.task).seeds]
+    """Return the seeds that are reported here: five at a paper's own size, where its equal one is what is decided."""
+    second = place.budget == "own" and "equal" in budgets_of(method_named(place.method))
+    return REPORT_SEEDS[: min(FEW if second else len(REPORT_SEEDS), task_named(place.task).seeds)]
 
 
 def curve_rates(best: float) -> list[float]:

@@ -17,5 +17,5 @@ STEPS = (Text("kjv-15-steps", kjv, steps=15), Text("kjv-240-steps", kjv, steps=2
 # As many tokens as in `KJV`, in larger and in smaller batches.
 BATCHES = (Text("kjv-batch-1", kjv, steps=240, batch=1), Text("kjv-batch-16", kjv, steps=15, batch=16))
 INTRUDERS = Intruders("kjv-intruders", KJV)
-ON_SMOLLM2 = Text("kjv-smollm2", kjv, SMOLLM2, steps=40, batch=2, pieces=16, seeds=5)
+ON_SMOLLM2 = Text("kjv-smollm2", kjv, SMOLLM2, steps=30, batch=2, pieces=16, seeds=5)
 EXPERIMENT_TASKS: tuple[Task, ...] = (*CAPACITY, *STEPS, *BATCHES, INTRUDERS, ON_SMOLLM2)
