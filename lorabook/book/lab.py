@@ -46,9 +46,10 @@ def book_folder() -> Path:
 
 
 def copy_missing(source: Path, target: Path) -> int:
-    """Copy the chapters that `target` lacks; a file that is there is the reader's work and stays. Return how many."""
+    """Copy the chapters and pages that `target` lacks; what is there is the reader's and stays. Return how many."""
     target.mkdir(exist_ok=True)
-    missing = [path for path in sorted(source.glob("*.ipynb")) if not (target / path.name).exists()]
+    pages = sorted(path for kind in ("*.ipynb", "*.md") for path in source.glob(kind))
+    missing = [path for path in pages if not (target / path.name).exists()]
     for path in missing:
         shutil.copyfile(path, target / path.name)
     return len(missing)
