@@ -8,7 +8,7 @@ from lorabook.arena.task import Task
 from lorabook.tasks.text import uppercase_austen
 
 KJV = Text("kjv", kjv)
-# As many as LoRA of rank 8 nearly learns within the steps: 256 nearly every contender learns, 1,024 it does not begin to.
+# As many as LoRA of rank 8 nearly learns in these steps: 256 nearly every contender learns, 1,024 LoRA does not begin.
 FACTS = Facts("facts-512", 512)
 TASKS: tuple[Task, ...] = (KJV, Text("capitals", uppercase_austen), FACTS, TurnedDigits())
 
