@@ -16,6 +16,7 @@ from lorabook.arena.record import Record
 from lorabook.arena.task import Task
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.explorer import Explorer
+from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
@@ -147,6 +148,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "spectrum": lambda: spectrum(deltas(), seeded()),
     "scale": lambda: explore_sizes(sizes()),
     "codebook": lambda: codebook(seeded()),
+    "kept": kept_for_backward,
     "memory": memory_calculator,
     "training": training,
 }
