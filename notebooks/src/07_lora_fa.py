@@ -42,7 +42,7 @@ guess_fa
 # %% [markdown]
 # ## See it
 # One layer of the book's model, in float32. Each row is a tensor that the forward pass makes. "Measured" is what autograd
-# stored: every storage, counted once, by its saved-tensor hooks.
+# stored, counted by its saved-tensor hooks.
 
 # %%
 book.kept_for_backward()
@@ -55,10 +55,10 @@ book.kept_for_backward()
 # <details><summary>Answers</summary>
 #
 # 1. LoRA frees nothing, and adds Ax: the gradient of A reads the same x as that of W₀. LoRA-FA frees three rows, the
-# inputs of q, k, v, of gate and up, and of down: 3,584 bytes of 14,592, a quarter. What o reads stays, for attention reads it too.
-# 2. Dropout: 17,664 bytes, more than LoRA's 14,592 without. A mask is kept for each matrix, at four bytes an entry on a
-# CPU (one on CUDA). Checkpointing: 768 bytes, with any of the three. What is frozen saves then only in the one layer that
-# is being made again.
+# inputs of q, k, v, of gate and up, and of down: 896 KiB of 3,648, a quarter. What o reads stays, for attention reads it too.
+# 2. Dropout: 4,416 KiB, more than LoRA's 3,648 without. A mask is kept for each matrix, at four bytes an entry on a CPU
+# (one on CUDA). Checkpointing: 192 KiB, whatever trains. Freezing $A$ then saves in one layer only, the one that is being
+# made again.
 #
 # </details>
 #
@@ -108,7 +108,7 @@ book.source(FrozenA.forward)
 table = book.measured("LoRA-FA")
 table
 
-# %%
+# %% jupyter={"source_hidden": true}
 line = {each.name: each for each in table.result.lines}
 base, fa, full = line["LoRA"], line["LoRA-FA"], line["full fine-tuning"]
 lost = (fa.mean - base.mean) / (table.result.start - base.mean)
@@ -126,7 +126,7 @@ book.verdicts({
 # So a fifth of the activations goes, and a small part of the gain with it, at twice the rank.
 #
 # ## When, when not
-# * **First** switch the adapters' dropout off, and checkpoint. Both do more.
+# * **First** switch the adapters' dropout off, and checkpoint. Each saves more.
 # * **Take it** when activations fill the card and you cannot afford the second forward pass of checkpointing. Raise $r$: it
 #   costs $r$ numbers a token and matrix, not $d_{in}$.
 # * **Leave it** when every bit of loss counts, or when weights fill the card: that is QLoRA's matter.

@@ -3,14 +3,12 @@
 import { explorer } from "./explorer.js";
 import { svg } from "./svg.js";
 
-const [WIDTH, LEFT, RIGHT, ROW, TOP] = [900, 190, 196, 22, 34];
-const [X0, X1] = [LEFT, WIDTH - RIGHT];
-const COLUMNS = { predicted: WIDTH - 96, measured: WIDTH - 6 };
+const [LEFT, RIGHT, ROW, TOP] = [172, 148, 22, 34];
 
-const whole = (kib) => (kib === 0 ? "·" : kib < 10 && !Number.isInteger(kib) ? kib.toFixed(1) : String(Math.round(kib)));
+const whole = (kib) => (kib === 0 ? "·" : Math.round(kib).toLocaleString("en"));
 
 function words(text, x, y, anchor = "start", more = {}) {
-  return svg("text", { x, y, "text-anchor": anchor, "font-size": 12.5, ...more }, text);
+  return svg("text", { x, y, "text-anchor": anchor, "font-size": 12, ...more }, text);
 }
 
 const soft = { class: "lb-soft" };
@@ -30,15 +28,15 @@ function look(fate, colour, hatch) {
   return { fill: "none", stroke: colour, "stroke-dasharray": "3 3" };
 }
 
-function grid(limit, x, bottom, style) {
-  const step = [50, 100, 200, 500, 1000, 2000].find((s) => limit / s <= 8) ?? 5000;
+function grid(limit, most, x, bottom, style) {
+  const step = [50, 100, 200, 500, 1000, 2000].find((s) => limit / s <= most) ?? 5000;
   return Array.from({ length: Math.floor(limit / step) + 1 }, (_, i) => i * step).flatMap((value) => [
     svg("line", { x1: x(value), x2: x(value), y1: TOP - 8, y2: bottom, stroke: style.grid }),
-    words(String(value), x(value), bottom + 16, "middle", soft),
+    words(value.toLocaleString("en"), x(value), bottom + 16, "middle", soft),
   ]);
 }
 
-function rows({ names, sizes, fates, kept, always }, x, paints) {
+function rows({ names, sizes, fates, kept, always }, x, columns, paints) {
   let from = 0;
   return names.flatMap((name, i) => {
     const y = TOP + i * ROW + (i >= always ? 8 : 0);
@@ -49,8 +47,8 @@ function rows({ names, sizes, fates, kept, always }, x, paints) {
     const dim = freed ? soft : {};
     return [
       svg("rect", { ...box, ...look(fates[i], colour, hatch) }), words(name, LEFT - 10, y + 15, "end", dim),
-      words(freed ? "·" : fates[i] === "made again" ? "again" : whole(sizes[i]), COLUMNS.predicted, y + 15, "end", dim),
-      words(whole(kept[i]), COLUMNS.measured, y + 15, "end", dim),
+      words(freed ? "·" : fates[i] === "made again" ? "again" : whole(sizes[i]), columns.predicted, y + 15, "end", dim),
+      words(whole(kept[i]), columns.measured, y + 15, "end", dim),
     ];
   });
 }
@@ -61,37 +59,53 @@ function reference(value, x, bottom, style) {
     words("all seven matrices train", x(value), TOP - 14, "middle", { style: `fill: ${colour}` })];
 }
 
-function key(paints, y) {
+// In one line, or in two where the notebook is narrow.
+function key(paints, y, wide) {
   const kinds = [[{ fill: paints[0].colour }, "kept whatever trains"], [{ fill: paints[1].colour }, "kept for what trains"],
-    [look("freed", paints[1].colour), "freed"], [look("made again", paints[0].colour, paints[0].hatch), "made again when due"]];
+    [look("freed", paints[1].colour), "freed"], [look("made again", paints[0].colour, paints[0].hatch), "made again when it is due"]];
   return kinds.flatMap(([fill, text], i) => {
-    const at = X0 + [0, 158, 312, 388][i];
-    return [svg("rect", { x: at, y: y - 10, width: 16, height: 11, ...fill }), words(text, at + 22, y, "start", soft)];
+    const at = LEFT + (wide ? [0, 152, 300, 374][i] : 158 * (i % 2));
+    const line = y + (wide || i < 2 ? 0 : 20);
+    return [svg("rect", { x: at, y: line - 10, width: 16, height: 11, ...fill }), words(text, at + 21, line, "start", soft)];
   });
 }
 
-export default explorer((stage) => {
+function draw(canvas, { answer, style }, width) {
+  const [right, wide] = [width - RIGHT, width > 740];
   const last = TOP + 11 * ROW + 8;
   const bottom = last + ROW + 4;
-  const canvas = svg("svg", { viewBox: `0 0 ${WIDTH} ${bottom + 48}` });
+  const x = (kib) => LEFT + ((right - LEFT) * kib) / answer.limit;
+  const columns = { predicted: width - 68, measured: width - 4 };
+  const paints = ["frozen", "trainable"].map((role) => {
+    const { colour } = style.role(role);
+    const { defs, fill } = hatched(colour);
+    return { colour, defs, hatch: fill };
+  });
+  canvas.setAttribute("viewBox", `0 0 ${width} ${bottom + (wide ? 48 : 68)}`);
+  canvas.replaceChildren(
+    ...paints.map(({ defs }) => defs), ...grid(answer.limit, (right - LEFT) / 55, x, bottom, style),
+    ...reference(answer.whole, x, bottom, style), ...rows(answer, x, columns, paints),
+    words("predicted", columns.predicted, TOP - 14, "end", soft), words("measured", columns.measured, TOP - 14, "end", soft),
+    words("kept, in all", LEFT - 10, last + 16, "end", strong),
+    svg("rect", { x: x(0), y: last + 4, width: x(answer.predicted) - x(0), height: ROW - 7, fill: style.text }),
+    words(whole(answer.predicted), columns.predicted, last + 16, "end", strong),
+    words(whole(answer.measured), columns.measured, last + 16, "end", strong),
+    words("KiB", right + 12, bottom + 16, "start", soft), ...key(paints, bottom + 40, wide),
+  );
+}
+
+export default explorer((stage) => {
+  const canvas = svg("svg");
   stage.append(canvas);
-  return ({ answer, style }) => {
-    const x = (kib) => X0 + ((X1 - X0) * kib) / answer.limit;
-    const paints = ["frozen", "trainable"].map((role) => {
-      const { colour } = style.role(role);
-      const { defs, fill } = hatched(colour);
-      return { colour, defs, hatch: fill };
-    });
-    canvas.replaceChildren(
-      ...paints.map(({ defs }) => defs), ...grid(answer.limit, x, bottom, style), ...reference(answer.whole, x, bottom, style),
-      ...rows(answer, x, paints),
-      words("KiB predicted", COLUMNS.predicted, TOP - 14, "end", soft), words("measured", COLUMNS.measured, TOP - 14, "end", soft),
-      words("kept, in all", LEFT - 10, last + 17, "end", strong),
-      svg("rect", { x: x(0), y: last + 4, width: x(answer.predicted) - x(0), height: ROW - 7, fill: style.text }),
-      words(whole(answer.predicted), COLUMNS.predicted, last + 17, "end", strong),
-      words(whole(answer.measured), COLUMNS.measured, last + 17, "end", strong),
-      words("KiB", X1 + 6, bottom + 16, "start", soft), ...key(paints, bottom + 40),
-    );
-    return { off: answer.off };
+  let [picture, width] = [undefined, 0];
+  // One unit is one pixel at every width, so that no letter shrinks with the window.
+  new ResizeObserver(() => {
+    if (picture && stage.clientWidth !== width) draw(canvas, picture, (width = stage.clientWidth));
+  }).observe(stage);
+  return (now) => {
+    picture = now;
+    width = stage.clientWidth;
+    draw(canvas, picture, width || 900);
+    return { off: picture.answer.off };
   };
 });

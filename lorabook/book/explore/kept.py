@@ -18,7 +18,7 @@ from lorabook.book.explore.state import Choice, Steps, Toggle, control, folded
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.core.recipe import Recipe
-from lorabook.cost.kept import ALWAYS, MATRICES, NOTHING, TRAINED, H, Trained, kept_numbers, lora, lora_fa, made
+from lorabook.cost.kept import ALWAYS, MATRICES, TRAINED, H, Trained, kept_numbers, lora, lora_fa, made
 from lorabook.cost.kept_measured import kept_bytes
 from lorabook.models.decoder import DecoderConfig, Layer, full
 
@@ -29,6 +29,7 @@ SHAPE = DecoderConfig()
 FLOAT = 4
 KIB = 2**10
 RATE = 0.1
+RANKS = (8, 16, 64)
 WHOLE = "the seven matrices"
 ADAPTERS: dict[str, tuple[Callable[..., Recipe], Callable[..., Trained]]] = {
     "LoRA": (LoRA, lora), "LoRA-FA": (LoRAFA, lora_fa),
@@ -42,19 +43,19 @@ class State:
     """What trains in the layer, and what is in flight."""
 
     trains: str = control(WHOLE, Choice("what trains", (WHOLE, *ADAPTERS)))
-    r: int = control(8, Steps("rank r", (8, 16, 64)))
+    r: int = control(8, Steps("rank r", RANKS))
     dropout: bool = control(False, Toggle("dropout on the branch"))
     checkpointing: bool = control(False, Toggle("checkpointing"))
-    batch: int = folded(4, Steps("batch", (1, 4), "seq."))
-    length: int = folded(64, Steps("length", (64, 128), "tok."))
+    batch: int = folded(4, Steps("batch", (1, 2, 4), "seq."))
+    length: int = folded(64, Steps("length", (32, 64), "tok."))
 
 
 @dataclass(frozen=True)
 class Result:
     """A row a tensor: its size, what becomes of it, and the bytes of it that autograd was measured to keep.
 
-    `predicted` and `measured` are sums of what is kept; `whole` is what is kept when the seven matrices train, `floor`
-    when nothing does. All in KiB. `limit` is the most that any setting of these batches keeps.
+    `predicted` and `measured` are sums of what is kept; `whole` is that of a layer whose seven matrices train,
+    `limit` the most that any setting of this batch keeps. All in KiB.
     """
 
     names: tuple[str, ...]
@@ -65,7 +66,6 @@ class Result:
     predicted: float
     measured: float
     whole: float
-    floor: float
     limit: float
     off: tuple[str, ...]
     sentence: str
@@ -81,6 +81,7 @@ def compute(state: State) -> Result:
     tokens, trained = state.batch * state.length, _trained(state)
     measured = _measured(state.trains, trained.r, trained.dropout, state.checkpointing, state.batch, state.length)
     numbers, possible = kept_numbers(SHAPE, trained), made(SHAPE, trained)
+    at_once = sum(numbers.values())
     if state.checkpointing:
         numbers[H] = SHAPE.hidden  # and no mean square beside it: the norm stores nothing yet
     names = (*ALWAYS, *TRAINED)
@@ -88,13 +89,13 @@ def compute(state: State) -> Result:
     to_kib = tokens * FLOAT / KIB
     sizes = np.array([(numbers[name] or possible[name]) * to_kib for name in names])
     kept = np.array([measured[name] / KIB for name in names])
-    predicted = numbers[H] if state.checkpointing else sum(numbers.values())
-    most = lora(64, dropout=True)
-    whole, floor, limit = (sum(kept_numbers(SHAPE, one).values()) for one in (MATRICES, NOTHING, most))
-    return Result(
-        names, sizes, fates, kept, len(ALWAYS), predicted * to_kib, float(kept.sum()), whole * to_kib, floor * to_kib,
-        limit * to_kib, () if trained.r else ("r", "dropout"), _sentence(state, sum(kept_numbers(SHAPE, trained).values()), predicted, whole),
-    )  # fmt: skip
+    predicted = (numbers[H] if state.checkpointing else at_once) * to_kib
+    whole, limit = (
+        sum(kept_numbers(SHAPE, one).values()) * to_kib for one in (MATRICES, lora(max(RANKS), dropout=True))
+    )
+    sentence = _sentence(state, predicted, at_once * to_kib, whole)
+    off = () if trained.r else ("r", "dropout")
+    return Result(names, sizes, fates, kept, len(ALWAYS), predicted, float(kept.sum()), whole, limit, off, sentence)
 
 
 def still(state: State, result: Result) -> "Figure":
@@ -141,12 +142,12 @@ def _measured(trains: str, r: int, dropout: bool, checkpointing: bool, batch: in
     return kept_bytes(_layer(trains, r, dropout), h, checkpointing=checkpointing)
 
 
-def _sentence(state: State, at_once: int, predicted: int, whole: int) -> str:
-    each = f"{predicted * FLOAT:,} bytes a token"
-    if state.checkpointing:
-        due = f"{at_once * FLOAT:,} are there at once"
-        return f"With checkpointing the layer keeps {each}, h alone; when its gradient is due, {due}."
+def _sentence(state: State, kept: float, at_once: float, whole: float) -> str:
     who = "The seven matrices train" if state.trains == WHOLE else f"{state.trains} of rank {state.r}"
     drop = " with dropout" if state.dropout and state.trains != WHOLE else ""
-    beside = "" if state.trains == WHOLE else f", {predicted / whole:.0%} of what it keeps if the seven matrices train"
-    return f"{who}{drop}: the layer keeps {each}{beside}."
+    of = f"for {state.batch} × {state.length} tokens"
+    if state.checkpointing:
+        due = f"when its gradient is due, {at_once:,.0f} KiB are there at once"
+        return f"{who}{drop}, checkpointing: the layer keeps {kept:,.0f} KiB {of}, h alone; {due}."
+    beside = "" if state.trains == WHOLE else f", {kept / whole:.0%} of what it keeps if the seven matrices train"
+    return f"{who}{drop}: the layer keeps {kept:,.0f} KiB {of}{beside}."
