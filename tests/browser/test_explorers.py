@@ -43,7 +43,7 @@ memory_calculator()""",
 from lorabook.book.explore.training import training_explorer
 training_explorer()""",
 }
-SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "kept": "length", "memory": "length", "training": "r"}
+SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "kept": "r", "memory": "length", "training": "r"}
 
 
 @pytest.fixture(scope="module")

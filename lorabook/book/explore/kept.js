@@ -75,7 +75,7 @@ function draw(canvas, { answer, style }, width) {
   const last = TOP + 11 * ROW + 8;
   const bottom = last + ROW + 4;
   const x = (kib) => LEFT + ((right - LEFT) * kib) / answer.limit;
-  const columns = { predicted: width - 68, measured: width - 4 };
+  const columns = { predicted: width - 74, measured: width - 4 };
   const paints = ["frozen", "trainable"].map((role) => {
     const { colour } = style.role(role);
     const { defs, fill } = hatched(colour);

@@ -29,7 +29,7 @@ SHAPE = DecoderConfig()
 FLOAT = 4
 KIB = 2**10
 RATE = 0.1
-RANKS = (8, 16, 64)
+RANKS = (1, 4, 8, 16, 32, 64)
 WHOLE = "the seven matrices"
 ADAPTERS: dict[str, tuple[Callable[..., Recipe], Callable[..., Trained]]] = {
     "LoRA": (LoRA, lora), "LoRA-FA": (LoRAFA, lora_fa),
@@ -42,11 +42,11 @@ KEPT, FREED, AGAIN = "kept", "freed", "made again"
 class State:
     """What trains in the layer, and what is in flight."""
 
-    trains: str = control(WHOLE, Choice("what trains", (WHOLE, *ADAPTERS)))
+    trains: str = control("LoRA", Choice("what trains", (WHOLE, *ADAPTERS)))
     r: int = control(8, Steps("rank r", RANKS))
     dropout: bool = control(False, Toggle("dropout on the branch"))
     checkpointing: bool = control(False, Toggle("checkpointing"))
-    batch: int = folded(4, Steps("batch", (1, 2, 4), "seq."))
+    batch: int = folded(4, Steps("batch", (1, 4), "seq."))
     length: int = folded(64, Steps("length", (32, 64), "tok."))
 
 
