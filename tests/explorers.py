@@ -14,6 +14,7 @@ from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.plan import around
 from lorabook.arena.record import Record
 from lorabook.arena.task import Task
+from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.kept import kept_for_backward
@@ -148,6 +149,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "spectrum": lambda: spectrum(deltas(), seeded()),
     "scale": lambda: explore_sizes(sizes()),
     "codebook": lambda: codebook(seeded()),
+    "blocks": lambda: blocks(seeded()),
     "kept": kept_for_backward,
     "memory": memory_calculator,
     "training": training,

@@ -32,8 +32,8 @@ book.diagram("lora_fa")
 
 # %%
 shares = book.Choice("your answer", ("about 5%", "about 25%", "about 50%", "about 80%", "about 90%", "all of them"))
-guess_lora = book.predict("Full fine-tuning of the book's model keeps some bytes for backward. LoRA of rank 8 on all its "
-    "matrices trains 6% as many numbers. Of those bytes it keeps …", shares)
+guess_lora = book.predict("Full fine-tuning of the book's model keeps some bytes for backward. LoRA of rank 8 on all "
+    "its matrices trains 6% as many numbers. Of those bytes it keeps …", shares)
 guess_lora
 
 # %%
@@ -121,7 +121,7 @@ book.verdicts({
     "It keeps less than 80% of them": fa.backward_bytes < 0.8 * base.backward_bytes,
     "LoRA-FA is no slower than LoRA": fa.step_ratio <= base.step_ratio,
     "LoRA-FA keeps more than nine tenths of LoRA's gain in loss": lost < 0.1,
-    "In every seed LoRA-FA ends above LoRA": all(a > b for a, b in zip(fa.scores, base.scores, strict=True)),
+    "In every seed LoRA-FA ends above LoRA": bool((torch.tensor(fa.scores) > torch.tensor(base.scores)).all()),
     "A layer of LLaMA-7B's shape, rank 16: LoRA-FA saves between 20% and 30%": 0.2 < 1 - seven[1] / seven[0] < 0.3})
 
 # %% [markdown]

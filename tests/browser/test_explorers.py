@@ -33,6 +33,9 @@ scale_law(torch.Generator().manual_seed(0))""",
     "codebook": """
 from lorabook.book.explore.codebook import codebook
 codebook(torch.Generator().manual_seed(0))""",
+    "blocks": """
+from lorabook.book.explore.blocks import blocks
+blocks(torch.Generator().manual_seed(0))""",
     "kept": """
 from lorabook.book.explore.kept import kept_for_backward
 kept_for_backward()""",
@@ -43,7 +46,7 @@ memory_calculator()""",
 from lorabook.book.explore.training import training_explorer
 training_explorer()""",
 }
-SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "kept": "r", "memory": "length", "training": "r"}
+SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "blocks": "n", "kept": "r", "memory": "length", "training": "r"}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,7 @@ def built(name: str) -> Explorer:
     return eval(last, names)
 
 
-TABLED = ("spectrum", "scale", "codebook", "kept")
+TABLED = ("spectrum", "scale", "codebook", "blocks", "kept")
 
 
 @pytest.mark.parametrize("name", TABLED)

@@ -1,7 +1,7 @@
 // A waterfall of what one layer keeps: each tensor starts where the one above it ends; what is freed is a hollow box
 // that adds nothing, what is made again a hatched one. Behind it, how much is kept if the seven matrices train.
 import { explorer } from "./explorer.js";
-import { svg } from "./svg.js";
+import { fitted, svg } from "./svg.js";
 
 const [LEFT, RIGHT, ROW, TOP] = [172, 148, 22, 34];
 
@@ -95,17 +95,9 @@ function draw(canvas, { answer, style }, width) {
 }
 
 export default explorer((stage) => {
-  const canvas = svg("svg");
-  stage.append(canvas);
-  let [picture, width] = [undefined, 0];
-  // One unit is one pixel at every width, so that no letter shrinks with the window.
-  new ResizeObserver(() => {
-    if (picture && stage.clientWidth !== width) draw(canvas, picture, (width = stage.clientWidth));
-  }).observe(stage);
-  return (now) => {
-    picture = now;
-    width = stage.clientWidth;
-    draw(canvas, picture, width || 900);
+  const show = fitted(stage, draw);
+  return (picture) => {
+    show(picture);
     return { off: picture.answer.off };
   };
 });
