@@ -46,7 +46,10 @@ memory_calculator()""",
 from lorabook.book.explore.training import training_explorer
 training_explorer()""",
 }
-SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "blocks": "n", "kept": "r", "memory": "length", "training": "r"}
+SLIDERS = {
+    "spectrum": "r", "scale": "r", "codebook": "outlier", "blocks": "n", "kept": "r", "memory": "length",
+    "training": "r",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
