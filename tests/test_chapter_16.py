@@ -23,14 +23,14 @@ def wanted() -> dict:
 def test_the_first_task_a_full_rank_reaches_next_to_nothing(wanted: dict) -> None:
     assert START.wanted == FEW
     raised = [compute(replace(START, n=24, r=r), wanted) for r in (1, 2)]
-    assert all(result.ranks[MINI] == SIDE and round(result.reached[MINI], 2) == 0.07 for result in raised)
-    assert (round(raised[0].reached[ONE], 2), round(raised[1].reached[ONE], 9)) == (0.68, 1)
+    assert all(result.ranks[MINI] == SIDE and round(result.reached[MINI], 2) == 0.03 for result in raised)
+    assert (round(raised[0].reached[ONE], 2), round(raised[1].reached[ONE], 9)) == (0.61, 1)
 
 
 def test_the_second_task_minis_win_where_their_slices_are_the_blocks(wanted: dict) -> None:
     at = {n: compute(replace(START, wanted=BLOCKS, n=n), wanted) for n in (4, 6)}
     assert round(at[4].reached[MINI], 9) == 1
-    assert round(at[4].reached[ONE], 2) == 0.66
+    assert round(at[4].reached[ONE], 9) == 0.25
     assert 0.4 < at[6].reached[MINI] < 0.5
     assert at[4].numbers[ONE] == at[4].numbers[MINI] == at[4].numbers[SUM] / 4
 
@@ -70,4 +70,5 @@ def test_the_record_has_the_sizes_that_the_text_gives() -> None:
     plain = size["LoRA", "equal"][1]
     assert [size[name, "equal"][0] for name in ("LoRA", "MELoRA", "MultiLoRA")] == [8, 8, 2]
     assert size["MELoRA", "own"] == (2, plain / 4)
+    assert size["LoRA r=2", "own"] == size["MELoRA", "own"]
     assert 3 < size["MultiLoRA", "own"][1] / plain < 3.5

@@ -4,7 +4,7 @@ import { explorer } from "./explorer.js";
 import { percent, row } from "./numbers.js";
 import { fitted, svg } from "./svg.js";
 
-const [GAP, HEAD, FOOT] = [18, 22, 62];
+const [GAP, HEAD, FOOT] = [18, 22, 72];
 
 function words(text, x, y, more = {}) {
   return svg("text", { x, y, "font-size": 12, ...more }, text);
@@ -37,9 +37,9 @@ function frames(n, x, y, side, colour) {
 }
 
 function draw(canvas, { answer, style }, width) {
-  const columns = width > 620 ? 4 : 2;
+  const columns = width > 540 ? 4 : 2;
   const side = Math.min(190, (width - GAP * (columns - 1)) / columns);
-  const [across, down] = [side + (width > 620 ? (width - 4 * side) / 3 : 2 * GAP), side + HEAD + FOOT];
+  const [across, down] = [side + (columns === 4 ? (width - 4 * side) / 3 : 2 * GAP), side + HEAD + FOOT];
   const [first] = answer.matrices;
   const most = Math.max(...first.map(Math.abs)) * 0.7;
   const colours = [style.variant("rsLoRA").colour, style.role("trainable").colour];
@@ -47,14 +47,15 @@ function draw(canvas, { answer, style }, width) {
   canvas.replaceChildren(...answer.matrices.flatMap((matrix, k) => {
     const [x, y] = [(k % columns) * across, Math.floor(k / columns) * down + HEAD];
     const cell = side / matrix.shape[0];
-    const said = k ? [`${answer.numbers[k]} numbers, rank ${answer.ranks[k]}`, `reaches ${percent(answer.reached[k])} of ΔW`]
-      : [`${answer.numbers[k]} entries, rank ${answer.ranks[k]}`];
+    const said = [`rank ${answer.ranks[k]}`, `${answer.numbers[k].toLocaleString("en")} ${k ? "numbers" : "entries"}`];
+    const last = k ? `reaches ${percent(answer.reached[k])}` : "";
     return [
       words(answer.names[k], x, y - 8, { "font-weight": 600 }),
       svg("rect", { x, y, width: side, height: side, fill: style.grid, opacity: 0.35 }),
       ...entries(matrix, most, x, y, cell, colours),
       ...(k === 2 ? frames(answer.n, x, y, side, style.text) : []),
-      ...said.map((text, i) => words(text, x, y + side + 18 + 17 * i, i ? { "font-weight": 600 } : { class: "lb-soft" })),
+      ...said.map((text, i) => words(text, x, y + side + 18 + 17 * i, { class: "lb-soft" })),
+      words(last, x, y + side + 52, { "font-weight": 600 }),
     ];
   }));
 }

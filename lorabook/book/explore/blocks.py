@@ -57,15 +57,16 @@ def blocks(generator: torch.Generator) -> Explorer:
 
 
 def targets(generator: torch.Generator) -> dict[str, Float[Tensor, "24 24"]]:
-    """Return what ΔW may have to become: of rank 2, four blocks of rank 1, random; each of norm 1."""
+    """Return what ΔW may have to become: of rank 2, four equal blocks of rank 1, random; each of norm 1."""
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     quarter = SIDE // 4
+    alike = [draw(quarter, 1) @ draw(1, quarter) for _ in range(4)]
     found = {
         FEW: draw(SIDE, 2) @ draw(2, SIDE),
-        BLOCKS: torch.block_diag(*(draw(quarter, 1) @ draw(1, quarter) for _ in range(4))),
+        BLOCKS: torch.block_diag(*(block / block.norm() for block in alike)),
         NOISE: draw(SIDE, SIDE),
     }
     return {name: m / m.norm() for name, m in found.items()}
