@@ -14,8 +14,10 @@ from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.plan import around
 from lorabook.arena.record import Record
 from lorabook.arena.task import Task
+from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.explorer import Explorer
+from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
@@ -147,6 +149,8 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "spectrum": lambda: spectrum(deltas(), seeded()),
     "scale": lambda: explore_sizes(sizes()),
     "codebook": lambda: codebook(seeded()),
+    "blocks": lambda: blocks(seeded()),
+    "kept": kept_for_backward,
     "memory": memory_calculator,
     "training": training,
 }

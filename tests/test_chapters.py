@@ -12,6 +12,8 @@ SOURCES = sorted((notebooks_dir() / "src").glob("*.py"))
 TAUGHT = {
     "01_why_low_rank": ("low_rank.truncation", "low_rank.spectrum", "low_rank.decay"),
     "02_lora": ("lora.form", "rslora.scale", "lora.attention_score"),
+    "07_lora_fa": ("lora_fa.form", "lora_fa.layer"),
+    "16_melora_multilora": ("melora.form", "multilora.form"),
     "03_qlora": ("qlora.nf4", "qlora.double_quant", "qlora.qlora"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""

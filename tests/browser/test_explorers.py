@@ -33,6 +33,12 @@ scale_law(torch.Generator().manual_seed(0))""",
     "codebook": """
 from lorabook.book.explore.codebook import codebook
 codebook(torch.Generator().manual_seed(0))""",
+    "blocks": """
+from lorabook.book.explore.blocks import blocks
+blocks(torch.Generator().manual_seed(0))""",
+    "kept": """
+from lorabook.book.explore.kept import kept_for_backward
+kept_for_backward()""",
     "memory": """
 from lorabook.book.explore.memory import memory_calculator
 memory_calculator()""",
@@ -40,7 +46,10 @@ memory_calculator()""",
 from lorabook.book.explore.training import training_explorer
 training_explorer()""",
 }
-SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "memory": "length", "training": "r"}
+SLIDERS = {
+    "spectrum": "r", "scale": "r", "codebook": "outlier", "blocks": "n", "kept": "r", "memory": "length",
+    "training": "r",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +91,7 @@ def built(name: str) -> Explorer:
     return eval(last, names)
 
 
-TABLED = ("spectrum", "scale", "codebook")
+TABLED = ("spectrum", "scale", "codebook", "blocks", "kept")
 
 
 @pytest.mark.parametrize("name", TABLED)
