@@ -30,6 +30,10 @@ spectrum({("low rank", 0, "q"): low, ("noise", 0, "q"): torch.randn(64, 48, gene
     "scale": """
 from lorabook.book.explore.scale import scale_law
 scale_law(torch.Generator().manual_seed(0))""",
+    "principal": """
+import lorabook as lb
+from lorabook.book.explore.principal import principal
+principal(lb.load("tiny").model)""",
     "codebook": """
 from lorabook.book.explore.codebook import codebook
 codebook(torch.Generator().manual_seed(0))""",
@@ -40,7 +44,7 @@ memory_calculator()""",
 from lorabook.book.explore.training import training_explorer
 training_explorer()""",
 }
-SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "memory": "length", "training": "r"}
+SLIDERS = {"spectrum": "r", "scale": "r", "principal": "r", "codebook": "outlier", "memory": "length", "training": "r"}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +86,7 @@ def built(name: str) -> Explorer:
     return eval(last, names)
 
 
-TABLED = ("spectrum", "scale", "codebook")
+TABLED = ("spectrum", "scale", "principal", "codebook")
 
 
 @pytest.mark.parametrize("name", TABLED)

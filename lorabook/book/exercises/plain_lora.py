@@ -99,8 +99,8 @@ EXERCISE = Exercise(
     prompt=(
         "A PiSSA adapter is trained. You have A and B, the A0 and B0 that it started from, and alpha; the training had "
         "s = α/r. Someone has the original W₀ and a plain LoRA layer, W₀x + (α'/r')·B'(A'x). Write "
-        "`as_lora(A, B, A0, B0, alpha)` that returns its `A, B, alpha`, of rank r' = 2r, such that both layers are one. "
-        "(`A.shape[0]` is r.)"
+        "`as_lora(A, B, A0, B0, alpha)` that returns its `A, B, alpha`, of rank r' = 2r, such that both layers are "
+        "one. (`A.shape[0]` is r.)"
     ),
     hints=(
         "Which W does your model have, written with W₀ and the four factors? W_res is W₀ − s·B₀A₀.",

@@ -1,7 +1,7 @@
 """What PiSSA takes out of a pretrained matrix, and what four bits make of the rest.
 
-With W₀ = UΣVᵀ the r largest directions go into s·BA, the others stay, W_res = W₀ − U_rΣ_rV_rᵀ. ‖Q(W) − W‖ is the error of
-rounding W to NF4: for W₀ that of QLoRA, for W_res that of QPiSSA (Meng, Wang, Zhang 2024, 2404.02948, section 4).
+With W₀ = UΣVᵀ the r largest directions go into s·BA, the others stay, W_res = W₀ − U_rΣ_rV_rᵀ. ‖Q(W) − W‖ is the error
+of rounding W to NF4: for W₀ that of QLoRA, for W_res that of QPiSSA (Meng, Wang, Zhang 2024, 2404.02948, section 4).
 """
 
 import re
@@ -72,9 +72,7 @@ def principal(model: nn.Module) -> Explorer:
         ValueError: the model has no layer of the form layers.0.….q_proj, or they differ from layer to layer.
     """
     found = {name: NAMED.search(name) for name, _ in model.named_modules()}
-    weights = {
-        (int(hit[1]), hit[2]): model.get_submodule(name).weight.detach() for name, hit in found.items() if hit
-    }
+    weights = {(int(hit[1]), hit[2]): model.get_submodule(name).weight.detach() for name, hit in found.items() if hit}
     return explore(decompose(weights))
 
 
@@ -120,7 +118,7 @@ def compute(state: State, matrices: Mapping[Key, Principal]) -> Result:
     d_out, d_in = one.shape
     sentence = (
         f"Rank {state.r} takes {taken:.0%} of ‖W₀‖² out of {state.matrix} in layer {state.layer} ({d_out} × {d_in}). "
-        f"W_res is {stays**0.5:.0%} as long as W₀; its four-bit error is {error / one.own:.0%} of that of W₀."
+        f"‖W_res‖ is {stays**0.5:.0%} of ‖W₀‖, and its four-bit error {error / one.own:.0%} of W₀'s."
     )
     return Result(one.sigma, inside, one.errors[: len(inside)], one.own, rank, error, taken, stays, sentence)
 
