@@ -92,6 +92,18 @@ def test_what_is_missing_is_run_and_what_is_there_is_not(tmp_path: Path, monkeyp
     assert ran == []
 
 
+def test_the_record_says_what_the_chapter_says_in_words() -> None:
+    lines = recorded("LoRA", "PiSSA", "random directions")
+    lora, pissa, random = lines.values()
+    assert 0.4 < random.after(5).mean() / pissa.after(5).mean() < 0.65, "half of the early lead needs no W₀"
+    assert pissa.after(10).mean() < 0 < pissa.after(20).mean(), "ahead for a dozen steps"
+    assert 0.02 < (random.scores - lora.scores).mean() < (pissa.scores - lora.scores).mean() < 0.04, "both end behind"
+    assert 1.4 < pissa.forgotten.mean() / lora.forgotten.mean() < 1.6, "half as much again"
+    assert random.forgotten.mean() < 1.1 * lora.forgotten.mean()
+    assert pissa.rates[4e-3] < lora.rates[4e-3] - 0.02, "at a low rate for both PiSSA is ahead"
+    assert min(pissa.rates.values()) > min(lora.rates.values()) + 0.02, "tuned, it is behind"
+
+
 def test_lora_against_itself_is_zero_and_a_contender_is_compared_seed_by_seed() -> None:
     lines = recorded("LoRA", "PiSSA", "random directions")
     assert not lines["LoRA"].apart.any()
