@@ -156,8 +156,8 @@ book.source(lb.PiSSA().init.build)
 #
 # ## Measured
 # ### The first steps, then the end
-# The arena's runs at tuned rates. Every seed has its own batches, the same for all, so the losses can be subtracted. A
-# fourth contender is there to be suspicious: factors of *exactly PiSSA's sizes*, along **random directions**, taken out of
+# The arena's runs at tuned rates. A seed has its own batches, the same ones for every contender, so the losses can be
+# subtracted. A fourth contender is there for the suspicious: factors of *exactly PiSSA's sizes*, along **random directions**, taken out of
 # $W_0$ as well.
 
 # %% jupyter={"source_hidden": true}
@@ -195,7 +195,7 @@ book.measured("PiSSA", "QLoRA", "QPiSSA")
 # %% jupyter={"source_hidden": true}
 shared = sorted(lora.rates.keys() & mine.rates.keys())
 book.table(("rate for both", "LoRA", "PiSSA", "PiSSA minus LoRA"), [
-    (f"{lr:.4f}", f"{lora.rates[lr]:.3f}", f"{mine.rates[lr]:.3f}", f"{mine.rates[lr] - lora.rates[lr]:+.3f}")
+    (f"{lr:.4f}", f"{lora.rates[lr]:.3f}", f"{mine.rates[lr]:.3f}", f"{mine.rates[lr] - lora.rates[lr]:+.3f}".replace("-", "−"))
     for lr in shared])
 
 # %% [markdown]
@@ -250,7 +250,7 @@ book.check(plain_lora.EXERCISE, as_lora)
 
 # %% tags=["nbval-ignore-output"]
 early, end = mine.after(5).mean(), mine.scores.mean() - lora.scores.mean()
-guess_race.look_back(f"{early:+.2f} nats after 5 steps, {end:+.3f} at the end: lower, higher")
+guess_race.look_back(f"{-early:.2f} nats lower after 5 steps, {end:.3f} higher at the end")
 
 # %% tags=["nbval-ignore-output"]
 left = [1 - w.kept(8) for w in pretrained.values()]
@@ -265,7 +265,7 @@ guess_error.look_back(f"{sum(share**0.5 for share in left) / 28:.0%}, as ‖W_re
 # <details><summary>2. You set α from r to 2r. What changes in PiSSA's start, and what does not?</summary>
 # A and B shrink by √2 each, s doubles; s·BA and W_res stay as they were.</details>
 #
-# <details><summary>3. A colleague loads your A and B into a plain LoRA over W₀ and sees a loss of 9. Why?</summary>
+# <details><summary>3. A colleague loads your A and B into a plain LoRA over W₀ and sees a loss of 8. Why?</summary>
 # BA was taken out of W₀ and now lies on the whole of it. Subtract B₀A₀: rank 2r.</details>
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
