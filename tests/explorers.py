@@ -15,6 +15,7 @@ from lorabook.arena.plan import around
 from lorabook.arena.record import Record
 from lorabook.arena.task import Task
 from lorabook.book.explore.codebook import codebook
+from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
@@ -158,6 +159,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),
     "principal": lambda: explore(decompose(pretrained())),
+    "columns": lambda: explore_columns(pretrained()),
     "scale": lambda: explore_sizes(sizes()),
     "codebook": lambda: codebook(seeded()),
     "memory": memory_calculator,

@@ -34,6 +34,10 @@ scale_law(torch.Generator().manual_seed(0))""",
 import lorabook as lb
 from lorabook.book.explore.principal import principal
 principal(lb.load("tiny").model)""",
+    "columns": """
+import lorabook as lb
+from lorabook.book.explore.columns import columns
+columns(lb.load("tiny").model)""",
     "codebook": """
 from lorabook.book.explore.codebook import codebook
 codebook(torch.Generator().manual_seed(0))""",
@@ -44,7 +48,15 @@ memory_calculator()""",
 from lorabook.book.explore.training import training_explorer
 training_explorer()""",
 }
-SLIDERS = {"spectrum": "r", "scale": "r", "principal": "r", "codebook": "outlier", "memory": "length", "training": "r"}
+SLIDERS = {
+    "spectrum": "r",
+    "scale": "r",
+    "principal": "r",
+    "columns": "r",
+    "codebook": "outlier",
+    "memory": "length",
+    "training": "r",
+}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +98,7 @@ def built(name: str) -> Explorer:
     return eval(last, names)
 
 
-TABLED = ("spectrum", "scale", "principal", "codebook")
+TABLED = ("spectrum", "scale", "principal", "columns", "codebook")
 
 
 @pytest.mark.parametrize("name", TABLED)

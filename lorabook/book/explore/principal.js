@@ -2,30 +2,19 @@
 // four-bit error of W₀, and that of what stays. Drawn in the page's own pixels, so that no letter shrinks with the window.
 import { explorer } from "./explorer.js";
 import { percent } from "./numbers.js";
+import { inPixels, levels, rule, soft, upright, words } from "./panel.js";
 import { svg } from "./svg.js";
 
-const [LEFT, HEIGHT, NARROW] = [54, 412, 420];
+const [LEFT, HEIGHT] = [54, 412];
 const [TOP, FLOOR] = [34, 196]; // of the bars
 const [CEILING, GROUND] = [268, 368]; // of the errors
 const TICKS = [1, 16, 32, 64, 96, 128, 160, 192, 256, 384, 512];
-
-const words = (text, x, y, more = {}) => svg("text", { x, y, "font-size": 12.5, ...more }, text);
-const soft = (text, x, y, anchor) => words(text, x, y, { "text-anchor": anchor, class: "lb-soft" });
-const rule = (x1, y1, x2, y2, stroke, more = {}) => svg("line", { x1, y1, x2, y2, stroke, ...more });
 
 // Two to five round values up to `most`.
 function rounds(most) {
   const unit = 10 ** Math.floor(Math.log10(most));
   const step = [0.5, 1, 2, 5].map((m) => m * unit).find((s) => most / s <= 4);
   return Array.from({ length: Math.floor(most / step) + 1 }, (_, i) => +(i * step).toPrecision(6));
-}
-
-function upright(title, y) {
-  return svg("text", { transform: `rotate(-90 13 ${y})`, x: 13, y, "text-anchor": "middle", "font-size": 12.5, class: "lb-soft" }, title);
-}
-
-function levels(values, place, right, style, unit = "") {
-  return values.flatMap((v) => [rule(LEFT, place(v), right, place(v), style.grid), soft(`${v}${unit}`, LEFT - 8, place(v) + 4, "end")]);
 }
 
 // What a colour means, above a panel: a mark and words, from the left edge or up to the right one.
@@ -44,7 +33,7 @@ function bars({ sigma, rank, taken, stays }, x, right, style) {
     d: Array.from({ length: to - from }, (_, k) => from + k).map((i) =>
       `M${(x(i + 1) - wide / 2).toFixed(1)},${FLOOR}V${up(sigma[i]).toFixed(1)}h${wide.toFixed(1)}V${FLOOR}z`).join("") });
   const [mine, rest] = [style.role("trainable").colour, style.role("residual").colour];
-  return [...levels(rounds(sigma[0]), up, right, style), path(0, rank, mine), path(rank, n, rest), upright("σᵢ of W₀", (TOP + FLOOR) / 2),
+  return [...levels(rounds(sigma[0]), up, LEFT, right, style), path(0, rank, mine), path(rank, n, rest), upright("σᵢ of W₀", (TOP + FLOOR) / 2),
     ...key(square(mine), `BA takes ${percent(taken)} of ‖W₀‖²`, undefined, 14),
     ...key(square(rest), rank < n ? `W_res keeps ${percent(stays)}` : "nothing stays", right, 14)];
 }
@@ -55,7 +44,7 @@ function errors({ ranks, errors, own, rank, error }, x, right, style) {
   const line = [[0, own], ...ranks.map((r, i) => [r, errors[i]])].map(([r, e], i) => `${i ? "L" : "M"}${x(r).toFixed(1)},${y(e).toFixed(1)}`);
   const dashed = { "stroke-width": 2, "stroke-dasharray": "6 4" };
   const dot = (cx, cy) => svg("circle", { cx, cy, r: 5.5, fill: blue, stroke: style.text, "stroke-width": 1.5 });
-  return [...levels(rounds(own * 115).filter((v) => v < own * 115), (v) => y(v / 100), right, style, "%"),
+  return [...levels(rounds(own * 115).filter((v) => v < own * 115), (v) => y(v / 100), LEFT, right, style, "%"),
     upright("of ‖W₀‖", (CEILING + GROUND) / 2), rule(LEFT, y(own), right, y(own), grey, dashed),
     svg("path", { d: line.join(""), fill: "none", stroke: blue, "stroke-width": 3 }), dot(x(rank), y(error)),
     ...key((at, h) => dot(at + 6, h), `4-bit error of W_res: ${percent(error, 1)}`, undefined, 248),
@@ -73,16 +62,4 @@ function picture(answer, width, style) {
     soft("direction i, largest first", (LEFT + right) / 2, FLOOR + 34, "middle"), soft("rank r", (LEFT + right) / 2, GROUND + 34, "middle")];
 }
 
-export default explorer((stage) => {
-  const canvas = svg("svg", {});
-  stage.append(canvas);
-  let latest;
-  function show() {
-    const width = Math.max(NARROW, stage.clientWidth);
-    if (!latest) return;
-    canvas.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    canvas.replaceChildren(...picture(latest.answer, width, latest.style));
-  }
-  new ResizeObserver(show).observe(stage);
-  return (now) => { latest = now; show(); };
-});
+export default explorer((stage) => inPixels(stage, HEIGHT, ({ answer, style }, width) => picture(answer, width, style)));
