@@ -80,7 +80,7 @@ MISTAKES = (
     Mistake("whole", WHOLE, {"left": lambda w0, ba, s: w0}),
     Mistake("added", TWICE, {"left": lambda w0, ba, s: plus(w0, scaled(s, ba))}),
     Mistake("divided", DIVIDED, {"over": lambda s: 1 / s}, points=0.5),
-    Mistake("last", LAST, {"taken": lambda c: plus(onto(c.w0, lambda row: row), scaled(-1.0, _but_last(c)))}),
+    Mistake("last", LAST, {"taken": lambda c: plus(c.w0, scaled(-1.0, _but_last(c)))}),
     Mistake("rows", ROWS, {"taken": from_rows}),
 )
 

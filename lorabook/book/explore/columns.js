@@ -1,5 +1,5 @@
 // Above: the angles between OLoRA's space and PiSSA's, smallest first. Below: how much of W₀ each takes, and how much of
-// its space OLoRA keeps in another order of the columns.
+// its space OLoRA keeps when the columns change places.
 import { explorer } from "./explorer.js";
 import { percent } from "./numbers.js";
 import { inPixels, levels, rule, soft, upright, words } from "./panel.js";
@@ -36,7 +36,7 @@ function shares({ taken, best, chance, same }, order, right, style) {
   };
   const y = FIRST + ROW * 3 + 34;
   return [words("Of ‖W₀‖²", LEFT, FIRST - 24, { "font-weight": 600 }), ...rows.flatMap(bar),
-    words(`The start in this order of columns (${order}), against the order as it is`, LEFT, y - 18, { "font-weight": 600 }),
+    words(`The start with the columns ${order}, against their own order`, LEFT, y - 18, { "font-weight": 600 }),
     words(`OLoRA's B shares ${percent(same)} of its space; PiSSA's shares 100%.`, LEFT, y + 4)];
 }
 

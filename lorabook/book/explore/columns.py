@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RANKS = (1, 2, 4, 8, 16, 32)
-AS_IT_IS, REVERSED, SHUFFLED, LONGEST = ORDERS = ("as it is", "reversed", "shuffled", "longest first")
+AS_THEY_ARE, REVERSED, SHUFFLED, LONGEST = ORDERS = ("as they are", "reversed", "shuffled", "longest first")
 NAMED = re.compile(r"layers\.(\d+)\..*\b(\w+_proj)$")
 
 
@@ -36,7 +36,7 @@ class State:
 
     layer: int = control(0, Choice("layer", ()))
     matrix: str = control("", Choice("matrix", ()))
-    order: str = control(AS_IT_IS, Choice("W₀'s columns", ORDERS))
+    order: str = control(AS_THEY_ARE, Choice("W₀'s columns", ORDERS))
     r: int = control(8, Steps("rank r", RANKS))
 
 
@@ -44,7 +44,7 @@ class State:
 class Result:
     """Angles in degrees, smallest first; the shares of ‖W₀‖² that OLoRA, PiSSA and random directions take.
 
-    `same` is the share of B's space that it has in common with B of the order as it is, ‖Q_rᵀQ'_r‖²/r.
+    `same` is the share of B's space that it has in common with B of their own order, ‖Q_rᵀQ'_r‖²/r.
     """
 
     angles: np.ndarray
@@ -86,7 +86,7 @@ def compute(state: State, triplets: Mapping[Key, tuple[Tensor, Tensor, Tensor]])
     """Compare the two spaces, and what they take."""
     w0, u, sigma = triplets[state.layer, state.matrix]
     r, total = state.r, sigma.square().sum()
-    q, before = (_basis(w0[:, _order(w0, which)], r) for which in (state.order, AS_IT_IS))
+    q, before = (_basis(w0[:, _order(w0, which)], r) for which in (state.order, AS_THEY_ARE))
     cosines = linalg.svdvals(q.T @ u[:, :r]).clamp(max=1)
     taken = ((q.T @ w0.double()).square().sum() / total).item()
     best, chance = (sigma[:r].square().sum() / total).item(), r / len(w0)
@@ -106,7 +106,7 @@ def _basis(w0: Tensor, r: int) -> Tensor:
 def _order(w0: Tensor, which: str) -> Tensor:
     d_in = w0.shape[1]
     orders = {
-        AS_IT_IS: lambda: torch.arange(d_in),
+        AS_THEY_ARE: lambda: torch.arange(d_in),
         REVERSED: lambda: torch.arange(d_in).flip(0),
         SHUFFLED: lambda: torch.randperm(d_in, generator=torch.Generator().manual_seed(0)),
         LONGEST: lambda: w0.norm(dim=0).argsort(descending=True, stable=True),
