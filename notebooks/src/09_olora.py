@@ -35,26 +35,29 @@ guess
 
 # %% [markdown]
 # ## See it
-# $B$ spans $r$ directions of the output. For each matrix of the book's model: OLoRA's space against PiSSA's.
+# $B$ spans $r$ directions of the output. For each matrix of the book's model: OLoRA's space against PiSSA's, by its $r$
+# angles. At 0° the two share a direction; at 90° one of them has a direction that the other knows nothing of.
 
 # %%
 book.columns(lb.load("tiny").model)
 
 # %% [markdown]
-# 1. `up_proj` of layer 0, $r=8$: does any of OLoRA's eight directions lie within 45° of PiSSA's space? Now take each of the
-#    other three orders. What changes, what does not?
+# 1. `up_proj` of layer 0, $r=8$: is any angle below 45°? Now take each of the other three orders of the columns. What
+#    changes, and what does not?
 # 2. Find the matrix of which OLoRA takes more than four fifths of what PiSSA takes, at rank 8. Does an order make up the rest?
 #
 # <details><summary>Answers</summary>
 #
-# 1. None: the nearest is at 54°. In another order $B$ is another: less than a tenth of its space stays. What it takes stays at 6
-# to 8%, four times what random directions take, half of what PiSSA takes. PiSSA does not move.
+# 1. None: the smallest is 54°. In another order $B$ is another: less than a tenth of its space stays. How *much* it takes
+# does stay, 6 to 8%: four times what random directions take, half of what PiSSA takes. PiSSA does not move.
 # 2. `k_proj` of layer 0: 79% against 92%. No order does: an order picks eight columns, PiSSA eight directions.
 #
 # </details>
 #
 # ## Why
-# Gram and Schmidt make $q_j$ of the columns $1\dots j$. So $B=Q_{:,1:r}$ knows $r$ columns, and $A=B^\top W_0$ follows.
+# QR goes through the columns of $W_0$ from left to right (Gram and Schmidt): $q_1$ is the first column at length 1, and each
+# $q_j$ is what column $j$ adds to those before. So $B=Q_{:,1:r}$ knows $r$ columns, the first ones, and $A=B^\top W_0$
+# follows.
 
 # %%
 book.card(olora.the_first_columns_decide)
@@ -100,6 +103,9 @@ book.verdicts({
     "At the end OLoRA is ahead of random directions, on average": bool(mine.scores.mean() < random.scores.mean())})
 
 # %% [markdown]
+# So what is lost? The half of PiSSA's early lead that came from $W_0$: OLoRA's is that of random directions. What is gained,
+# beside the time: it forgets a tenth more of Austen than LoRA, where PiSSA forgets half as much again.
+#
 # ## When, when not
 # * **Tune LoRA first**: at its own rate OLoRA ends behind it here, and behind PiSSA.
 # * **Take it** where PiSSA's start is wanted and its SVD is too slow: a large model, started often. (PEFT's `pissa_niter_4`

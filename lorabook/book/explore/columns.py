@@ -44,7 +44,8 @@ class State:
 class Result:
     """Angles in degrees, smallest first; the shares of ‖W₀‖² that OLoRA, PiSSA and random directions take.
 
-    `same` is the share of B's space that it has in common with B of their own order, ‖Q_rᵀQ'_r‖²/r.
+    `same` and `same_best` are the shares of B's space that OLoRA and PiSSA have in common with B of the columns as they
+    are, ‖Q_rᵀQ'_r‖²/r.
     """
 
     angles: np.ndarray
@@ -52,7 +53,17 @@ class Result:
     best: float
     chance: float
     same: float
+    same_best: float
     sentence: str
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A W₀, its singular values, and U of W₀ with its columns in each of `ORDERS`."""
+
+    w0: Tensor
+    sigma: Tensor
+    u: Mapping[str, Tensor]
 
 
 Key = tuple[int, str]
@@ -77,25 +88,35 @@ def explore(weights: Mapping[Key, Tensor]) -> Explorer:
     if missing := set(product(layers, names)) - set(weights):
         raise ValueError(f"columns: there is no W₀ for {sorted(missing)}; all layers need the same projections")
     given = {"layer": Choice("layer", layers), "matrix": Choice("matrix", names)}
-    triplets = {key: (w0, *linalg.svd(w0.double(), full_matrices=False)[:2]) for key, w0 in weights.items()}
-    start = State(*next(iter(weights)))
-    return tabled_explorer("columns", start, partial(compute, triplets=triplets), still, given=given)
+    start, known = State(*next(iter(weights))), {key: decompose(w0) for key, w0 in weights.items()}
+    return tabled_explorer("columns", start, partial(compute, known=known), still, given=given)
 
 
-def compute(state: State, triplets: Mapping[Key, tuple[Tensor, Tensor, Tensor]]) -> Result:
+def decompose(w0: Tensor) -> Pretrained:
+    """Return what PiSSA makes of a W₀, in every order of its columns."""
+    w = w0.double()
+    found = {order: linalg.svd(w[:, _order(w, order)], full_matrices=False) for order in ORDERS}
+    return Pretrained(w, found[AS_THEY_ARE].S, {order: each.U for order, each in found.items()})
+
+
+def compute(state: State, known: Mapping[Key, Pretrained]) -> Result:
     """Compare the two spaces, and what they take."""
-    w0, u, sigma = triplets[state.layer, state.matrix]
-    r, total = state.r, sigma.square().sum()
+    one = known[state.layer, state.matrix]
+    r, w0, total = state.r, one.w0, one.sigma.square().sum()
     q, before = (_basis(w0[:, _order(w0, which)], r) for which in (state.order, AS_THEY_ARE))
-    cosines = linalg.svdvals(q.T @ u[:, :r]).clamp(max=1)
-    taken = ((q.T @ w0.double()).square().sum() / total).item()
-    best, chance = (sigma[:r].square().sum() / total).item(), r / len(w0)
+    u, u_before = (one.u[which][:, :r] for which in (state.order, AS_THEY_ARE))
+    taken = ((q.T @ w0).square().sum() / total).item()
+    best, chance = (one.sigma[:r].square().sum() / total).item(), r / len(w0)
     sentence = (
-        f"Rank {r} of {state.matrix} in layer {state.layer}, its columns {state.order}: OLoRA takes {taken:.0%} of "
-        f"‖W₀‖², PiSSA {best:.0%}, random directions {chance:.0%}."
+        f"Rank {r} of {state.matrix} in layer {state.layer}, its columns {state.order}: OLoRA takes {taken:.1%} of "
+        f"‖W₀‖², PiSSA {best:.1%}, random directions {chance:.1%}."
     )
-    same = ((before.T @ q).square().sum() / r).item()
-    return Result(torch.rad2deg(torch.acos(cosines)).numpy(), taken, best, chance, same, sentence)
+    angles = torch.rad2deg(torch.acos(linalg.svdvals(q.T @ u).clamp(max=1))).numpy()
+    return Result(angles, taken, best, chance, _shared(before, q), _shared(u_before, u), sentence)
+
+
+def _shared(one: Tensor, other: Tensor) -> float:
+    return ((one.T @ other).square().sum() / one.shape[1]).item()
 
 
 def _basis(w0: Tensor, r: int) -> Tensor:
