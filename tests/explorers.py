@@ -16,10 +16,12 @@ from lorabook.arena.record import Record
 from lorabook.arena.task import Task
 from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.codebook import codebook
+from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
+from lorabook.book.explore.principal import decompose, explore
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
 from lorabook.book.explore.training import on_models
@@ -123,6 +125,17 @@ def of_chapter_size(name: str) -> Explorer:
     return spectrum(changes, draw)
 
 
+def pretrained() -> dict[tuple[int, str], Tensor]:
+    """Two layers of random matrices, wide, tall and small, with one direction that stands out."""
+    draw, sizes = seeded(), {"q_proj": (64, 96), "k_proj": (16, 96)}
+
+    def one(rows: int, columns: int) -> Tensor:
+        sides = torch.randn(rows, 1, generator=draw), torch.randn(1, columns, generator=draw)
+        return torch.randn(rows, columns, generator=draw) + sides[0] @ sides[1]
+
+    return {(layer, matrix): one(*size) for layer in range(2) for matrix, size in sizes.items()}
+
+
 def pretended_record() -> Record:
     """A record of three contenders on two tasks, as if it had been measured, and what was decided of it."""
     folder = Path(tempfile.mkdtemp())
@@ -147,6 +160,8 @@ def pretended_record() -> Record:
 BUILD: dict[str, Callable[[], Explorer]] = {
     "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),
+    "principal": lambda: explore(decompose(pretrained())),
+    "columns": lambda: explore_columns(pretrained()),
     "scale": lambda: explore_sizes(sizes()),
     "codebook": lambda: codebook(seeded()),
     "blocks": lambda: blocks(seeded()),

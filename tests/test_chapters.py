@@ -15,6 +15,8 @@ TAUGHT = {
     "07_lora_fa": ("lora_fa.form", "lora_fa.layer"),
     "16_melora_multilora": ("melora.form", "multilora.form"),
     "03_qlora": ("qlora.nf4", "qlora.double_quant", "qlora.qlora"),
+    "09_olora": ("olora.start",),
+    "08_pissa": ("pissa.start", "qpissa.start"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()

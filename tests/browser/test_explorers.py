@@ -30,6 +30,14 @@ spectrum({("low rank", 0, "q"): low, ("noise", 0, "q"): torch.randn(64, 48, gene
     "scale": """
 from lorabook.book.explore.scale import scale_law
 scale_law(torch.Generator().manual_seed(0))""",
+    "principal": """
+import lorabook as lb
+from lorabook.book.explore.principal import principal
+principal(lb.load("tiny").model)""",
+    "columns": """
+import lorabook as lb
+from lorabook.book.explore.columns import columns
+columns(lb.load("tiny").model)""",
     "codebook": """
 from lorabook.book.explore.codebook import codebook
 codebook(torch.Generator().manual_seed(0))""",
@@ -47,9 +55,16 @@ from lorabook.book.explore.training import training_explorer
 training_explorer()""",
 }
 SLIDERS = {
-    "spectrum": "r", "scale": "r", "codebook": "outlier", "blocks": "n", "kept": "r", "memory": "length",
+    "spectrum": "r",
+    "scale": "r",
+    "principal": "r",
+    "columns": "r",
+    "codebook": "outlier",
+    "blocks": "n",
+    "kept": "r",
+    "memory": "length",
     "training": "r",
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +106,7 @@ def built(name: str) -> Explorer:
     return eval(last, names)
 
 
-TABLED = ("spectrum", "scale", "codebook", "blocks", "kept")
+TABLED = ("spectrum", "scale", "principal", "columns", "codebook", "blocks", "kept")
 
 
 @pytest.mark.parametrize("name", TABLED)
