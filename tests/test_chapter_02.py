@@ -1,15 +1,26 @@
 """What chapter 02 says that its cells do not compute: the answers of its tasks, and the numbers in its text."""
 
+import time
+
 import pytest
-from test_training_explorer import choose, trained
+from test_training_explorer import choose, press
 
 from lorabook.arena.record import Record
+from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.training import Drawn, training_explorer
 from lorabook.book.figures import lora as pictures
 from lorabook.book.figures.picture import Picture
 
 START = 4.45
 """Nats per token, as the text says it."""
+
+
+def trained(view: Explorer, **values: object) -> None:
+    """Move controls and train to the end; to ask seldom leaves the time to the training."""
+    choose(view, **values)
+    press(view, "start")
+    while view.result.running:
+        time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")
