@@ -116,6 +116,12 @@ except lb.AxisConflict as conflict:
 book.contents()
 
 # %% [markdown]
+# Where you are, by the notebooks you saved:
+
+# %% tags=["nbval-ignore-output"]
+book.your_progress()
+
+# %% [markdown]
 # Now turn to chapter 01.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
