@@ -53,6 +53,7 @@ def test_the_first_task_the_run_of_the_same_alpha_begins_like_the_recorded_one_a
 def test_the_second_task_what_breaks_shares_alpha(runs) -> None:
     broken = {knobs for knobs, line in runs.items() if line.curve.score > START}
     assert broken == {(32, 64, 0.016), (8, 64, 0.016)}
+    assert pictures.recorded_rates(["LoRA"])["LoRA"][0.016] < START, "(8, 16), which the answer names, is recorded"
 
 
 def test_runs_of_one_rank_are_told_apart_by_their_labels(runs) -> None:

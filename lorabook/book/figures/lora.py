@@ -5,7 +5,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from lorabook.arena.budget import budgets_of, method_named
-from lorabook.arena.plan import Place, grouped, tuned
+from lorabook.arena.plan import UNIT, Place, grouped, tuned
 from lorabook.arena.record import Record
 from lorabook.arena.tasks import KJV
 from lorabook.book import style
@@ -60,12 +60,13 @@ def over_rates(losses: Mapping[str, Mapping[float, float]], base: float, sentenc
         stroke = REFERENCE if name == FULL else style.series(next(places))
         _line(axes, list(by_rate), list(by_rate.values()), stroke)
         _name(axes, name, min(by_rate), by_rate[min(by_rate)], -1)
-    ticks = sorted({rate for by_rate in losses.values() for rate in by_rate})
+    rates = sorted({rate for by_rate in losses.values() for rate in by_rate})
     axes.set_xscale("log", base=2)
+    ticks = [rate for rate in rates if (rate / UNIT).is_integer()]
     axes.set_xticks(ticks, [f"{rate:g}" for rate in ticks])
-    axes.set_xlim(left=ticks[0] / 2.4)
+    axes.set_xlim(left=rates[0] / 2.8)
     axes.axhline(base, color=style.FROZEN.light, linewidth=1.2)
-    axes.annotate("the base, untrained", (ticks[0], base), (0, 4), textcoords="offset points", color=TEXT, fontsize=8)
+    axes.annotate("the base, untrained", (rates[0], base), (0, 4), textcoords="offset points", color=TEXT, fontsize=8)
     return Picture(sentence, figure)
 
 
