@@ -13,6 +13,7 @@ TAUGHT = {
     "01_why_low_rank": ("low_rank.truncation", "low_rank.spectrum", "low_rank.decay"),
     "02_lora": ("lora.form", "rslora.scale", "lora.attention_score"),
     "03_qlora": ("qlora.nf4", "qlora.double_quant", "qlora.qlora"),
+    "18_dylora": ("dylora.cut", "dylora.rule"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()
