@@ -3,9 +3,9 @@
 #
 # > **I do not know r yet.**
 #
-# One customer has room for rank 8, another for rank 2, and you learn it after the training. Must you train both? DyLoRA
-# (Valipour et al. 2022) draws a rank $b$ at every step and trains the first $b$ rows of $A$ and columns of $B$. After one
-# run every rank is there. But is it better than one LoRA that you cut afterwards?
+# One customer has room for rank 8, another for rank 2, and you learn it after the training. DyLoRA (Valipour et al. 2022)
+# draws a rank $b$ at every step and trains the first $b$ rows of $A$ and columns of $B$. After one run every rank is
+# there. Is it better than one LoRA that you cut afterwards?
 #
 # | minutes | tier | axis | teaches | you need |
 # | --- | --- | --- | --- | --- |
@@ -36,8 +36,8 @@ guess
 
 # %% [markdown]
 # ## See it
-# The book's small model learns the King James Bible: 60 steps, three seeds, recorded. Each side has the rate at which the
-# mean over the ranks that it serves is lowest, on two other seeds. A band spans the three.
+# The book's small model learns the King James Bible: 60 steps, three seeds (the bands), recorded. Each side has the rate
+# with the lowest mean loss over the ranks that it serves, on two other seeds.
 
 # %%
 book.cut_curves()
@@ -61,11 +61,9 @@ book.cut_curves()
 book.card(claims.a_cut_is_a_lora_of_rank_b)
 
 # %% [markdown]
-# In LoRA no row comes first: $BA=(BG)(G^{-1}A)$ for every invertible $G$. Cutting rows is then a lottery. The SVD finds
-# the order that training did not make.
-#
-# DyLoRA makes that order, and pays twice. **One rate serves eight scales.** With $\alpha=16$ a step has $s=16$ at rank 1
-# and 2 at rank 8. Here are its losses on the seeds that chose the rate:
+# In LoRA no row comes first: $BA=(BG)(G^{-1}A)$ for every invertible $G$. The SVD finds the order that its training did
+# not make. DyLoRA makes one, and pays. **One rate serves eight scales**: with $\alpha=16$, $s=16$ at rank 1 and 2 at
+# rank 8. Its losses on the seeds that chose the rate:
 
 # %% jupyter={"source_hidden": true}
 runs, (NESTED, ROWS, SVD) = cuts.read(), cuts.CUTS
@@ -76,20 +74,22 @@ book.table(("rate", "rank 1", "rank 2", "rank 4", "rank 8", "mean of all eight")
     for lr, found in tried.items()])
 
 # %% [markdown]
-# Rank 1 wants the low rates, rank 8 the high ones. **And no adapter is best at every rank:**
+# Rank 1 wants low rates, rank 8 high ones. **And no adapter is best at every rank:**
 
 # %%
 book.card(claims.the_scale_has_a_price)
 
 # %% [markdown]
-# Nor does it choose for you:
+# At rank 8 $s$ is LoRA's own, and DyLoRA is behind there too. Our guess: only every eighth step trains rank 8.
+#
+# The choice stays yours:
 
 # %%
 book.card(claims.false_dylora_selects_the_rank)
 
 # %% [markdown]
 # ## The code
-# One adapter, cut twice, and back:
+# One adapter, three ranks:
 
 # %%
 model = torch.nn.Sequential(torch.nn.Linear(64, 64))
@@ -112,7 +112,7 @@ book.measured("DyLoRA")
 
 # %% [markdown]
 # ### At every rank
-# From the record of the explorer. "Ahead" means: in the mean of three seeds.
+# The explorer's record, means of three seeds:
 
 # %%
 losses = cuts.gathered(runs)
@@ -123,21 +123,21 @@ book.verdicts({
     "DyLoRA is ahead of LoRA cut by rows, at ranks 1 to 4": (dylora[NESTED] < lora[ROWS])[:4].all(),
     "And at ranks 5 to 8": (dylora[NESTED] < lora[ROWS])[4:].any(),
     "DyLoRA is ahead of LoRA cut by the SVD at some rank": (dylora[NESTED] < lora[SVD]).any(),
-    "LoRA cut by the SVD is within 0.02 of LoRA trained at that rank": all(abs(lora[SVD][b - 1] - own[b]) < 0.02 for b in own),
+    "LoRA cut by the SVD to 1, 2 or 4 is within 0.02 of LoRA trained there": all(abs(lora[SVD][b - 1] - own[b]) < 0.02 for b in own),
     "DyLoRA's frozen form is ahead of its main form at some rank": (frozen[NESTED] < dylora[NESTED]).any()})
 
 # %% [markdown]
-# The paper reports one DyLoRA run to be at least 4 to 7 times faster than a LoRA for every rank, "without significantly
+# The paper reports DyLoRA to be at least 4 to 7 times faster than a LoRA for every rank, "without significantly
 # compromising performance". One LoRA with an SVD saves the same runs and, in our 60 steps, loses next to nothing.
 #
 # ## When, when not
-# * **Train one LoRA at the largest rank and cut it by the SVD.** Try that first. Choose the rank on held-out data.
-# * **DyLoRA** where the cut must cost nothing: a prefix of one file, no SVD, devices that drop rows as they please.
-#   Choose its rate for the ranks that you will serve. Chapter 25 needs it: clients of different sizes.
-# * **Neither** once you know r: train there.
+# * **First try one LoRA of the largest rank, cut by the SVD.** Choose $r$ on held-out data.
+# * **DyLoRA** where a cut must be a prefix of one file: no SVD, devices drop rows. Tune its rate for the
+#   ranks that you will serve.
+# * **Neither** once you know $r$: train there.
 #
 # ## Exercises
-# The *frozen* form trains row $b$ of $A$ and column $b$ of $B$ alone, so that smaller cuts stay as they are. Stuck?
+# The *frozen* form trains row $b$ and column $b$ alone: smaller cuts stay as they are. Stuck?
 # `book.hint(nested.EXERCISE, 1)`, then 2, then 3; `book.solution(nested.EXERCISE)` comes last.
 
 # %%
