@@ -9,7 +9,7 @@
 #
 # | minutes | tier | axis | teaches | you need |
 # | --- | --- | --- | --- | --- |
-# | 25 | short | rule | DyLoRA | chapter 01: how an SVD cuts; chapter 02: α/r |
+# | 25 | short | step rule | DyLoRA | chapter 01: how an SVD cuts; chapter 02: α/r |
 
 # %%
 import torch
