@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from lorabook.arena.answers import Answers, Compared, write
+from lorabook.arena.cut_runs import PLAIN, SIDES, CutRun, R, asked
+from lorabook.arena.cuts import CUTS
 from lorabook.arena.experiment import at
 from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.plan import around
@@ -17,6 +19,7 @@ from lorabook.arena.task import Task
 from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
+from lorabook.book.explore.cuts import explore_cuts, gathered
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.measured import measured
@@ -157,6 +160,19 @@ def pretended_record() -> Record:
     return record
 
 
+def cut_runs() -> list[CutRun]:
+    """A record of cuts as if it had been measured: a loss that falls with the rank, and is best at the middle rate."""
+    runs: list[CutRun] = []
+    while missing := [key for key in asked(runs) if key not in {run.key for run in runs}]:
+        for name, lr, seed in missing:
+            side = SIDES[name]
+            ranks = range(1, R + 1) if side.r == R else (side.r,)
+            off = abs(side.rates.index(lr) - 1) / 10 + seed % 10 / 100 + 0.2 * (name != PLAIN)
+            scores = {kind: [4.0 + off + 0.1 * k - b / 20 for b in ranks] for k, kind in enumerate(CUTS)}
+            runs.append(CutRun(name, lr, seed, 4.4, scores, "CPU", "torch", "2026-11-27"))
+    return runs
+
+
 BUILD: dict[str, Callable[[], Explorer]] = {
     "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),
@@ -166,6 +182,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "codebook": lambda: codebook(seeded()),
     "blocks": lambda: blocks(seeded()),
     "kept": kept_for_backward,
+    "cuts": lambda: explore_cuts(gathered(cut_runs())),
     "memory": memory_calculator,
     "training": training,
 }

@@ -18,6 +18,7 @@ TAUGHT = {
     "08_pissa": ("pissa.start", "qpissa.start"),
     "09_olora": ("olora.start",),
     "16_melora_multilora": ("melora.form", "multilora.form"),
+    "18_dylora": ("dylora.cut", "dylora.rule"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()
