@@ -112,7 +112,7 @@ book.measured("DyLoRA")
 
 # %% [markdown]
 # ### At every rank
-# The explorer's record, means of three seeds:
+# The record, means of three seeds:
 
 # %%
 losses = cuts.gathered(runs)
