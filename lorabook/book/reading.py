@@ -20,6 +20,7 @@ from lorabook.book.classroom.solutions import solution as solution
 from lorabook.book.explore.axis_map import axis_map as axis_map
 from lorabook.book.explore.axis_map import axis_strip as axis_strip
 from lorabook.book.explore.codebook import codebook as codebook
+from lorabook.book.explore.forgetting import forgetting as forgetting
 from lorabook.book.explore.measured import measured as measured
 from lorabook.book.explore.memory import memory_calculator as memory_calculator
 from lorabook.book.explore.predict import predict as predict

@@ -1,0 +1,298 @@
+# %% [markdown]
+# # 22 · O-LoRA
+#
+# > **The second task destroyed the first. Can a new adapter stay out of the way of the old ones?**
+#
+# O-LoRA gives every new task an adapter of its own, and lets its $A_t$ read no input direction that an earlier $A_i$ reads:
+# $A_iA_t^\top=0$. (Not OLoRA, with one letter less: that is a start.)
+#
+# | minutes | tier | axis | teaches | you need |
+# | --- | --- | --- | --- | --- |
+# | 45 | core | many | O-LoRA | 02 |
+
+# %%
+import torch
+
+import lorabook as lb
+from lorabook.arena import turns, turns_record
+from lorabook.book import reading as book
+from lorabook.book.exercises import apart_penalty, keep_apart
+from lorabook.claims import o_lora as claims
+from lorabook.many import apart, orthogonal, row_space
+from lorabook.models.generate import generate
+
+book.axis_strip("many")
+
+# %%
+book.diagram("o_lora")
+
+# %% [markdown]
+# ## Predict
+
+# %%
+levels = book.Steps("nats per token", (2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5))
+guess_loss = book.predict("A model that predicts CAPITALS at 4.1 nats learns them down to 2.8. Then it learns the "
+    "Bible, with the same LoRA of rank 8. Where are CAPITALS after that?", levels)
+guess_loss
+
+# %%
+guess_angle = book.predict("Instead, each task gets a LoRA of its own, of rank 8 on 192 inputs; nothing keeps them apart. Which "
+    "angle do the rows of A₂ make with those of A₁, after training? (0°: they read the same; 90°: nothing in common)",
+    book.Steps("angle", tuple(range(0, 91, 10)), "°"))
+guess_angle
+
+# %% [markdown]
+# ## See it
+
+# %% tags=["nbval-ignore-output"]
+base = lb.load("tiny")
+lb.inject(base.model, lb.LoRA(r=8), "_proj")
+names, seen = (turns.BASE, *turns.TASKS), []
+for task in ("before", *turns.TASKS[:2]):
+    if task != "before":
+        turns.train(base.model, task, lr=2.5e-3, seed=0)
+    sample = generate(base, "MR. DARCY ", 24, temperature=0)
+    seen.append((task, *(f"{loss:.2f}" for loss in turns.scores(base.model)), sample.replace("\n", " ")))
+book.table(("after", *names, "it goes on from “MR. DARCY”"), seen)
+
+# %% [markdown]
+# That was one LoRA, trained on: the damage that you came for. Here are the recorded runs: three texts in turn, forty steps
+# each, three seeds, each way at its own best rate. *No spaces* is Austen without any.
+
+# %%
+book.forgetting()
+
+# %% [markdown]
+# 1. Rank 64. Find the way whose three angles are all 90°. Is CAPITALS safe with it?
+# 2. Rank 8. Choose *a new LoRA each time*, where nothing keeps the tasks apart. How much is left for O-LoRA to do?
+#
+# <details><summary>Answers</summary>
+#
+# 1. The projection. CAPITALS still ends above 4.1 nats, where it was before anything was learned.
+# 2. The angles are near 80° already: few rows in many dimensions are almost orthogonal by chance.
+#
+# </details>
+#
+# ## Three inputs
+# $A_1$ reads the first input, $A_2$ the second: they are orthogonal. Here are two inputs of the *old* task.
+
+# %%
+first, second = torch.tensor([[1.0, 0, 0]]), torch.tensor([[0.0, 1, 0]])
+old = torch.tensor([[2.0, 0, 0], [2.0, 1, 0]])
+print("A₁A₂ᵀ =", (first @ second.T).item(), "| A₁ reads", (old @ first.T).flatten().tolist(),
+      "| A₂ reads", (old @ second.T).flatten().tolist())
+
+# %% [markdown]
+# To $A_1$ both inputs look alike. The second one has a part beside, and there the new adapter is free to answer. Keep
+# this picture: it is the whole chapter.
+#
+# ## Why
+# ### What is asked
+# The model after $t$ tasks is $W=W_0+s\sum_{i\le t}B_iA_i$, with $A_i$ of $r\times d_{in}$ and $B_i$ of $d_{out}\times r$. Only
+# $(B_t,A_t)$ trains; the earlier ones are frozen. The loss of task $t$ gets a penalty.
+
+# %%
+book.card(claims.o_lora_penalises_a_alone)
+
+# %% [markdown]
+# It is on $A$, the factor that reads, and rightly so. If $A_tA_i^\top=0$, then for an input $x=A_i^\top z$ the new branch gives
+# $B_tA_tA_i^\top z=0$, whatever $B_t$ is.
+
+# %%
+book.card(claims.inputs_in_an_earlier_row_space_are_left_alone)
+
+# %% [markdown]
+# ### The theorem that is none
+# You will read: *the constraint leaves alone every input that the old adapter responds to, $A_ix\ne0$.* Try it on the second
+# input above. Almost every $x$ has $A_ix\ne0$, and nearly all of it lies elsewhere.
+
+# %%
+book.card(claims.false_inputs_that_an_earlier_adapter_reads_are_left_alone)
+
+# %% [markdown]
+# What does hold is a bound, and it names the number to look at: how much of an old input lies *outside* row($A_i$).
+
+# %%
+book.card(claims.forgetting_is_bounded_by_what_lies_outside)
+
+# %% [markdown]
+# Why should row($A_1$) hold the old inputs? $A_1$ starts random, and is trained to read what *distinguishes* its task, not
+# what its inputs *are*. The last meter of the explorer measures it on CAPITALS.
+
+# %%
+book.card(claims.false_o_lora_eliminates_forgetting)
+
+# %% [markdown]
+# The paper says *mitigates*.
+#
+# ### Exactly orthogonal
+# A penalty wishes; a projection decides. After each step, cut out of $A_t$ what lies in the space of *all* earlier rows
+# $E=[A_1;\dots;A_{t-1}]$, together. One predecessor after the other will not do, and neither will $(EE^\top)^{-1}$ in another
+# place than the middle: $A_t\leftarrow A_t-A_tE^\top(EE^\top)^{-1}E$.
+
+# %%
+book.card(claims.predecessors_are_projected_out_together)
+
+# %% [markdown]
+# The step is projected, not the gradient: Adam divides each entry by a number of its own, and would turn a projected gradient
+# back out. And there is an end to it:
+
+# %%
+book.card(claims.there_is_room_for_d_in_over_r_tasks)
+
+# %% [markdown]
+# The last tasks to fit learn in what nobody wanted before.
+#
+# ## The code
+# Penalty and projection, as the library has them. The earlier adapters are merged into $W_0$ while a new one trains; only
+# their $A$ are kept.
+
+# %%
+book.source(apart.Pulled.penalty)
+
+# %%
+book.source(apart.Projected._project)
+
+# %% [markdown]
+# A whole sequence is one call. Run the projection on the first two tasks:
+
+# %% tags=["nbval-ignore-output"]
+model, told = lb.load("tiny").model, []
+
+
+def learn(name):
+    def task(model):
+        turns.train(model, name, lr=2.5e-3, seed=0)
+        told.append((name, *(f"{loss:.2f}" for loss in turns.scores(model))))
+
+    return task
+
+
+recipe = lb.OrthogonalLoRA(r=64, keep=orthogonal.Project())
+learned = lb.learn_in_turn(model, [learn(name) for name in turns.TASKS[:2]], recipe, "_proj")
+one, two = (adapter["layers.1.self_attn.q_proj"].A for adapter in learned)
+print(f"largest entry of A₁A₂ᵀ: {(one @ two.T).abs().max():.0e}, of A₁A₁ᵀ: {(one @ one.T).abs().max():.2f}")
+book.table(("after", *names), told)
+
+# %% [markdown]
+# ## Measured
+# Three seeds each, recorded on a CPU; rates by the mean loss of the three texts at the end, on a fourth seed. *Learned* is the
+# mean loss right after each task, *forgotten* what the first two lose until the end, *at the end* the mean of all three.
+
+# %% jupyter={"source_hidden": true}
+runs = {key: [row.run for row in rows] for key, rows in turns_record.reported(turns_record.read()).items()}
+rates = {(row.way, row.r): row.lr for row in turns_record.read() if row.seed in turns_record.SEEDS}
+
+
+def over(values):
+    return f"{sum(values) / len(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+
+
+lost = {key: [sum(turns_record.forgotten(run)) / 2 for run in some] for key, some in runs.items()}
+ends = {key: [turns_record.at_the_end(run) for run in some] for key, some in runs.items()}
+book.table(("the next task gets", "rank", "rate", "learned", "forgotten", "at the end"),
+           [(way, r, f"{rates[way, r]:g}", over([turns_record.learned(run) for run in runs[way, r]]), over(lost[way, r]),
+             over(ends[way, r])) for way, r in sorted(runs, key=lambda key: key[1])])
+
+# %% [markdown]
+# VERDICTS
+#
+# ## When, when not
+# * **Know the task of each request?** Do not add the adapters up. Keep them apart and load the right one (chapter 24): the loss
+#   is the one of *learned*, and nothing is forgotten.
+# * **O-LoRA** when one merged model must do all tasks, old data are gone, and the rank is a fair part of $d_{in}$. At small rank
+#   adapters are nearly orthogonal anyway, and you buy little.
+# * **Not** as a guarantee. Keep a validation set of every old task, and look at the matrix.
+# * **Count first**: $tr\le d_{in}$ for the narrowest layer, and $r\,d_{in}$ numbers kept for each earlier task and layer.
+# * If you may keep a few old examples, mixing them in is the usual remedy; it is not measured here.
+#
+# ## Exercises
+# Stuck? `book.hint(apart_penalty.EXERCISE, 1)`, then 2, then 3.
+
+# %%
+book.show(apart_penalty.EXERCISE)
+
+# %%
+def penalty(A, B, A1, B1, weight):
+    ### BEGIN SOLUTION
+    return weight * (A1 @ A.T).square().sum()
+    ### END SOLUTION
+
+
+book.check(apart_penalty.EXERCISE, penalty)
+
+# %%
+book.show(keep_apart.EXERCISE)
+
+# %%
+def stay_outside(A, earlier):
+    ### BEGIN SOLUTION
+    q = torch.linalg.qr(earlier.T).Q  # orthonormal columns that span the earlier rows
+    return A - A @ q @ q.T
+    ### END SOLUTION
+
+
+book.check(keep_apart.EXERCISE, stay_outside)
+
+# %% [markdown]
+# ## Look back
+
+# %% tags=["nbval-ignore-output"]
+after_bible = [run.matrix[1][2] for run in runs["one LoRA, trained on", 8]]
+guess_loss.look_back(f"{min(after_bible):.1f} to {max(after_bible):.1f} in three seeds; {seen[-1][2]} in the cell above")
+
+# %% tags=["nbval-ignore-output"]
+share = sum(run.inside[0] for run in runs[turns.NEW, 8]) / 3
+guess_angle.look_back(f"{torch.tensor(share).sqrt().arccos().rad2deg():.0f}°, mean of three seeds")
+
+# %% [markdown]
+# Three questions before you go on. Answer aloud, then open.
+#
+# <details><summary>1. A₁A₂ᵀ = 0 and A₁x ≠ 0. Does the second task change the output for x?</summary>
+# As a rule yes: x has a part outside row(A₁), and A₂ may read it. Only x inside row(A₁) is safe.</details>
+#
+# <details><summary>2. Someone constrains B₁ᵀB₂ = 0 instead. What is protected?</summary>
+# The output's part along B₁. The output itself changes beside it, for every input.</details>
+#
+# <details><summary>3. d_in = 4096 and r = 16: how many tasks, and what stops you before?</summary>
+# 256. Before that, memory for the earlier A's, and forgetting, which the room says nothing about.</details>
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Further
+# The other cards, the record, the sources.
+
+# %%
+book.fold(
+    "What else is said of O-LoRA, and whether it holds",
+    claims.false_o_lora_penalises_b_too,
+    claims.false_the_authors_code_sums_squares,
+    claims.the_penalty_pulls_along_earlier_rows,
+    claims.false_orthogonal_outputs_leave_inputs_alone,
+    claims.orthogonal_outputs_keep_the_part_along_b,
+    claims.one_predecessor_is_projected_out,
+    claims.false_the_inverse_may_stand_last,
+    claims.false_projections_may_be_subtracted_one_by_one,
+    claims.orthogonal_predecessors_may_be_subtracted_one_by_one,
+    claims.false_there_is_room_for_d_out_over_r_tasks,
+    claims.o_lora_has_room_for_256_tasks,
+    claims.o_lora_keeps_every_earlier_a,
+    claims.false_o_lora_keeps_nothing,
+    claims.o_lora_trains_what_lora_trains,
+    claims.false_o_lora_trains_a_projection,
+    claims.projecting_costs_four_t_r_squared_d,
+    claims.projecting_costs_less_than_one_percent,
+)
+
+# %% [markdown]
+# ### The record, made again
+# `turns_record.record(path)` trains every run anew into a file of your own: about a quarter of an hour on a quiet core.
+
+# %%
+book.source(turns.learn)
+
+# %%
+book.source(orthogonal.OrthogonalLoRA)
+
+# %% [markdown]
+# **Sources.** Wang et al. 2023 (2310.14152): O-LoRA, equations 6 to 8; their code, cmnfriend/O-LoRA, sums absolute values.
+# The rest of this chapter is arithmetic, or measured here.
