@@ -74,7 +74,7 @@ class OneEach(Way):
 
 @dataclass(frozen=True)
 class ReadersFrozen(Way):
-    """A new LoRA for every task whose A stays as it was drawn, and only B trains: a control, nearly orthogonal or not."""
+    """A new LoRA for every task whose A stays as it was drawn, and only B trains: the control of orthogonality."""
 
     name: str = "a new LoRA, A frozen"
 

@@ -1,6 +1,6 @@
 """The record of three texts in turn: every way to go on, at some rates, and at its own best rate on three seeds.
 
-Every way is tried at `RATES` on a seed of its own, and further out while the best is the first or the last. The best is
+Every way is tried at `RATES`, rank by rank, on a seed of its own, and further out while the best is the first or the last. The best is
 the one with the least mean loss over the three texts at the end.
 """
 
@@ -10,6 +10,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from lorabook.models.load import load
 from lorabook.models.paths import data_dir, data_file
 
 FILE = "recorded/turns.jsonl"
-RANK = 64
+RANKS = (8, 64)
 SEEDS, TUNING_SEED = (0, 1, 2), 100
 RATES = (3.125e-4, 6.25e-4, 1.25e-3, 2.5e-3)
 DIGITS = 5
@@ -52,12 +53,12 @@ def read(path: Path | None = None) -> list[Row]:
     return [_row(json.loads(line)) for line in lines]
 
 
-def reported(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Return the rows of the seeds that are reported, at the best rate of each way."""
-    found: dict[str, list[Row]] = {}
+def reported(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
+    """Return the rows of the seeds that are reported, at the best rate of each way and rank."""
+    found: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
         if row.seed != TUNING_SEED:
-            found.setdefault(row.way, []).append(row)
+            found.setdefault((row.way, row.r), []).append(row)
     return found
 
 
@@ -74,10 +75,10 @@ def record(path: Path | None = None) -> None:
                 file.write(json.dumps(asdict(done[key]), ensure_ascii=False, separators=(",", ":")) + "\n")
         return done[key]
 
-    for way in WAYS:
-        lr = _tuned(lambda lr, way=way: at_the_end(run(way, RANK, lr, TUNING_SEED).run))
+    for r, way in product(RANKS, WAYS):
+        lr = _tuned(lambda lr, r=r, way=way: at_the_end(run(way, r, lr, TUNING_SEED).run))
         for seed in SEEDS:
-            run(way, RANK, lr, seed)
+            run(way, r, lr, seed)
 
 
 def at_the_end(run: Run) -> float:
@@ -98,8 +99,8 @@ def learned(run: Run) -> float:
 
 def _tuned(loss: Callable[[float], float]) -> float:
     tried = {lr: loss(lr) for lr in RATES}
-    while (best := min(tried, key=tried.get)) in (least := min(tried), most := max(tried)):
-        further = best / 2 if best == least else best * 2
+    while (best := min(tried, key=tried.get)) in (min(tried), max(tried)):
+        further = best / 2 if best == min(tried) else best * 2
         tried[further] = loss(further)
     return best
 
