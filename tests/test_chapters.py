@@ -13,6 +13,7 @@ TAUGHT = {
     "01_why_low_rank": ("low_rank.truncation", "low_rank.spectrum", "low_rank.decay"),
     "02_lora": ("lora.form", "rslora.scale", "lora.attention_score"),
     "03_qlora": ("qlora.nf4", "qlora.double_quant", "qlora.qlora"),
+    "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()

@@ -60,7 +60,7 @@ def test_a_record_tunes_each_rate_and_goes_on_where_it_was_stopped(
     path = tmp_path / "turns.jsonl"
     record(path)
     found = reported(read(path))
-    assert set(found) == {(way, r) for way in WAYS for r in turns_record.RANKS}
+    assert set(found) == {(way, r) for r, ways in turns_record.WAYS_AT.items() for way in ways}
     assert {(row.lr, row.seed) for rows in found.values() for row in rows} == {(best, seed) for seed in SEEDS}
     everything, count = path.read_text(encoding="utf-8"), len(made)
     path.write_text("".join(everything.splitlines(keepends=True)[:-2]), encoding="utf-8")
@@ -72,7 +72,7 @@ def test_a_record_tunes_each_rate_and_goes_on_where_it_was_stopped(
 def test_the_record_that_ships_is_whole_and_of_one_base() -> None:
     rows = read()
     found = reported(rows)
-    assert set(found) == {(way, r) for way in WAYS for r in turns_record.RANKS}
+    assert set(found) == {(way, r) for r, ways in turns_record.WAYS_AT.items() for way in ways}
     for (way, r), some in found.items():
         assert sorted(row.seed for row in some) == list(SEEDS)
         tried = {row.lr: at_the_end(row.run) for row in rows if (row.way, row.r, row.seed) == (way, r, TUNING_SEED)}

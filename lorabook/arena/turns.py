@@ -93,17 +93,17 @@ class ReadersFrozen(Way):
 
 
 ON, NEW, FROZEN, PROJECTED = TrainedOn.name, "a new LoRA each time", ReadersFrozen.name, "O-LoRA, projected"
-WEIGHTS = (0.5, 10.0)
-"""Of the penalty; 0.5 is the authors', for another measure."""
+PENALISED, PENALISED_MORE = "O-LoRA, λ = 0.5", "O-LoRA, λ = 10"
+"""0.5 is the authors' weight of the penalty, for another measure."""
 WAYS: dict[str, Way] = {
     way.name: way
     for way in (
         TrainedOn(),
         OneEach(NEW, LoRA()),
         OneEach(PROJECTED, OrthogonalLoRA(keep=Project())),
-        OneEach("O-LoRA, λ = 0.5", OrthogonalLoRA(keep=Pull(0.5))),
+        OneEach(PENALISED, OrthogonalLoRA(keep=Pull(0.5))),
         ReadersFrozen(),
-        OneEach("O-LoRA, λ = 10", OrthogonalLoRA(keep=Pull(10.0))),
+        OneEach(PENALISED_MORE, OrthogonalLoRA(keep=Pull(10.0))),
     )
 }
 

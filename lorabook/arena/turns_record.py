@@ -1,7 +1,7 @@
 """The record of three texts in turn: every way to go on, at some rates, and at its own best rate on three seeds.
 
-Every way is tried at `RATES`, rank by rank, on a seed of its own, and further out while the best is the first or the last. The best is
-the one with the least mean loss over the three texts at the end.
+Every way is tried at `RATES`, rank by rank, on a seed of its own, and further out while the best is the first or the
+last. The best is the one with the least mean loss over the three texts at the end.
 """
 
 import datetime
@@ -10,20 +10,20 @@ import platform
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
 
 import torch
 
-from lorabook.arena.turns import WAYS, Run, learn
+from lorabook.arena.turns import NEW, ON, PENALISED, PROJECTED, WAYS, Run, learn
 from lorabook.models.fingerprint import fingerprint
 from lorabook.models.load import load
 from lorabook.models.paths import data_dir, data_file
 
 FILE = "recorded/turns.jsonl"
-RANKS = (8, 64)
 SEEDS, TUNING_SEED = (0, 1, 2), 100
 RATES = (3.125e-4, 6.25e-4, 1.25e-3, 2.5e-3)
+WAYS_AT = {64: tuple(WAYS), 8: (ON, NEW, PROJECTED, PENALISED)}
+"""What is recorded, by rank."""
 DIGITS = 5
 
 
@@ -75,10 +75,11 @@ def record(path: Path | None = None) -> None:
                 file.write(json.dumps(asdict(done[key]), ensure_ascii=False, separators=(",", ":")) + "\n")
         return done[key]
 
-    for r, way in product(RANKS, WAYS):
-        lr = _tuned(lambda lr, r=r, way=way: at_the_end(run(way, r, lr, TUNING_SEED).run))
-        for seed in SEEDS:
-            run(way, r, lr, seed)
+    for r, ways in WAYS_AT.items():
+        for way in ways:
+            lr = _tuned(lambda lr, r=r, way=way: at_the_end(run(way, r, lr, TUNING_SEED).run))
+            for seed in SEEDS:
+                run(way, r, lr, seed)
 
 
 def at_the_end(run: Run) -> float:

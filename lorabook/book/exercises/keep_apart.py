@@ -115,9 +115,9 @@ EXERCISE = Exercise(
     minutes=10,
     prompt=(
         "Write `stay_outside(A, earlier)`: what is left of A (r × d_in) when everything that lies in the space of the "
-        "rows of `earlier` (n × d_in) is taken out. The rows of `earlier` are those of several trained adapters, one below "
-        "the other: they have any length, and are not orthogonal to each other. This is the line that O-LoRA's projection "
-        "runs after every step."
+        "rows of `earlier` (n × d_in) is taken out. The rows of `earlier` are those of several trained adapters, one "
+        "below the other: they have any length, and are not orthogonal to each other. This is the line that O-LoRA's "
+        "projection runs after every step."
     ),
     hints=(
         "For one unit row q the answer is `A - (A @ q)[:, None] * q`. What if there are two, at 45° to each other?",

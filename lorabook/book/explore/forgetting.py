@@ -1,7 +1,7 @@
-"""Forgetting explorer: three texts learned in turn, what each step does to the texts before, and how apart the A's are.
+"""Forgetting explorer: three texts learned in turn, what each does to the texts before, and how apart the A's are.
 
-The angle between a new A_t and the rows of an earlier A_i is φ with cos²φ = ‖A_tP_i‖²/‖A_t‖², P_i the projector on row(A_i):
-90° if A_t reads nothing that A_i reads, 0° if nothing else. Random rows have cos²φ = r/d_in on average.
+The angle between a new A_t and the rows of an earlier A_i is φ with cos²φ = ‖A_tP_i‖²/‖A_t‖², P_i the projector on
+row(A_i): 90° if A_t reads nothing that A_i reads, 0° if nothing else. Random rows have cos²φ = r/d_in on average.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabook.arena.turns import BASE, NEW, PROJECTED, TASKS, WAYS, WEIGHTS, TrainedOn
-from lorabook.arena.turns_record import Row, forgotten, read, reported
+from lorabook.arena.turns import BASE, NEW, ON, PENALISED, PROJECTED, TASKS
+from lorabook.arena.turns_record import RATES, TUNING_SEED, Row, forgotten, read
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Choice, Steps, control
@@ -20,25 +20,23 @@ from lorabook.book.explore.state import Choice, Steps, control
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PULLED = "O-LoRA, penalty"
-ON = TrainedOn.name
-CHOICES = (ON, NEW, PULLED, PROJECTED)
+CHOICES = (ON, NEW, PENALISED, PROJECTED)
 D_IN = 192
 """Inputs of every adapted layer but down_proj, which has 512."""
 
 
 @dataclass(frozen=True)
 class State:
-    """How the model goes on from task to task, the weight of the penalty, and the rank."""
+    """How the model goes on from task to task, the rank, and the rate."""
 
     way: str = control(ON, Choice("the next task gets", CHOICES))
-    weight: float = control(WEIGHTS[0], Choice("λ", WEIGHTS))
     r: int = control(64, Steps("rank r", ()))
+    lr: float = control(RATES[-1], Steps("learning rate", RATES))
 
 
 @dataclass(frozen=True)
 class Result:
-    """Means over the seeds.
+    """Means over the seeds: three at the rate that is best for the end, one at every other.
 
     loss, spread: nats per token of a text (row) at a moment (column), and half of what the seeds span.
     damage: how far it is above what it was right after it was learned; 0 before that.
@@ -54,8 +52,7 @@ class Result:
     by_chance: float
     taken: tuple[int, ...]
     reached: float
-    lr: float
-    penalised: bool
+    seeds: int
     sentence: str
 
 
@@ -66,37 +63,42 @@ def forgetting() -> Explorer:
 
 def explore_rows(rows: Sequence[Row]) -> Explorer:
     """Return the explorer of these runs."""
-    found = reported(rows)
-    ranks = tuple(sorted({r for _, r in found}))
+    found = by_state(rows)
+    ranks = tuple(sorted({row.r for row in rows}))
     given = {"r": Steps("rank r", ranks)}
     return tabled_explorer("forgetting", State(r=ranks[-1]), partial(compute, found=found), still, given=given)
 
 
-def way_of(state: State) -> str:
-    """Return the name that the record has for a state's way."""
-    return f"O-LoRA, λ = {state.weight:g}" if state.way == PULLED else state.way
+def by_state(rows: Sequence[Row]) -> dict[State, list[Row]]:
+    """Return the runs of each state: those of the reported seeds where there are any, else that of the search."""
+    found: dict[State, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row.seed):
+        some = found.setdefault(State(row.way, row.r, row.lr), [])
+        if row.seed != TUNING_SEED or not some:
+            some.append(row)
+    return found
 
 
-def compute(state: State, found: Mapping[tuple[str, int], Sequence[Row]]) -> Result:
-    """Take the means of a way and a rank over its seeds."""
-    rows = found[way_of(state), state.r]
+def compute(state: State, found: Mapping[State, Sequence[Row]]) -> Result:
+    """Take the means of a way, a rank and a rate over its seeds."""
+    rows = found[state]
     runs = [row.run for row in rows]
     all_losses = np.array([run.matrix for run in runs])
     loss, spread = all_losses.mean(0), np.ptp(all_losses, 0) / 2
     damage = np.triu(loss - loss.diagonal()[:, None], 1)
-    by_chance = _angle((6 * min(1.0, state.r / D_IN) + state.r / 512) / 7)
-    angles = _angle(np.array([run.inside for run in runs]).mean(0))
-    taken = (state.r,) * (1 if isinstance(WAYS.get(state.way), TrainedOn) else len(TASKS))
+    by_chance = (6 * min(1.0, state.r / D_IN) + state.r / 512) / 7  # of the seven projections down_proj is the wide one
+    *angles, chance = _angle(np.array([*np.mean([run.inside for run in runs], axis=0), by_chance]))
+    taken = (state.r,) * (1 if state.way == ON else len(TASKS))
     lost = np.array([forgotten(run) for run in runs]).mean(1)
+    seeds = "one seed" if len(rows) == 1 else f"{lost.min():.2f} to {lost.max():.2f} over {len(rows)} seeds"
     sentence = (
-        f"{way_of(state)}, rank {state.r}: {TASKS[0]} is learned to {loss[1, 1]:.2f} nats and ends at {loss[1, -1]:.2f}. "
-        f"The first two tasks lose {lost.mean():.2f} nats on average ({lost.min():.2f} to {lost.max():.2f} over "
-        f"{len(rows)} seeds)."
+        f"{state.way}, rank {state.r}, rate {state.lr:g}: {TASKS[0]} is learned to {loss[1, 1]:.2f} nats and ends at "
+        f"{loss[1, -1]:.2f}. The first two tasks lose {lost.mean():.2f} nats on average ({seeds}). At the end the "
+        f"three stand at {loss[1:, -1].mean():.2f}."
     )
     reached = float(np.mean([run.reached for run in runs]))
     return Result(
-        (BASE, *TASKS), loss, spread, damage, angles, float(by_chance), taken, reached, rows[0].lr, state.way == PULLED,
-        sentence,
+        (BASE, *TASKS), loss, spread, damage, np.array(angles), float(chance), taken, reached, len(rows), sentence
     )  # fmt: skip
 
 
@@ -117,5 +119,5 @@ def still(state: State, result: Result) -> "Figure":
     return figure
 
 
-def _angle(share: np.ndarray | float) -> np.ndarray:
+def _angle(share: np.ndarray) -> np.ndarray:
     return np.degrees(np.arccos(np.sqrt(np.clip(share, 0, 1))))
