@@ -100,10 +100,10 @@ WAYS: dict[str, Way] = {
     for way in (
         TrainedOn(),
         OneEach(NEW, LoRA()),
-        OneEach(PROJECTED, OrthogonalLoRA(keep=Project())),
-        OneEach(PENALISED, OrthogonalLoRA(keep=Pull(0.5))),
         ReadersFrozen(),
+        OneEach(PENALISED, OrthogonalLoRA(keep=Pull(0.5))),
         OneEach(PENALISED_MORE, OrthogonalLoRA(keep=Pull(10.0))),
+        OneEach(PROJECTED, OrthogonalLoRA(keep=Project())),
     )
 }
 

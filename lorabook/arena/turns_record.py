@@ -14,16 +14,16 @@ from pathlib import Path
 
 import torch
 
-from lorabook.arena.turns import NEW, ON, PENALISED, PROJECTED, WAYS, Run, learn
+from lorabook.arena.turns import PENALISED_MORE, WAYS, Run, learn
 from lorabook.models.fingerprint import fingerprint
 from lorabook.models.load import load
 from lorabook.models.paths import data_dir, data_file
 
 FILE = "recorded/turns.jsonl"
+WAYS_AT = {8: tuple(way for way in WAYS if way != PENALISED_MORE), 64: tuple(WAYS)}
+"""What is recorded, by rank."""
 SEEDS, TUNING_SEED = (0, 1, 2), 100
 RATES = (3.125e-4, 6.25e-4, 1.25e-3, 2.5e-3)
-WAYS_AT = {64: tuple(WAYS), 8: (ON, NEW, PROJECTED, PENALISED)}
-"""What is recorded, by rank."""
 DIGITS = 5
 
 

@@ -33,6 +33,9 @@ scale_law(torch.Generator().manual_seed(0))""",
     "codebook": """
 from lorabook.book.explore.codebook import codebook
 codebook(torch.Generator().manual_seed(0))""",
+    "forgetting": """
+from lorabook.book.explore.forgetting import forgetting
+forgetting()""",
     "memory": """
 from lorabook.book.explore.memory import memory_calculator
 memory_calculator()""",
@@ -40,7 +43,14 @@ memory_calculator()""",
 from lorabook.book.explore.training import training_explorer
 training_explorer()""",
 }
-SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "memory": "length", "training": "r"}
+SLIDERS = {
+    "spectrum": "r",
+    "scale": "r",
+    "codebook": "outlier",
+    "forgetting": "lr",
+    "memory": "length",
+    "training": "r",
+}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +92,7 @@ def built(name: str) -> Explorer:
     return eval(last, names)
 
 
-TABLED = ("spectrum", "scale", "codebook")
+TABLED = ("spectrum", "scale", "codebook", "forgetting")
 
 
 @pytest.mark.parametrize("name", TABLED)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabook.arena.turns import BASE, NEW, ON, PENALISED, PROJECTED, TASKS
-from lorabook.arena.turns_record import RATES, TUNING_SEED, Row, forgotten, read
+from lorabook.arena.turns import BASE, ON, TASKS
+from lorabook.arena.turns_record import RATES, TUNING_SEED, WAYS_AT, Row, forgotten, read
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Choice, Steps, control
@@ -20,7 +20,6 @@ from lorabook.book.explore.state import Choice, Steps, control
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CHOICES = (ON, NEW, PENALISED, PROJECTED)
 D_IN = 192
 """Inputs of every adapted layer but down_proj, which has 512."""
 
@@ -29,7 +28,7 @@ D_IN = 192
 class State:
     """How the model goes on from task to task, the rank, and the rate."""
 
-    way: str = control(ON, Choice("the next task gets", CHOICES))
+    way: str = control(ON, Choice("the next task gets", WAYS_AT[8]))
     r: int = control(64, Steps("rank r", ()))
     lr: float = control(RATES[-1], Steps("learning rate", RATES))
 

@@ -80,8 +80,8 @@ def at_every_rate(rows: Iterable[Row], r: int) -> Picture:
     )  # fmt: skip
     tried = [row for row in rows if row.r == r and row.seed == TUNING_SEED]
     for place, way in enumerate(WAYS):
-        some = sorted((row for row in tried if row.way == way), key=lambda row: row.lr)
-        _line(axes, place, way, [row.run for row in some])
+        if some := sorted((row for row in tried if row.way == way), key=lambda row: row.lr):
+            _line(axes, place, way, [row.run for row in some])
     axes.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
     return Picture(sentence, figure)
 
