@@ -102,8 +102,8 @@ WAYS: dict[str, Way] = {
         OneEach(NEW, LoRA()),
         ReadersFrozen(),
         OneEach(PENALISED, OrthogonalLoRA(keep=Pull(0.5))),
-        OneEach(PENALISED_MORE, OrthogonalLoRA(keep=Pull(10.0))),
         OneEach(PROJECTED, OrthogonalLoRA(keep=Project())),
+        OneEach(PENALISED_MORE, OrthogonalLoRA(keep=Pull(10.0))),
     )
 }
 

@@ -3,9 +3,9 @@ import { explorer } from "./explorer.js";
 import { percent, row } from "./numbers.js";
 import { svg } from "./svg.js";
 
-const [WIDTH, HEIGHT] = [880, 330];
 const [LEFT, TOP, WIDE, HIGH] = [82, 48, 88, 56];
-const RIGHT = 486;
+const SIZES = [[440, 312], [400, 306]]; // side by side where there is room, else one below the other, never smaller
+const RIGHT = 4;
 const PAIRS = [["A₁", "A₂"], ["A₁", "A₃"], ["A₂", "A₃"]];
 const SPAN = 360; // pixels of the meters
 const D_IN = 192;
@@ -41,10 +41,10 @@ function matrix(answer, style) {
     words(name, LEFT - 8, TOP + (i + 0.5) * HIGH + 4, { "text-anchor": "end" }),
     ...answer.texts.flatMap((_, j) => cell(answer, i, j, style))]);
   const bottom = TOP + 4 * HIGH + 18;
-  return [words("loss on (row) after learning (column), nats per token", LEFT, 18, { "font-weight": 600 }), ...heads, ...rows,
+  return [words("loss on (row) after learning (column), nats per token", 4, 18, { "font-weight": 600 }), ...heads, ...rows,
     words("Small: nats above what it was when learned.", 4, bottom, soft),
-    words(answer.seeds > 1 ? `This rate is the best for the three at the end. ${answer.seeds} seeds; ± half of what they span.`
-      : "One seed: at the end the three are better off with another rate.", 4, bottom + 17, soft)];
+    words(answer.seeds > 1 ? `${answer.seeds} seeds, ± half of what they span: the best rate for the three at the end.`
+      : "One seed: another rate is better for the three at the end.", 4, bottom + 17, soft)];
 }
 
 // A_i lies along the ground line; A_t rises from it by the angle. Dotted: random rows.
@@ -87,9 +87,14 @@ function right(answer, style) {
 }
 
 export default explorer((stage) => {
-  const canvas = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}` });
-  stage.append(canvas);
+  const [losses, apart] = SIZES.map(([width, height]) =>
+    svg("svg", { viewBox: `0 0 ${width} ${height}`, style: `width: ${width}px; max-width: 100%` }));
+  const panels = document.createElement("div");
+  panels.style.cssText = "display: flex; flex-wrap: wrap; gap: 14px 24px";
+  panels.append(losses, apart);
+  stage.append(panels);
   return ({ answer, style }) => {
-    canvas.replaceChildren(...matrix(answer, style), ...right(answer, style));
+    losses.replaceChildren(...matrix(answer, style));
+    apart.replaceChildren(...right(answer, style));
   };
 });

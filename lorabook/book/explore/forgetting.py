@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabook.arena.turns import BASE, ON, TASKS
-from lorabook.arena.turns_record import RATES, TUNING_SEED, WAYS_AT, Row, forgotten, read
+from lorabook.arena.turns_record import RATES, TUNING_SEED, WAYS_AT, Row, read
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Choice, Steps, control
@@ -88,12 +88,11 @@ def compute(state: State, found: Mapping[State, Sequence[Row]]) -> Result:
     by_chance = (6 * min(1.0, state.r / D_IN) + state.r / 512) / 7  # of the seven projections down_proj is the wide one
     *angles, chance = _angle(np.array([*np.mean([run.inside for run in runs], axis=0), by_chance]))
     taken = (state.r,) * (1 if state.way == ON else len(TASKS))
-    lost = np.array([forgotten(run) for run in runs]).mean(1)
-    seeds = "one seed" if len(rows) == 1 else f"{lost.min():.2f} to {lost.max():.2f} over {len(rows)} seeds"
+    ends = all_losses[:, 1:, -1].mean(1)
+    seeds = "one seed" if len(rows) == 1 else f"{ends.min():.2f} to {ends.max():.2f} over {len(rows)} seeds"
     sentence = (
         f"{state.way}, rank {state.r}, rate {state.lr:g}: {TASKS[0]} is learned to {loss[1, 1]:.2f} nats and ends at "
-        f"{loss[1, -1]:.2f}. The first two tasks lose {lost.mean():.2f} nats on average ({seeds}). At the end the "
-        f"three stand at {loss[1:, -1].mean():.2f}."
+        f"{loss[1, -1]:.2f}. The mean of the three at the end is {ends.mean():.2f} ({seeds})."
     )
     reached = float(np.mean([run.reached for run in runs]))
     return Result(

@@ -54,9 +54,9 @@ COLUMNS: dict[str, Callable[[Run], float]] = {"learned": learned, "forgotten": l
 
 
 def best_rates(rows: Iterable[Row]) -> Shown:
-    """Return a table of every way and rank at its best rate: the mean over the seeds, and what they span."""
+    """Return a table of every way and rank at its best rate: the mean over the seeds, ± half of what they span."""
     cells = [
-        (r, way, f"{some[0].lr:.2g}", *(_over([measure(row.run) for row in some]) for measure in COLUMNS.values()))
+        (r, way, f"{some[0].lr:g}", *(_over([measure(row.run) for row in some]) for measure in COLUMNS.values()))
         for (way, r), some in sorted(
             reported(rows).items(), key=lambda item: (-item[0][1], list(WAYS).index(item[0][0]))
         )
@@ -65,7 +65,7 @@ def best_rates(rows: Iterable[Row]) -> Shown:
 
 
 def _over(values: Sequence[float]) -> str:
-    return f"{sum(values) / len(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+    return f"{sum(values) / len(values):.2f} ±{(max(values) - min(values)) / 2:.2f}"
 
 
 def at_every_rate(rows: Iterable[Row], r: int) -> Picture:
