@@ -78,10 +78,10 @@ book.forgetting()
 # $A_1$ reads the first input, $A_2$ the second: they are orthogonal. Here are two inputs of the *old* task.
 
 # %%
-first, second = torch.tensor([[1.0, 0, 0]]), torch.tensor([[0.0, 1, 0]])
-old = torch.tensor([[2.0, 0, 0], [2.0, 1, 0]])
-print("A₁A₂ᵀ =", (first @ second.T).item(), "| A₁ reads", (old @ first.T).flatten().tolist(),
-      "| A₂ reads", (old @ second.T).flatten().tolist())
+A1, A2 = torch.tensor([[1.0, 0, 0], [0.0, 1, 0]]).split(1)
+x = torch.tensor([[2.0, 0, 0], [2.0, 1, 0]]).T
+print("A₁A₂ᵀ =", (A1 @ A2.T).item())
+print("A₁ reads", *(A1 @ x).tolist(), "and A₂", *(A2 @ x).tolist())
 
 # %% [markdown]
 # $A_1$ reads 2 from both: to it they look alike. $A_2$ reads 0 from the one and 1 from the other, and is free to answer
@@ -191,7 +191,7 @@ rows = turns_record.read()
 drawn.best_rates(rows)
 
 # %% [markdown]
-# A rate that learns little forgets little. So compare at one height of *learned*:
+# A rate that learns little forgets little. So compare ways where they learned as much:
 
 # %%
 drawn.at_every_rate(rows, 64)
