@@ -19,6 +19,7 @@ TAUGHT = {
     "09_olora": ("olora.start",),
     "16_melora_multilora": ("melora.form", "multilora.form"),
     "18_dylora": ("dylora.cut", "dylora.rule"),
+    "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()
