@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from lorabook.arena.answers import Answers, Compared, write
 from lorabook.arena.experiment import at
 from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
+from lorabook.arena.rank_runs import STEPS, RankRun, asked
 from lorabook.arena.record import Record
 from lorabook.arena.task import Task
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
+from lorabook.book.explore.ranks import explore_ranks, gathered
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
 from lorabook.book.explore.training import on_models
@@ -141,10 +143,22 @@ def pretended_record() -> Record:
     return record
 
 
+def rank_runs(*seeds: int) -> list[RankRun]:
+    """A record of ranks as if it had been measured: Adam's law, and a loss that rises where s·r·rate is above 1."""
+
+    def one(scale: str, r: int, lr: float, seed: int) -> RankRun:
+        speed = lr * 16 * (1 if scale == "α/r" else r**0.5)
+        curve = tuple(4.4 - 0.01 * seed - step / 60 * min(speed, 2 - speed) for step in STEPS)
+        return RankRun(scale, r, lr, seed, 4.4, curve, "CPU", "torch", "2026-11-27")
+
+    return [one(*key) for key in asked(seeds)]
+
+
 BUILD: dict[str, Callable[[], Explorer]] = {
     "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),
     "scale": lambda: explore_sizes(sizes()),
+    "ranks": lambda: explore_ranks(gathered(rank_runs(0, 1))),
     "codebook": lambda: codebook(seeded()),
     "memory": memory_calculator,
     "training": training,

@@ -12,6 +12,7 @@ SOURCES = sorted((notebooks_dir() / "src").glob("*.py"))
 TAUGHT = {
     "01_why_low_rank": ("low_rank.truncation", "low_rank.spectrum", "low_rank.decay"),
     "02_lora": ("lora.form", "rslora.scale", "lora.attention_score"),
+    "05_rslora": ("rslora.scale", "rslora.rank_laws", "rslora.rank_steps"),
     "03_qlora": ("qlora.nf4", "qlora.double_quant", "qlora.qlora"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""

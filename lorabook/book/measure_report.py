@@ -15,6 +15,10 @@ from lorabook.book.refused import Refused
 from lorabook.book.timing import seconds_of, waits
 
 
+TABLES = {"measured"}
+"""Explorers that are read, not explored: every chapter has one besides those that its tier allows."""
+
+
 def explorers() -> dict[str, int]:
     """Return every function of a chapter that returns an explorer, and how many controls it shows."""
     from lorabook.book import reading
@@ -24,7 +28,7 @@ def explorers() -> dict[str, int]:
     return {
         f.__name__: _seen(sys.modules[f.__module__].State)
         for f in made
-        if inspect.signature(f).return_annotation is Explorer
+        if inspect.signature(f).return_annotation is Explorer and f.__name__ not in TABLES
     }
 
 

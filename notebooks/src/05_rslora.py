@@ -1,0 +1,307 @@
+# %% [markdown]
+# # 05 · rsLoRA
+#
+# > **I doubled the rank and nothing got better: why?**
+#
+# You went from $r=8$ to $r=16$, then to 64, and the curve did not move. Perhaps the task needs no more rank. Perhaps the
+# factor $s=\alpha/r$ took away with one hand what you gave with the other. rsLoRA (Kalajdzievski 2023) writes
+# $s=\alpha/\sqrt r$. One line of code, and the quickest way to spoil a run if you leave everything else as it was.
+#
+# | minutes | tier | axis | teaches | you need |
+# | --- | --- | --- | --- | --- |
+# | 45 | core | scale | rsLoRA | chapter 02: LoRA's two gradients |
+
+# %%
+import torch
+
+import lorabook as lb
+from lorabook.arena.tasks import KJV
+from lorabook.book import reading as book
+from lorabook.book.exercises import exported, served
+from lorabook.book.explore import ranks
+from lorabook.claims import rslora as claims
+from lorabook.tasks.drift import branch_output
+
+book.axis_strip("scale")
+
+# %%
+book.diagram("rslora")
+
+# %% [markdown]
+# ## Predict
+
+# %%
+guess_first = book.predict("Adam, s = α/r, α = 16, one learning rate. After the first six steps, the loss has fallen by "
+    "some amount at rank 8. At rank 64 it has fallen by …", book.Choice("your answer", (
+        "an eighth of it", "a third of it", "as much", "three times as much", "eight times as much")))
+guess_first
+
+# %%
+guess_rate = book.predict("Rank 64. You switch to s = α/√r, keep α, and tune the learning rate again. The new best rate, "
+    "over the old one, is …", book.Choice("your answer", ("8", "3", "1", "1/3", "1/8")))
+guess_rate
+
+# %% [markdown]
+# ## See it
+# The book's small model learns the King James Bible, 60 steps of Adam, at seven ranks, six rates and two seeds, with
+# $\alpha=16$ everywhere. All of it was trained beforehand and is recorded. Rank 64 is where it ends: the narrowest
+# adapted matrices, `k_proj` and `v_proj`, have 64 rows, so that no rank says more there.
+
+# %%
+book.rank_curves()
+
+# %% [markdown]
+# The thicker the line, the larger the rank. Black is the rank that you read off.
+#
+# 1. Set the rate to 0.001. Which rank is the fastest over the first ten steps? Then switch to $\alpha/\sqrt r$.
+# 2. TASK2
+#
+# <details><summary>Answers</summary>
+#
+# 1. Under $\alpha/r$ none is: seven curves lie on each other. Under $\alpha/\sqrt r$ they fan out by rank.
+# 2. ANSWER2
+#
+# </details>
+#
+# ## Why
+# Look at one output of the branch, $(sBAx)_i=s\sum_{k=1}^{r}B_{ik}(Ax)_k$: a sum of $r$ terms. An entry of $Ax$ has the
+# same size at every rank. So the sum grows as $\sqrt r$ if the signs of its terms are random, and as $r$ if they agree. The
+# factor $s$ that keeps the output at one size has to undo the one or the other. **Which one, depends on what made $B$.**
+#
+# ### A random B
+# Random signs: the variance of the sum grows as $r$, its size as $\sqrt r$.
+
+# %%
+book.card(claims.the_variance_under_both_scales)
+
+# %% [markdown]
+# This is the usual argument for $\sqrt r$. It speaks of no adapter that you have ever started: $B$ starts at zero.
+
+# %%
+book.card(claims.false_at_the_start_variance_grows)
+
+# %% [markdown]
+# ### One step of gradient descent
+# With $g=\partial L/\partial y$ the step makes $B=-\eta s\,g(Ax)^\top$. The branch then adds
+# $sBAx=-\eta s^2\,\lVert Ax\rVert^2g$, and $\lVert Ax\rVert^2$ is a sum of $r$ squares. So the size goes as $s^2r$.
+# It is constant for $s\propto1/\sqrt r$. That is the paper's theorem: a limit for large $r$, over all of training by
+# gradient descent, in which no other power of $r$ neither fades nor explodes.
+
+# %%
+book.card(claims.sgd_is_stable_under_root_r)
+
+# %%
+book.card(claims.sgd_fades_under_r)
+
+# %% [markdown]
+# ### One step of Adam
+# Adam divides each entry of the gradient by its own size. Of the first step only signs are left,
+# $B=-\eta\,\mathrm{sign}(g)\,\mathrm{sign}(Ax)^\top$, and $s$ no longer enters through the gradient. The branch adds
+# $sBAx=-\eta s\,\lVert Ax\rVert_1\,\mathrm{sign}(g)$: $r$ terms of one sign. The size goes as $sr$.
+
+# %%
+book.card(claims.adam_is_stable_under_r)
+
+# %% [markdown]
+# So with Adam, which you use, the scale that makes the first steps alike at every rank is LoRA's own. That is what you saw
+# in the first task. An input $x'$ that has nothing in common with the trained one sees it otherwise: the signs of
+# $Ax'$ know nothing of those of $Ax$.
+
+# %%
+book.card(claims.a_new_input_is_stable_under_root_r)
+
+# %% [markdown]
+# Which of the two is a language model? Take one step at rank 4 and at rank 64, on the real model, and compare what it
+# did to the logits: on the batch itself and on verses that it has not seen. The table shows the $p$ of size $\propto r^p$.
+
+# %%
+def moved(recipe, optimiser, lr):
+    model, batch = lb.load("tiny").model, next(KJV.stream(0))
+    lb.inject(model, recipe, "_proj", torch.Generator().manual_seed(0))
+    step = optimiser([p for p in model.parameters() if p.requires_grad], lr=lr)
+    KJV.loss(model, batch).backward()
+    step.step()
+    new = KJV.corpus.val[:512].view(8, 64)
+    return torch.stack([branch_output(model, tokens) for tokens in (batch[0], new)])
+
+
+def powers(recipe, *how):
+    small, large = (moved(recipe(r=r, alpha=16), *how) for r in (4, 64))
+    return ((large / small).log2() / 4).tolist()
+
+
+recipes, optimisers = {"α/r": lb.LoRA, "α/√r": lb.rsLoRA}, {"SGD": (torch.optim.SGD, 1e-2), "Adam": (torch.optim.Adam, 1e-4)}
+found = {(o, s): powers(recipe, *how) for o, how in optimisers.items() for s, recipe in recipes.items()}
+
+# %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
+laws = {("SGD", "α/r"): ("−1", "−3/2"), ("SGD", "α/√r"): ("0", "−1/2"),
+        ("Adam", "α/r"): ("0", "−1/2"), ("Adam", "α/√r"): ("1/2", "0")}
+book.table(("one step of", "s", "p on the batch", "law", "p on new verses", "law, if at right angles"),
+           [(o, s, f"{p[0]:+.2f}", laws[o, s][0], f"{p[1]:+.2f}", laws[o, s][1]) for (o, s), p in found.items()])
+
+# %%
+book.verdicts({
+    "On the batch each power is within 0.2 of its law": all(
+        abs(found[key][0] - power) < 0.2 for key, power in zip(found, (-1, 0, 0, 0.5), strict=True)),
+    "With Adam, α/r is the flatter scale on the batch": abs(found["Adam", "α/r"][0]) < abs(found["Adam", "α/√r"][0]),
+    "With Adam, α/r is the flatter scale on new verses too": abs(found["Adam", "α/r"][1]) < abs(found["Adam", "α/√r"][1])})
+
+# %% [markdown]
+# New verses are not at right angles to old ones. Where they are in between, so is the power.
+#
+# ### What you hear next
+# "$\alpha/\sqrt r$ makes the learning rate independent of the rank." Under gradient descent a step is in fact as
+# large at every rank. Under Adam the branch moves $\sqrt r$ times as far, so the rate has to come down by as much.
+
+# %%
+book.card(claims.false_no_rate_to_retune_under_adam)
+
+# %% [markdown]
+# ## The code
+# The whole variant is a value on one axis:
+
+# %%
+book.source(lb.rsLoRA().scale.build)
+
+# %% [markdown]
+# Nothing is in it that $\alpha$ could not do: $\alpha/\sqrt r=(\alpha\sqrt r)/r$. "rsLoRA with α" and "LoRA with $\alpha\sqrt r$"
+# are one run.
+
+# %%
+def losses(recipe):
+    model = lb.load("tiny").model
+    lb.inject(model, recipe, "_proj", torch.Generator().manual_seed(0))
+    return lb.fit(model, KJV.stream(0), steps=6, lr=2e-3, progress=False).losses
+
+
+one, other = losses(lb.rsLoRA(r=64, alpha=16)), losses(lb.LoRA(r=64, alpha=16 * 64**0.5))
+book.verdicts({"rsLoRA with α = 16 and LoRA with α = 128, rank 64: every loss is the same, to the last digit": one == other})
+
+# %% [markdown]
+# So no file needs the flag. PEFT writes it all the same, `use_rslora`, beside $r$ and $\alpha$. A reader that does not know
+# it divides by $r$, raises no error, and serves an update that is $\sqrt r$ times too small.
+#
+# ## Measured
+# ### At each one's own rate
+# From the record of the explorer: the best of six rates for each rank, and where it ends, mean of the seeds.
+
+# %% jupyter={"source_hidden": true}
+record = ranks.gathered(ranks.read())
+best = {s: record.best(s) for s in ranks.SCALES}
+ends = {s: record.curves(s)[:, :, -1].min(1) for s in ranks.SCALES}
+book.table(("r", "√r", "best rate, α/r", "loss", "best rate, α/√r", "loss "), [
+    (r, f"{r**0.5:.1f}", *(x for s in ranks.SCALES for x in (f"{ranks.RATES[best[s][i]]:g}", f"{ends[s][i]:.3f}")))
+    for i, r in enumerate(ranks.RANKS)])
+
+# %% [markdown]
+# VERDICTS
+
+# %% [markdown]
+# ### At rank 8, ten seeds
+
+# %%
+book.measured("rsLoRA")
+
+# %% [markdown]
+# Train it yourself: this is rsLoRA at its tuned rate. Press **Train**, then raise the rank and train again.
+
+# %%
+book.training_explorer("rsLoRA")
+
+# %% [markdown]
+# ## When, when not
+# * TODO
+#
+# ## Exercises
+# Stuck? `book.hint(served.EXERCISE, 1)`, then 2, then 3; `book.solution(served.EXERCISE)` comes last.
+
+# %%
+book.show(served.EXERCISE)
+
+# %%
+def merged(w0, A, B, alpha, r, use_rslora):
+    ### BEGIN SOLUTION
+    s = alpha / r**0.5 if use_rslora else alpha / r
+    return w0 + s * (B @ A)
+    ### END SOLUTION
+
+
+book.check(served.EXERCISE, merged)
+
+# %%
+book.show(exported.EXERCISE)
+
+# %%
+def for_server(A, B, alpha, R):
+    ### BEGIN SOLUTION
+    r = A.shape[0]
+    pad = torch.nn.functional.pad
+    return pad(A, (0, 0, 0, R - r)), pad(B, (0, R - r)), alpha * R / r**0.5
+    ### END SOLUTION
+
+
+book.check(exported.EXERCISE, for_server)
+
+# %% [markdown]
+# ## Look back
+
+# %% tags=["nbval-ignore-output"]
+gains = record.first_gain("α/r", 1e-3)
+guess_first.look_back(f"{gains[-1] / gains[3]:.2f} times as much, at rate 0.001")
+
+# %% tags=["nbval-ignore-output"]
+new, old = (ranks.RATES[best[s][-1]] for s in ("α/√r", "α/r"))
+guess_rate.look_back(f"{new:g} over {old:g}, so 1/{old / new:.0f}, of rates that double")
+
+# %% [markdown]
+# Three questions before you go on. Answer aloud, then open.
+#
+# <details><summary>1. Which s keeps a random B's output at one size, and why does it not speak of training?</summary>
+# α/√r: r terms of random signs. B starts at zero, and what training makes of it has the signs of Ax.</details>
+#
+# <details><summary>2. Under gradient descent the output goes as s²r. Where do the two factors s come from?</summary>
+# One from ∂L/∂B, which carries s, and one from the forward pass. Adam divides the first one out.</details>
+#
+# <details><summary>3. You have a good run at r = 16, α = 16 and s = α/r. Someone sets use_rslora. What do you do?</summary>
+# Set α to 4 = 16/√16, and it is the same run. Or keep α, and divide the rate by about 4.</details>
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Further
+# The regimes as a picture, the other cards, the sources.
+
+# %% [markdown]
+# ### Regimes, inputs, ranks up to 256
+# Toy layers of width 256: move what made B, and what the output is measured on, and see the flat line change hands.
+
+# %%
+book.scale_law(torch.Generator().manual_seed(0), seeds=3)
+
+# %%
+book.fold(
+    "What else is said of the scale, and whether it holds",
+    claims.random_b_is_stable_under_root_r,
+    claims.random_b_fades_under_r,
+    claims.false_random_b_shows_the_exponent,
+    claims.false_root_r_is_stable_under_adam,
+    claims.the_variance_of_a_random_product,
+    claims.false_the_variance_without_its_inputs,
+    claims.at_the_start_no_rank_shows,
+    claims.root_r_divides_alpha,
+    claims.false_the_root_is_over_both,
+    claims.alpha_of_two_r_removes_the_rank,
+    claims.false_alpha_of_two_r_suits_root_r,
+    claims.under_adam_alpha_over_r_is_flatter,
+    claims.false_root_r_is_flatter_always,
+    claims.false_a_new_input_is_stable_under_r,
+    claims.false_a_large_rank_is_unstable,
+    claims.gradients_are_small_at_high_rank,
+    claims.false_gradients_are_small_at_low_rank,
+    claims.no_rate_to_retune_under_sgd,
+    claims.three_recipes_combine_and_speed_up,
+    claims.false_three_recipes_keep_their_rates,
+)
+
+# %% [markdown]
+# **Sources.** Kalajdzievski 2023 (2312.03732): definition 3.1 and theorem 3.2, stability in the limit of large r; section 4,
+# a 7B model at ranks up to 2048, far above the 64 of this chapter. Hu et al. 2021 (2106.09685), section 4.1: α/r, and the
+# advice to set α to the first r that you try. PEFT: `use_rslora`.
