@@ -30,6 +30,9 @@ spectrum({("low rank", 0, "q"): low, ("noise", 0, "q"): torch.randn(64, 48, gene
     "scale": """
 from lorabook.book.explore.scale import scale_law
 scale_law(torch.Generator().manual_seed(0))""",
+    "ranks": """
+from lorabook.book.explore.ranks import rank_curves
+rank_curves()""",
     "codebook": """
 from lorabook.book.explore.codebook import codebook
 codebook(torch.Generator().manual_seed(0))""",
@@ -40,7 +43,7 @@ memory_calculator()""",
 from lorabook.book.explore.training import training_explorer
 training_explorer()""",
 }
-SLIDERS = {"spectrum": "r", "scale": "r", "codebook": "outlier", "memory": "length", "training": "r"}
+SLIDERS = {"spectrum": "r", "scale": "r", "ranks": "r", "codebook": "outlier", "memory": "length", "training": "r"}
 
 
 @pytest.fixture(scope="module")

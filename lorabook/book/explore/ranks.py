@@ -31,7 +31,7 @@ class State:
 
     scale: str = control(PLAIN, Choice("s =", tuple(SCALES)))
     rate: float | str = control(8e-3, Steps("learning rate", (*RATES, OWN)))
-    r: int = control(8, Steps("rank r", RANKS))
+    r: int = control(64, Steps("rank r", RANKS))
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def still(state: State, result: Result) -> "Figure":
     right = style.axes(figure, "", "learning rate (log scale)", "after 60 steps", (1, 2, 2))
     colour = style.variant("LoRA" if state.scale == PLAIN else "rsLoRA").light
     for i, r in enumerate(RANKS):
-        look = {"color": colour, "linewidth": 0.8 + 0.5 * i, "alpha": 1 if r == state.r else 0.5}
+        look = {"color": colour, "linewidth": 0.8 + i, "alpha": 1 if r == state.r else 0.5, "label": f"rank {r}"}
         left.plot(STEPS, result.curves[i], **look)
         right.plot(RATES, result.ends[i], **look)
         right.plot(result.best[i], result.ends[i].min(), "o", color=colour, markersize=5)
@@ -131,4 +131,5 @@ def still(state: State, result: Result) -> "Figure":
         axes.set_xscale("log")
         axes.axhline(result.start, color=style.NEUTRAL.text, linestyle=":", linewidth=1)
         axes.set_ylim(result.ends.min() - 0.05, TOP)
+    left.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
     return figure
