@@ -15,7 +15,7 @@ from lorabook.arena.record import Record
 from lorabook.arena.tasks import KJV
 from lorabook.book.explore.ranks import OWN, Losses, State, compute, gathered
 
-SEEDS = (0,)
+SEEDS = (0, 1)
 
 
 @pytest.fixture(scope="module")

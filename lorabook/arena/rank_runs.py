@@ -25,7 +25,7 @@ from lorabook.core.recipe import Recipe, Scale
 from lorabook.models.paths import data_dir, data_file
 
 ALPHA = 16
-RANKS = (1, 4, 16, 64)
+RANKS = (1, 2, 4, 8, 16, 32, 64)
 RATES = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
 PLAIN, ROOT = "α/r", "α/√r"
 SCALES: dict[str, Scale] = {PLAIN: AlphaOverR(), ROOT: AlphaOverRootR()}

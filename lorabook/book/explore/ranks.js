@@ -5,7 +5,7 @@ import { row, show } from "./numbers.js";
 
 const STROKES = { "α/r": "LoRA", "α/√r": "rsLoRA" };
 const TOP = 5;
-const width = (i) => 1 + 1.1 * i;
+const width = (i) => 1 + 0.6 * i;
 
 function line(name, x, y, i, panel, look) {
   return { name, x: [...x], y: [...y], mode: "lines", line: { color: look.colour, width: width(i) }, opacity: 0.55,

@@ -123,7 +123,7 @@ def still(state: State, result: Result) -> "Figure":
     right = style.axes(figure, "", "learning rate (log scale)", "after 60 steps", (1, 2, 2))
     colour = style.variant("LoRA" if state.scale == PLAIN else "rsLoRA").light
     for i, r in enumerate(RANKS):
-        look = {"color": colour, "linewidth": 0.8 + i, "alpha": 1 if r == state.r else 0.5, "label": f"rank {r}"}
+        look = {"color": colour, "linewidth": 0.8 + 0.5 * i, "alpha": 1 if r == state.r else 0.5, "label": f"rank {r}"}
         left.plot(STEPS, result.curves[i], **look)
         right.plot(RATES, result.ends[i], **look)
         right.plot(result.best[i], result.ends[i].min(), "o", color=colour, markersize=5)
