@@ -4,6 +4,8 @@ import itertools
 import random
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -139,6 +141,27 @@ def test_off_the_main_thread_a_loop_ends_too(short):
     thread.start()
     thread.join(10)
     assert [verdict.code for verdict in verdicts] == ["endless"]
+
+
+def test_after_a_limit_off_the_main_thread_a_traced_program_still_ends():
+    """In a process of its own: what is wrong here stays wrong for all that comes after."""
+    program = """
+import sys, threading
+from lorabook.book.classroom.limits import guarded, limit
+
+def work(seconds, call):
+    with limit(seconds):
+        guarded(call)
+
+for seconds, call in ((60, int), (0.05, lambda: [None for _ in iter(int, 1)])):
+    thread = threading.Thread(target=work, args=(seconds, call))
+    thread.start()
+    thread.join()
+sys.settrace(lambda *_: None)
+print(sum(number for number in range(10)))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "45\n"
 
 
 def test_what_a_learner_changes_is_put_back():

@@ -204,5 +204,5 @@ def test_the_command_answers_and_names_what_it_lacks(tmp_path, capsys):
     assert "no experiment is called 'chess'; they are best-rate" in capsys.readouterr().err
     assert main(["arena", "--experiment", "where", "--dry-run", "--record", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "LoRA on MLP on facts-256, equal budget" in said
+    assert "LoRA on MLP on facts-512, equal budget" in said
     assert "capitals" not in said

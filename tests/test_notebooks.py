@@ -118,7 +118,7 @@ def test_a_drawing_is_kept_as_a_picture_of_pixels_too(tmp_path: Path) -> None:
     source.write_text("# %%\nfrom lorabook.book.figures.diagrams.lora import draw\n\ndraw()\n", encoding="utf-8")
     notebook = book.build(source, tmp_path)
     (drawn,) = shown(notebook)[0]
-    assert set(drawn) == {"text/plain", "image/svg+xml", "image/png"}
+    assert set(drawn) == {"text/plain", "text/html", "image/svg+xml", "image/png"}
     picture = Image.open(io.BytesIO(base64.b64decode(drawn["image/png"])))
     words = np.asarray(picture.convert("RGBA").convert("L").crop((34, 22, 840, 56)))
     assert (words < 128).mean() > 0.05, "the title is written: the font was found"

@@ -7,6 +7,7 @@ import pytest
 from explorers import NOT_HERE, Counting, models, records, training
 
 from lorabook.arena.job import Row
+from lorabook.arena.plan import around
 from lorabook.book import style
 from lorabook.book.explore import training_words as words
 from lorabook.book.explore.training_lines import Curve, labels, looks
@@ -32,7 +33,7 @@ def row(method: str, score: float, lr: float = 8e-3, seed: int = 0, **more: obje
 
 def tuned(method: str, score: float, best: float = 8e-3) -> list[Row]:
     """A method whose best rate is found, and reported with two seeds."""
-    rates = [row(method, score + abs(lr - best), lr, seed) for lr in (best / 2, best, 2 * best) for seed in (100, 101)]
+    rates = [row(method, score + abs(lr - best), lr, seed) for lr in around(best) for seed in (100, 101)]
     return rates + [row(method, score, best, seed) for seed in (0, 1)]
 
 

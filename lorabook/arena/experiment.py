@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lorabook.arena.budget import budgets_of, method_named
 from lorabook.arena.job import Row
-from lorabook.arena.plan import Place, best_rate, grouped, reporting, tuned
+from lorabook.arena.plan import Place, around, best_rate, grouped, reporting, tuned
 from lorabook.arena.summary import reported
 
 FULL = "full fine-tuning"
@@ -57,9 +57,9 @@ def rate(rows: Sequence[Row], place: Place) -> float:
     if best is None:
         raise Unanswered(f"the best rate of {place.method} on {place.task} is not in the record yet")
     scores = tuned(group)
-    left, middle, right = (scores[best * 2.0**step] for step in (-1, 0, 1))
+    left, middle, right = (scores[lr] for lr in around(best))
     curvature = left - 2 * middle + right
-    return best * 2.0 ** ((left - right) / (2 * curvature)) if 0 < curvature < math.inf else best
+    return best * 2.0 ** ((left - right) / (4 * curvature)) if 0 < curvature < math.inf else best
 
 
 def seeds_of(rows: Sequence[Row], place: Place) -> dict[int, Row]:

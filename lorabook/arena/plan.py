@@ -1,7 +1,9 @@
 """What to run next, from what has been run: a pure function of the record, so that a sweep goes on where it stopped.
 
 For every contender, task and budget, three stages:
-1. its rate: powers of two times 10⁻³, from its first rate outwards, until the best of them has one on either side;
+1. its rate: powers of two times 10⁻³, from its first rate outwards, until the best of them has one on either side,
+   then the powers of √2 beside the best (two contenders that differ in scale alone have best rates apart by any factor:
+   half a doubling off costs as much as most of them differ);
 2. LoRA's best rate too, for the regret of one who keeps it;
 3. its best rate again, on seeds that did not choose it.
 
@@ -20,7 +22,7 @@ from lorabook.arena.method import Method
 from lorabook.arena.methods import BASELINE
 from lorabook.arena.task import Task
 
-TYPICAL_RATES = 5
+TYPICAL_RATES = 7
 """How many rates a contender needs, for an estimate before its search has begun."""
 UNIT = 1e-3
 FEW = 5
@@ -112,12 +114,17 @@ def tuned(group: dict[Job, Row]) -> dict[float, float]:
 
 
 def best_rate(group: dict[Job, Row]) -> float | None:
-    """Return the best rate of a place once it has a worse one on either side; None before, or where it is refused."""
+    """Return the best rate of a place once it has a worse one a √2 away on either side; None before, or if refused."""
     scores = tuned(group)
-    if not scores or _refused(group):
+    if not scores or _refused(group) or _beside(scores):
         return None
     best = min(scores, key=scores.__getitem__)
-    return best if {_next(best, -1), _next(best, 1)} <= scores.keys() and math.isfinite(scores[best]) else None
+    return best if math.isfinite(scores[best]) else None
+
+
+def around(best: float) -> tuple[float, float, float]:
+    """Return the rates that a best one is surrounded by: a √2 below, itself, a √2 above."""
+    return _next(best, -0.5), best, _next(best, 0.5)
 
 
 def reporting(place: Place) -> tuple[int, ...]:
@@ -150,15 +157,21 @@ def _of_place(place: Place, groups: dict[Place, dict[Job, Row]]) -> list[Job]:
 def _rates_to_try(scores: dict[float, float], first_rate: float) -> list[float]:
     """Return the first rate and its neighbours, or what is missing beside the best so far."""
     if not scores:
-        middle = UNIT * 2.0 ** round(math.log2(first_rate / UNIT))
+        middle = _next(UNIT * 2.0 ** round(math.log2(first_rate / UNIT)), 0)
         return [middle, _next(middle, -1), _next(middle, 1)]
+    return _beside(scores)
+
+
+def _beside(scores: dict[float, float]) -> list[float]:
+    """Return the rates that are missing beside the best so far: first a doubling away, then half of it."""
     best = min(scores, key=scores.__getitem__)
-    return [lr for lr in (_next(best, -1), _next(best, 1)) if lr not in scores]
+    whole, half = ([lr for lr in (_next(best, -d), _next(best, d)) if lr not in scores] for d in (1.0, 0.5))
+    return (whole or half) if half else []
 
 
-def _next(lr: float, steps: int) -> float:
-    """Return the rate so many doublings away: exact, for a power of two times one number."""
-    return lr * 2.0**steps
+def _next(lr: float, doublings: float) -> float:
+    """Return the rate so many doublings away, always the same number: a power of √2 times one unit."""
+    return UNIT * 2.0 ** (round(2 * (math.log2(lr / UNIT) + doublings)) / 2)
 
 
 def _refused(group: dict[Job, Row]) -> bool:

@@ -112,6 +112,31 @@ class List(Command):
 
 
 @final
+class Progress(Command):
+    """`lorabook progress`."""
+
+    name = "progress"
+    help = "what you ran, predicted and solved so far"
+    description = (
+        "Read your notebooks as you saved them: the cells you ran, your predictions, the exercises you solved."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--folder", type=Path, metavar="DIR", help="where your notebooks are (default: as for lab)")
+
+    def run(self, options: Namespace) -> int:
+        from lorabook.book.lab import own_folder
+        from lorabook.book.reader_progress import progress_table
+        from lorabook.book.refused import Refused
+
+        try:
+            print(progress_table(options.folder or own_folder()))
+        except ValueError as error:
+            raise Refused(f"{error}: move this file away, and `lorabook lab` copies the chapter anew") from error
+        return 0
+
+
+@final
 class Figures(Command):
     """`lorabook figures`."""
 
@@ -159,5 +184,16 @@ class Pretrain(Command):
         return 0
 
 
-COMMANDS: tuple[Command, ...] = (Lab(), Doctor(), Check(), List(), Figures(), Arena(), Pretrain(), Measure(), Build())
+COMMANDS: tuple[Command, ...] = (
+    Lab(),
+    Doctor(),
+    Check(),
+    List(),
+    Progress(),
+    Figures(),
+    Arena(),
+    Pretrain(),
+    Measure(),
+    Build(),
+)
 """In the order of the help: what a reader needs first stands first."""

@@ -20,28 +20,36 @@ EXTENSION = Path(__file__).parent / "lab_extension"
 OWN_COPY = "lorabook-notebooks"
 
 
+def own_folder() -> Path:
+    """Return where a reader's notebooks are, or will be: a checkout's own, or the copy in the current folder."""
+    shipped = paths.notebooks_dir()
+    return shipped if paths.in_checkout() and os.access(shipped, os.W_OK) else Path.cwd() / OWN_COPY
+
+
 def book_folder() -> Path:
     """Return the folder to open: the checkout's own notebooks, or the reader's copy of the installed ones.
 
     Raises:
         Refused: a copy is needed and cannot be written here.
     """
-    shipped = paths.notebooks_dir()
-    if paths.in_checkout() and os.access(shipped, os.W_OK):
+    folder, shipped = own_folder(), paths.notebooks_dir()
+    if folder == shipped:
         return shipped
-    copy = Path.cwd() / OWN_COPY
     try:
-        new = copy_missing(shipped, copy)
+        new = copy_missing(shipped, folder)
     except OSError as error:
-        raise Refused(f"cannot copy the notebooks to {copy} ({error.strerror}): change to a folder of yours") from error
-    print(f"lorabook: your copy of the notebooks is {copy} ({new} new, what you had is untouched)", flush=True)
-    return copy
+        raise Refused(
+            f"cannot copy the notebooks to {folder} ({error.strerror}): change to a folder of yours"
+        ) from error
+    print(f"lorabook: your copy of the notebooks is {folder} ({new} new, what you had is untouched)", flush=True)
+    return folder
 
 
 def copy_missing(source: Path, target: Path) -> int:
-    """Copy the chapters that `target` lacks; a file that is there is the reader's work and stays. Return how many."""
+    """Copy the chapters and pages that `target` lacks; what is there is the reader's and stays. Return how many."""
     target.mkdir(exist_ok=True)
-    missing = [path for path in sorted(source.glob("*.ipynb")) if not (target / path.name).exists()]
+    pages = sorted(path for kind in ("*.ipynb", "*.md") for path in source.glob(kind))
+    missing = [path for path in pages if not (target / path.name).exists()]
     for path in missing:
         shutil.copyfile(path, target / path.name)
     return len(missing)

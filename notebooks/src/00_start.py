@@ -108,12 +108,19 @@ except lb.AxisConflict as conflict:
 # * **Exercises**, checked at once; the check says *which* mistake it was.
 #
 # What the first reading does not need is folded away at the end of a chapter, under **Further**. <kbd>Ctrl</kbd>+<kbd>B</kbd>
-# hides the list of files and gives the pictures room.
+# hides the list of files and gives the pictures room. A letter that you forgot is in [Symbols and terms](symbols.md), a
+# paper in the [Bibliography](bibliography.md).
 #
 # ## The chapters
 
 # %%
 book.contents()
+
+# %% [markdown]
+# Where you are, by the notebooks you saved:
+
+# %% tags=["nbval-ignore-output"]
+book.your_progress()
 
 # %% [markdown]
 # Now turn to chapter 01.

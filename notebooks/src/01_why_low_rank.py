@@ -37,7 +37,7 @@ guess_energy = book.predict("You fine-tune a language model to write IN CAPITALS
 guess_energy
 
 # %%
-guess_gain = book.predict("You keep only those 8 directions, in all matrices. Which share of the gain in loss is left?", shares)
+guess_gain = book.predict("Keep those 8 directions, in all matrices. What share of the gain in loss is left?", shares)
 guess_gain
 
 # %% [markdown]

@@ -19,7 +19,8 @@ book.codebook(torch.Generator().manual_seed(0))""",
     "memory": "book.memory_calculator()",
     "spectrum": """
 draw = torch.Generator().manual_seed(0)
-book.spectrum({"up": torch.randn(32, 24, generator=draw), "down": torch.randn(24, 32, generator=draw)}, draw)""",
+up, down = torch.randn(32, 24, generator=draw), torch.randn(24, 32, generator=draw)
+book.spectrum({("a job", 0, "up"): up, ("a job", 0, "down"): down}, draw)""",
     "bars": """
 from tqdm.auto import tqdm
 for _ in tqdm(range(3)):
@@ -51,6 +52,7 @@ def run_and_move(lab: Lab, name: str) -> Opened:
     page.press(".lb-predict input", "End")
     page.locator(".lb-answered").filter(has_text="Kept").wait_for()
     page.press(f"{frame('codebook')} input[name='outlier']", "End")
+    page.locator(f"{frame('memory')} .lb-more summary").click()
     page.press(f"{frame('memory')} input[name='r']", "End")
     title(page, "memory", "LoRA of 7B needs 27.1 GiB")
     return page

@@ -18,7 +18,7 @@ def _answer(rows: Sequence[Row]) -> Answer:
         for task in ON
         for one, other in ((ATTENTION, BASELINE), (MLP, BASELINE), (ATTENTION, MLP))
     ]
-    for place in {place for pair in pairs for place in pair}:
+    for place in dict.fromkeys(place for pair in pairs for place in pair):
         seeds_of(rows, place)
     verdicts = decide(rows, pairs)
     says = "; ".join(

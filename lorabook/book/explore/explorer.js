@@ -5,7 +5,6 @@ import { alive } from "./alive.js";
 import { answerAt } from "./answers.js";
 import { build, element } from "./controls.js";
 import { unpack } from "./numbers.js";
-import { pressed } from "./pressed.js";
 import { paint, watch } from "./theme.js";
 
 const SILENT = "The kernel does not answer. If it is busy, this waits for it; if it has stopped, run this cell again.";
@@ -28,10 +27,10 @@ function frame(el) {
   return parts;
 }
 
-function fillButtons(parts, model, setStatus) {
+function fillButtons(parts, model) {
   const buttons = Object.entries(model.get("buttons")).map(([name, label]) => {
     const button = element("button", { type: "button", "data-do": name }, label);
-    button.addEventListener("click", () => pressed(model, name, setStatus));
+    button.addEventListener("click", () => model.send({ do: name }));
     return button;
   });
   parts.buttons.replaceChildren(...buttons);
@@ -64,7 +63,7 @@ export function explorer(make) {
         const { off = [], idle = [] } = draw({ state: state(), answer: current, style }) ?? {};
         if (parts.title.textContent !== current.sentence) parts.title.textContent = current.sentence;
         parts.stage.setAttribute("aria-label", current.sentence);
-        controls.off(silent ? Object.keys(state()) : off);
+        controls.off(silent && !model.get("tabled") ? Object.keys(state()) : off);
         for (const button of parts.buttons.children) button.disabled = silent || idle.includes(button.dataset.do);
         setStatus(model.get("status"));
       } catch (error) {
@@ -79,19 +78,20 @@ export function explorer(make) {
     const controls = build(parts.form, model.get("specs"), move);
     const draw = make(parts.stage, { model, move, notes: parts.notes });
     controls.set(state());
-    fillButtons(parts, model, setStatus);
+    fillButtons(parts, model);
 
     const handlers = {
       "change:specs": () => { controls.respec(model.get("specs")); controls.set(state()); redraw(); },
       "change:values": () => { controls.set(state()); redraw(); },
       "change:answer": () => { sent = unpack(model.get("answer")); redraw(); },
       "change:status": () => setStatus(model.get("status")),
-      "change:buttons": () => fillButtons(parts, model, setStatus),
+      "change:buttons": () => fillButtons(parts, model),
     };
     for (const [event, act] of Object.entries(handlers)) model.on(event, act);
     const unwatch = watch(() => { style = paint(parts.root); redraw(); });
-    // What has all its answers with it asks nobody.
-    const unheard = model.get("tabled") ? () => {} : alive(model, (answers) => { silent = !answers; redraw(); });
+    // What has all its answers with it, and no button, asks nobody.
+    const asks = !model.get("tabled") || parts.buttons.children.length > 0;
+    const unheard = asks ? alive(model, (answers) => { silent = !answers; redraw(); }) : () => {};
     requestAnimationFrame(() => { style = paint(parts.root); now(); }); // only now `el` stands in the page
     return () => {
       unwatch();

@@ -140,7 +140,6 @@ class Explorer(anywidget.AnyWidget):
 
             self.send({"type": "plotly"}, buffers=[get_plotlyjs().encode()])
         elif (action := self.actions.get(content.get("do", ""))) is not None:
-            self.send({"type": "heard"})
             try:
                 action.run()
             except Exception as error:  # as in _moved

@@ -5,7 +5,7 @@ from lorabook.arena.record import Record
 from lorabook.arena.tasks import TASKS
 from lorabook.book.figures.drawing import Drawing
 
-LINE, TOP, NAMES, WIDE, APART = 24, 104, 190, 180, 22
+LINE, TOP, NAMES, WIDE, APART, NARROWEST = 24, 104, 190, 180, 22, 1030
 KEY = (
     "Filled: decided (paired t over ten seeds, Holm over the task). Open: no difference found. "
     "At the edge: further away. The dotted line: LoRA."
@@ -19,7 +19,8 @@ def draw() -> Drawing:
     tasks = [task for task in TASKS if any(each.task == task.name for each in found)]
     by = {(each.method, each.task): each for each in found}
     names = sorted({each.method for each in found}, key=lambda name: _order(name, tasks, by))
-    drawing = Drawing(_message(found), NAMES + (WIDE + APART) * max(1, len(tasks)) + 30, TOP + LINE * len(names) + 56)
+    width = max(NARROWEST, NAMES + (WIDE + APART) * len(tasks) + 30)
+    drawing = Drawing(_message(found), width, TOP + LINE * len(names) + 56)
     for i, name in enumerate(names):
         drawing.text(NAMES - 12, TOP + LINE * i + 16, name, anchor="end")
     for column, task in enumerate(tasks):
