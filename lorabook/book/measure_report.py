@@ -14,7 +14,6 @@ from lorabook.book.measure import Measure, measure
 from lorabook.book.refused import Refused
 from lorabook.book.timing import seconds_of, waits
 
-
 TABLES = {"measured"}
 """Explorers that are read, not explored: every chapter has one besides those that its tier allows."""
 

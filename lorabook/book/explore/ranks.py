@@ -30,7 +30,7 @@ class State:
     """The factor in front of BA, the learning rate, and the rank that is read off."""
 
     scale: str = control(PLAIN, Choice("s =", tuple(SCALES)))
-    rate: float | str = control(8e-3, Steps("learning rate", (*RATES, OWN)))
+    rate: float | str = control(4e-3, Steps("learning rate", (*RATES, OWN)))
     r: int = control(64, Steps("rank r", RANKS))
 
 
