@@ -9,17 +9,26 @@ import torch
 from torch import Tensor, nn
 
 from lorabook.arena.answers import Answers, Compared, write
+from lorabook.arena.cut_runs import PLAIN, SIDES, CutRun, R, asked
+from lorabook.arena.cuts import CUTS
 from lorabook.arena.experiment import at
 from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.plan import around
-from lorabook.arena.rank_runs import STEPS, RankRun, asked
+from lorabook.arena.rank_runs import STEPS, RankRun
+from lorabook.arena.rank_runs import asked as asked_of_ranks
 from lorabook.arena.record import Record
 from lorabook.arena.task import Task
+from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.codebook import codebook
+from lorabook.book.explore.columns import explore as explore_columns
+from lorabook.book.explore.cuts import explore_cuts, gathered
 from lorabook.book.explore.explorer import Explorer
+from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
-from lorabook.book.explore.ranks import explore_ranks, gathered
+from lorabook.book.explore.principal import decompose, explore
+from lorabook.book.explore.ranks import explore_ranks
+from lorabook.book.explore.ranks import gathered as gathered_ranks
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
 from lorabook.book.explore.training import on_models
@@ -123,6 +132,17 @@ def of_chapter_size(name: str) -> Explorer:
     return spectrum(changes, draw)
 
 
+def pretrained() -> dict[tuple[int, str], Tensor]:
+    """Two layers of random matrices, wide, tall and small, with one direction that stands out."""
+    draw, sizes = seeded(), {"q_proj": (64, 96), "k_proj": (16, 96)}
+
+    def one(rows: int, columns: int) -> Tensor:
+        sides = torch.randn(rows, 1, generator=draw), torch.randn(1, columns, generator=draw)
+        return torch.randn(rows, columns, generator=draw) + sides[0] @ sides[1]
+
+    return {(layer, matrix): one(*size) for layer in range(2) for matrix, size in sizes.items()}
+
+
 def pretended_record() -> Record:
     """A record of three contenders on two tasks, as if it had been measured, and what was decided of it."""
     folder = Path(tempfile.mkdtemp())
@@ -152,15 +172,33 @@ def rank_runs(*seeds: int) -> list[RankRun]:
         curve = tuple(4.4 - 0.01 * seed - step / 60 * min(speed, 2 - speed) for step in STEPS)
         return RankRun(scale, r, lr, seed, 4.4, curve, "CPU", "torch", "2026-11-27")
 
-    return [one(*key) for key in asked(seeds)]
+    return [one(*key) for key in asked_of_ranks(seeds)]
+
+
+def cut_runs() -> list[CutRun]:
+    """A record of cuts as if it had been measured: a loss that falls with the rank, and is best at the middle rate."""
+    runs: list[CutRun] = []
+    while missing := [key for key in asked(runs) if key not in {run.key for run in runs}]:
+        for name, lr, seed in missing:
+            side = SIDES[name]
+            ranks = range(1, R + 1) if side.r == R else (side.r,)
+            off = abs(side.rates.index(lr) - 1) / 10 + seed % 10 / 100 + 0.2 * (name != PLAIN)
+            scores = {kind: [4.0 + off + 0.1 * k - b / 20 for b in ranks] for k, kind in enumerate(CUTS)}
+            runs.append(CutRun(name, lr, seed, 4.4, scores, "CPU", "torch", "2026-11-27"))
+    return runs
 
 
 BUILD: dict[str, Callable[[], Explorer]] = {
     "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),
+    "principal": lambda: explore(decompose(pretrained())),
+    "columns": lambda: explore_columns(pretrained()),
     "scale": lambda: explore_sizes(sizes()),
-    "ranks": lambda: explore_ranks(gathered(rank_runs(0, 1))),
+    "ranks": lambda: explore_ranks(gathered_ranks(rank_runs(0, 1))),
     "codebook": lambda: codebook(seeded()),
+    "blocks": lambda: blocks(seeded()),
+    "kept": kept_for_backward,
+    "cuts": lambda: explore_cuts(gathered(cut_runs())),
     "memory": memory_calculator,
     "training": training,
 }

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,21 +16,23 @@ CHAPTER_SECONDS = 900
 
 @dataclass(frozen=True)
 class Replay:
-    """How one notebook went: pytest's exit code, and what it printed."""
+    """How one notebook went: pytest's exit code, what it printed, and how long it took (s)."""
 
     exit_code: int
     text: str
+    seconds: float
 
 
 def replay(notebook: Path) -> Replay:
     """Execute a notebook in its own folder and compare every output with the stored one, as `pytest --nbval` does."""
     quiet = ["-q", "--color=no", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", "--nbval", *quiet, notebook.name]
+    began = time.perf_counter()
     done = subprocess.run(
         command, env=offline.environment(), cwd=notebook.parent, capture_output=True, text=True, check=False,
         timeout=CHAPTER_SECONDS,
     )  # fmt: skip
-    return Replay(done.returncode, done.stdout + done.stderr)
+    return Replay(done.returncode, done.stdout + done.stderr, time.perf_counter() - began)
 
 
 def compared(notebook: Path) -> list[str]:

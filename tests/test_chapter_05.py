@@ -119,6 +119,14 @@ def test_task_2_the_answer_is_0_008_and_at_its_own_rate_rank_64_is_the_best_of_a
     assert own.best[-1] == 4e-3
 
 
+def test_the_best_rate_rises_under_one_scale_and_falls_under_the_other_as_the_text_says(losses: Losses) -> None:
+    plain, root = (compute(State(scale, OWN), losses).best for scale in (PLAIN, ROOT))
+    few, many = RANKS.index(2), RANKS.index(64)
+    assert plain[many] / plain[few] == pytest.approx(2, rel=0.05)
+    assert root[few] / root[many] == pytest.approx(2**0.5, rel=0.05)
+    assert 1 / 3 < root[many] / plain[many] < 0.4
+
+
 def test_the_record_decides_at_rank_8_what_the_text_says() -> None:
     """The text: worse, by a hundredth of a nat, 2.8 times the rate for B."""
     (found,) = (each for each in answers.read(Record().folder).comparisons if (each.method, each.task) == TAUGHT)

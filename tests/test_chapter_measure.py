@@ -22,8 +22,8 @@ from lorabook.book.timing import waits
 from lorabook.models.paths import notebooks_dir
 
 NAMES = chapters.chapters(notebooks_dir())
-TO_BE_SPLIT = ("02_lora", "03_qlora")
-"""Written before there was a measure; each becomes two or three chapters."""
+TO_BE_SPLIT = ("03_qlora",)
+"""Written before there was a measure; it becomes two or three chapters."""
 SPLIT_BY = date(2026, 12, 20)
 
 

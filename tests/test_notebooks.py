@@ -3,18 +3,20 @@
 import base64
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 from PIL import Image
-from replay import compared, replay
+from replay import Replay, compared, replay
 
 from lorabook.book import build as book
 from lorabook.book.outputs import compact, kept
@@ -48,13 +50,20 @@ def test_sources_and_notebooks_are_in_step() -> None:
     assert list(book.out_of_step(notebooks_dir())) == []
 
 
+@pytest.fixture(scope="module")
+def replays(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[Replay]]]:
+    """The replays of the chapters that were asked for, as many at once as there are processors: each has one thread."""
+    asked = [item for item in request.session.items if "replays" in getattr(item, "fixturenames", ())]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {path: pool.submit(replay, path) for path in (item.callspec.params["notebook"] for item in asked)}
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("notebook", CHAPTERS, ids=lambda path: path.stem)
-def test_a_chapter_runs_offline_and_prints_what_it_stores(notebook: Path) -> None:
-    start = time.perf_counter()
-    result = replay(notebook)
-    seconds = time.perf_counter() - start
+def test_a_chapter_runs_offline_and_prints_what_it_stores(notebook: Path, replays: dict[Path, Future[Replay]]) -> None:
+    result = replays[notebook].result()
     assert result.exit_code == 0, result.text
-    print(f"{notebook.stem}: {len(compared(notebook))} texts compared in {seconds:.0f} s")
+    print(f"{notebook.stem}: {len(compared(notebook))} texts compared in {result.seconds:.0f} s")
 
 
 @pytest.mark.parametrize("notebook", CHAPTERS, ids=lambda path: path.stem)

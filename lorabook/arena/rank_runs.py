@@ -26,7 +26,8 @@ from lorabook.models.paths import data_dir, data_file
 
 ALPHA = 16
 RANKS = (1, 2, 4, 8, 16, 32, 64)
-RATES = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
+RATES = (1e-3, 2e-3, 2.8e-3, 4e-3, 5.7e-3, 8e-3, 1.1e-2, 1.6e-2)
+"""About a √2 apart where the best ones lie: half a doubling off costs more than the two scales differ."""
 PLAIN, ROOT = "α/r", "α/√r"
 SCALES: dict[str, Scale] = {PLAIN: AlphaOverR(), ROOT: AlphaOverRootR()}
 STEPS = (1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 40, 50, 60)

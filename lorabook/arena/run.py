@@ -59,16 +59,17 @@ class _Watch:
         self.optimizer_bytes = max(self.optimizer_bytes, sum(tensor.nbytes for tensor in state))
 
 
-def run(job: Job, steps: int | None = None) -> Row:
+def run(job: Job, steps: int | None = None, method: Method | None = None) -> Row:
     """Run a job and return its row; a contender that the library refuses on this task, or that diverges, has one too.
 
     Args:
         steps: stop after so many, for the fingerprint alone: score and what is measured at the end stay None.
+        method: who runs under the job's name, where that is none of the arena's contenders.
 
     Raises:
         ValueError: the contender, the task or the budget does not exist.
     """
-    method, task = method_named(job.method), task_named(job.task)
+    method, task = method or method_named(job.method), task_named(job.task)
     began = time.perf_counter()
     row = Row(*job, state="finished", device=device(), versions=versions(), date=datetime.date.today().isoformat())
     try:

@@ -86,7 +86,8 @@ class Source:
         return f"# {self.title}\n{self.text}"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/markdown": f"*{self.title}*\n\n```python\n{self.text}\n```"}
+        title = self.title.replace("__", r"\_\_")  # or Markdown takes __init__ for bold type
+        return {"text/plain": repr(self), "text/markdown": f"*{title}*\n\n```python\n{self.text}\n```"}
 
 
 def source(thing: Callable | type | Claim) -> Source:

@@ -4,8 +4,7 @@
 # > **I doubled the rank and nothing got better: why?**
 #
 # You went from $r=8$ to 64, and the curve did not move. Perhaps the task needs no more rank. Perhaps the factor $s=\alpha/r$
-# took with one hand what you gave with the other. rsLoRA (Kalajdzievski 2023) writes $s=\alpha/\sqrt r$: one line of code,
-# and a quick way to spoil a run.
+# took with one hand what you gave with the other. rsLoRA (Kalajdzievski 2023) writes $s=\alpha/\sqrt r$.
 #
 # | minutes | tier | axis | teaches | you need |
 # | --- | --- | --- | --- | --- |
@@ -31,14 +30,14 @@ book.diagram("rslora")
 # ## Predict
 
 # %%
-guess_first = book.predict("Adam, s = α/r, α = 16, one learning rate. After the first six steps, the loss has fallen by "
-    "some amount at rank 8. At rank 64 it has fallen by …", book.Choice("your answer", (
+guess_first = book.predict("Adam, s = α/r, α = 16, one learning rate. After six steps the loss has fallen by some "
+    "amount at rank 8. At rank 64 it has fallen by …", book.Choice("your answer", (
         "an eighth of it", "a third of it", "as much", "three times as much", "eight times as much")))
 guess_first
 
 # %%
-guess_rate = book.predict("Rank 64. You switch to s = α/√r, keep α, and tune the learning rate again. The new best rate, "
-    "over the old one, is about …", book.Choice("your answer", ("8", "2", "1", "1/2", "1/8")))
+guess_rate = book.predict("Rank 64. You switch to s = α/√r, keep α, and tune the learning rate again. The new best "
+    "rate, over the old one, is about …", book.Choice("your answer", ("8", "3", "1", "1/3", "1/8")))
 guess_rate
 
 # %% [markdown]
@@ -130,21 +129,23 @@ def powers(recipe, *how):
     return ((large / small).log2() / 4).tolist()
 
 
-recipes, optimisers = {"α/r": lb.LoRA, "α/√r": lb.rsLoRA}, {"SGD": (torch.optim.SGD, 1e-2), "Adam": (torch.optim.Adam, 1e-4)}
+recipes = {"α/r": lb.LoRA, "α/√r": lb.rsLoRA}
+optimisers = {"SGD": (torch.optim.SGD, 1e-2), "Adam": (torch.optim.Adam, 1e-4)}
 found = {(o, s): powers(recipe, *how) for o, how in optimisers.items() for s, recipe in recipes.items()}
 
 # %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
 laws = {("SGD", "α/r"): ("−1", "−3/2"), ("SGD", "α/√r"): ("0", "−1/2"),
         ("Adam", "α/r"): ("0", "−1/2"), ("Adam", "α/√r"): ("1/2", "0")}
 book.table(("one step of", "s", "p on the batch", "law", "p on new verses", "law, if at right angles"),
-           [(o, s, f"{p[0]:+.2f}", laws[o, s][0], f"{p[1]:+.2f}", laws[o, s][1]) for (o, s), p in found.items()])
+           [(o, s, f"{p[0]:+.2f}".replace("-", "−"), laws[o, s][0], f"{p[1]:+.2f}".replace("-", "−"), laws[o, s][1])
+            for (o, s), p in found.items()])
 
-# %%
+# %% jupyter={"source_hidden": true}
 book.verdicts({
     "On the batch each power is within 0.2 of its law": all(
         abs(found[key][0] - power) < 0.2 for key, power in zip(found, (-1, 0, 0, 0.5), strict=True)),
-    "With Adam, α/r is the flatter scale on the batch": abs(found["Adam", "α/r"][0]) < abs(found["Adam", "α/√r"][0]),
-    "With Adam, α/r is the flatter scale on new verses too": abs(found["Adam", "α/r"][1]) < abs(found["Adam", "α/√r"][1]),
+    "With Adam, α/r is the flatter scale on the batch, and on new verses too": all(
+        abs(found["Adam", "α/r"][i]) < abs(found["Adam", "α/√r"][i]) for i in (0, 1)),
     "On new verses each power lies between its two laws": all(
         power - 0.5 < found[key][1] < power for key, power in zip(found, (-1, 0, 0, 0.5), strict=True))})
 
@@ -191,35 +192,37 @@ book.verdicts({
 #
 # ## Measured
 # ### At each one's own rate
-# The explorer's record: each rank at the best of five rates that double.
+# The explorer's record: each rank at the best of eight rates.
 
 # %% jupyter={"source_hidden": true}
 record = ranks.gathered(ranks.read())
 best = {s: record.best(s) for s in ranks.SCALES}
 ends = {s: record.curves(s)[:, :, -1].min(1) for s in ranks.SCALES}
-book.table(("r", "√r", "best rate, α/r", "loss", "best rate, α/√r", "loss "), [
-    (r, f"{r**0.5:.1f}", *(x for s in ranks.SCALES for x in (f"{ranks.RATES[best[s][i]]:g}", f"{ends[s][i]:.3f}")))
+book.table(("r", "best rate, α/r", "loss", "best rate, α/√r", "loss "), [
+    (r, *(x for s in ranks.SCALES for x in (f"{ranks.RATES[best[s][i]]:g}", f"{ends[s][i]:.3f}")))
     for i, r in enumerate(ranks.RANKS)])
 
-# %%
+# %% jupyter={"source_hidden": true}
 slow = {s: record.curves(s)[:, 0, -1] for s in ranks.SCALES}  # the first rate is 0.001
 plain, root = ends["α/r"], ends["α/√r"]
 book.verdicts({
     "α/r, rate 0.001: rank 64 ends within 0.01 of rank 8": abs(slow["α/r"][3] - slow["α/r"][-1]) < 0.01,
     "α/√r, rate 0.001: rank 64 ends more than 0.1 below rank 8": slow["α/√r"][3] - slow["α/√r"][-1] > 0.1,
     "Still, rank 8 under α/r ends lower than that, once it has its own rate": plain[3] < slow["α/√r"][-1],
-    "At own rates rank 64 ends more than 0.02 below rank 8, under either scale": min(x[3] - x[-1] for x in (plain, root)) > 0.02,
-    "At own rates the two scales end within 0.05 of each other, at every rank": bool((abs(plain - root) < 0.05).all()),
+    "At own rates rank 64 ends more than 0.05 below rank 8, under either scale":
+        min(x[3] - x[-1] for x in (plain, root)) > 0.05,
+    "At own rates the two scales end within 0.03 of each other, at every rank": bool((abs(plain - root) < 0.03).all()),
     "The best rate of rank 64 is lower under α/√r": best["α/√r"][-1] < best["α/r"][-1],
-    "It is √64 = 8 times lower": best["α/r"][-1] - best["α/√r"][-1] == 3})  # three steps of the grid, a factor of 2 each
+    "It is √64 = 8 times lower": ranks.RATES[best["α/r"][-1]] > 7 * ranks.RATES[best["α/√r"][-1]]})
 
 # %% [markdown]
 # **So why did nothing get better?** The rate was too low, and $\alpha/r$ gave every rank the same steps with it. Under
 # $\alpha/\sqrt r$ the rank seems to pay. It is the larger step that pays: rank 8 with a tuned rate ends lower still. At
-# tuned rates the rank does pay, under both, by little.
+# tuned rates the rank does pay, under both alike.
 #
-# The first step asks for a rate $\sqrt r$ times lower; after 60 steps the best one has moved by less. The first step is
-# $B$'s alone. But the rate is $A$'s too, and there the root added nothing.
+# The first step asks for one rate at every rank under $\alpha/r$, and for one that falls as $1/\sqrt r$ under the root.
+# After 60 steps the best ones lie between: from rank 2 to 64 the one doubles, the other falls by a $\sqrt2$. The first step
+# is $B$'s alone. But the rate is $A$'s too.
 #
 # ### At rank 8, ten seeds
 
@@ -227,8 +230,8 @@ book.verdicts({
 book.measured("rsLoRA")
 
 # %% [markdown]
-# Worse, by a hundredth of a nat. Remember what is compared: LoRA, and LoRA with 2.8 times the rate for $B$, each at the
-# best of rates a $\sqrt2$ apart. Raise the rank, and train it yourself.
+# Worse, by a hundredth of a nat. What is compared is LoRA, and LoRA with 2.8 times the rate for $B$, each at the best of
+# rates a $\sqrt2$ apart. Raise the rank, and train it yourself.
 
 # %%
 book.training_explorer("rsLoRA")
@@ -236,7 +239,8 @@ book.training_explorer("rsLoRA")
 # %% [markdown]
 # ## When, when not
 # * **Tune the rate first.** "More rank, no gain" at one rate says little about the rank.
-# * **Stay with $\alpha/r$** if you use Adam and tune the rate: one rate then serves every rank from 2 to 64 here.
+# * **With Adam, either will do** once the rate is tuned: here they end within a few hundredths of a nat. Neither spares
+#   you the tuning when the rank changes.
 # * **Take $\alpha/\sqrt r$** if you train by gradient descent. The paper also reports gains with Adam, on a 7B model at
 #   ranks up to 2048; this model cannot check that.
 # * **Never switch the scale alone.** Tune again, or divide $\alpha$ by $\sqrt r$, which is no change at all.
@@ -282,7 +286,7 @@ guess_first.look_back(f"{gains[-1] / gains[3]:.2f} times as much, at rate 0.001"
 
 # %% tags=["nbval-ignore-output"]
 new, old = (ranks.RATES[best[s][-1]] for s in ("α/√r", "α/r"))
-guess_rate.look_back(f"{new:g} over {old:g}, so 1/{old / new:.0f}, of rates that double")
+guess_rate.look_back(f"{new:g} over {old:g}, so about 1/{old / new:.0f}, of rates a √2 apart")
 
 # %% [markdown]
 # Three questions before you go on. Answer aloud, then open.

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lorabook.arena.answers import Answers, Compared, read
-from lorabook.arena.budget import method_named
+from lorabook.arena.budget import budgets_of, method_named
 from lorabook.arena.job import Row
 from lorabook.arena.methods import BASELINE
 from lorabook.arena.plan import grouped
@@ -113,7 +113,8 @@ def _lines(rows: Sequence[Row], task: str, names: list[str]) -> tuple[Line, ...]
 
 def _line(summary: Summary, scores: tuple[float, ...]) -> Line:
     name, budget = summary.place.method, summary.place.budget
-    size = f", its paper's size {summary.size}" if budget == "own" and name != FULL else ""
+    second = budget == "own" and "equal" in budgets_of(method_named(name))
+    size = f", its paper's size {summary.size}" if second else ""
     return Line(
         name, name + size, summary.lr, summary.mean, summary.spread, scores, summary.trained, summary.backward_bytes,
         summary.optimizer_bytes, summary.step_ratio, summary.forgotten,
@@ -162,4 +163,5 @@ def still(state: State, result: Result) -> "Figure":
         axes.plot(line.scores, [place] * len(line.scores), "|", color=colour, markersize=9)
         axes.plot([line.mean], [place], "o", color=colour)
     axes.set_yticks(list(places), [line.label for line in result.lines])
+    axes.set_ylim(0.5, len(result.lines) + 0.5)
     return figure

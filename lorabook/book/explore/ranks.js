@@ -23,6 +23,7 @@ function curves({ ranks, steps, all_rates, curves, ends, start }, look, style) {
   const [last, low] = [steps.at(-1), Math.min(...ends) - 0.05];
   const wide = { range: [low, TOP], tickformat: ".1f" };
   const [least, most] = [all_rates[0], all_rates.at(-1)];
+  const doublings = [...all_rates].filter((rate) => Math.abs(Math.log2(rate / least) % 1) < 0.01);
   return {
     traces: [
       level([1, last], start, "", style), level([least, most], start, "2", style),
@@ -33,7 +34,7 @@ function curves({ ranks, steps, all_rates, curves, ends, start }, look, style) {
       margin: { l: 56, r: 60, t: 26, b: 46 }, height: 350,
       xaxis: axis(style, "step (log scale)", { type: "log", range: log(0.93, last * 1.07), tickvals: [1, 2, 4, 6, 10, 20, 40, 60], domain: [0, 0.44] }),
       yaxis: axis(style, "loss on unseen verses, nats per token", wide),
-      xaxis2: axis(style, "learning rate (log scale)", { type: "log", range: log(least * 0.86, most * 1.16), tickvals: [...all_rates], domain: [0.57, 1], anchor: "y2" }),
+      xaxis2: axis(style, "learning rate (log scale)", { type: "log", range: log(least * 0.86, most * 1.16), tickvals: doublings, domain: [0.57, 1], anchor: "y2" }),
       yaxis2: axis(style, "after 60 steps", { ...wide, anchor: "x2" }),
     },
   };

@@ -31,3 +31,14 @@ export function marker(symbol, x, y, size, colour) {
   };
   return svg("path", { d: paths[symbol], transform: `translate(${x},${y})`, fill: colour });
 }
+
+// A canvas whose unit is one pixel at every width, so that no letter shrinks with the window: returns show(picture), which
+// calls draw(canvas, picture, width), now and whenever the width changes.
+export function fitted(stage, draw) {
+  const canvas = svg("svg");
+  stage.append(canvas);
+  let [picture, width] = [undefined, 0];
+  const show = () => { width = stage.clientWidth; draw(canvas, picture, width || 900); };
+  new ResizeObserver(() => { if (picture && stage.clientWidth !== width) show(); }).observe(stage);
+  return (now) => { picture = now; show(); };
+}

@@ -1,4 +1,4 @@
-"""What LoRA-FA can reach, what it saves, and what a random A is said to be good for."""
+"""What LoRA-FA can reach, what it saves in one matrix, and what a random A is said to be good for."""
 
 import torch
 from jaxtyping import Float
@@ -75,15 +75,6 @@ def false_a_random_a_sees_everything(case: Case):
 )
 def only_ax_is_kept(case: Case):
     return torch.tensor(step(case, FrozenA)[0]), torch.tensor(ROWS * case.r * 8)
-
-
-@misconception(
-    of=only_ax_is_kept,
-    statement=r"Freezing $A$ saves half of the memory that LoRA keeps.",
-    source="a teaching text; of the activations d_in of d_in + r go, of all else next to nothing",
-)
-def false_half_of_the_memory_goes(case: Case):
-    return torch.tensor(step(case, FrozenA)[0]), torch.tensor(step(case, LowRank)[0] / 2)
 
 
 @claim(
