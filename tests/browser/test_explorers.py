@@ -45,12 +45,12 @@ spectrum({("low rank", 0, "q"): low, ("noise", 0, "q"): torch.randn(64, 48, gene
         """
 from lorabook.book.explore.scale import scale_law
 scale_law(torch.Generator().manual_seed(0))""",
-<<<<<<< HEAD
-    "ranks": """
+    ),
+    "ranks": Cell(
+        "r",
+        """
 from lorabook.book.explore.ranks import rank_curves
 rank_curves()""",
-    "codebook": """
-=======
     ),
     "principal": Cell(
         "r",
@@ -69,7 +69,6 @@ columns(lb.load("tiny").model)""",
     "codebook": Cell(
         "outlier",
         """
->>>>>>> main
 from lorabook.book.explore.codebook import codebook
 codebook(torch.Generator().manual_seed(0))""",
     ),
@@ -104,10 +103,6 @@ from lorabook.book.explore.training import training_explorer
 training_explorer()""",
     ),
 }
-<<<<<<< HEAD
-SLIDERS = {"spectrum": "r", "scale": "r", "ranks": "r", "codebook": "outlier", "memory": "length", "training": "r"}
-=======
->>>>>>> main
 
 
 @pytest.fixture(scope="module")
