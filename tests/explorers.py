@@ -14,6 +14,8 @@ from lorabook.arena.cuts import CUTS
 from lorabook.arena.experiment import at
 from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.plan import around
+from lorabook.arena.rank_runs import STEPS, RankRun
+from lorabook.arena.rank_runs import asked as asked_of_ranks
 from lorabook.arena.record import Record
 from lorabook.arena.task import Task
 from lorabook.arena.turns import WAYS, Run
@@ -29,6 +31,8 @@ from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.principal import decompose, explore
+from lorabook.book.explore.ranks import explore_ranks
+from lorabook.book.explore.ranks import gathered as gathered_ranks
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
 from lorabook.book.explore.training import on_models
@@ -164,6 +168,17 @@ def pretended_record() -> Record:
     return record
 
 
+def rank_runs(*seeds: int) -> list[RankRun]:
+    """A record of ranks as if it had been measured: Adam's law, and a loss that rises where s·r·rate is above 1."""
+
+    def one(scale: str, r: int, lr: float, seed: int) -> RankRun:
+        speed = lr * 16 * (1 if scale == "α/r" else r**0.5)
+        curve = tuple(4.4 - 0.01 * seed - step / 60 * min(speed, 2 - speed) for step in STEPS)
+        return RankRun(scale, r, lr, seed, 4.4, curve, "CPU", "torch", "2026-11-27")
+
+    return [one(*key) for key in asked_of_ranks(seeds)]
+
+
 def cut_runs() -> list[CutRun]:
     """A record of cuts as if it had been measured: a loss that falls with the rank, and is best at the middle rate."""
     runs: list[CutRun] = []
@@ -200,6 +215,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "principal": lambda: explore(decompose(pretrained())),
     "columns": lambda: explore_columns(pretrained()),
     "scale": lambda: explore_sizes(sizes()),
+    "ranks": lambda: explore_ranks(gathered_ranks(rank_runs(0, 1))),
     "codebook": lambda: codebook(seeded()),
     "blocks": lambda: blocks(seeded()),
     "kept": kept_for_backward,

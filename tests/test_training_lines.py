@@ -112,6 +112,11 @@ def test_it_opens_on_the_recorded_size_and_tuned_rate_beside_lora_and_full_fine_
     )
 
 
+@pytest.mark.parametrize(("name", "begins"), [("rsLoRA", "rsLoRA with r"), ("full fine-tuning", "Full fine-tuning w")])
+def test_a_name_that_begins_small_keeps_its_letters_and_a_phrase_does_not(name: str, begins: str) -> None:
+    assert training(60, name, []).result.sentence.startswith(begins)
+
+
 def test_without_a_row_nothing_is_quoted() -> None:
     explorer = training(60, "DoRA", [])
     result = explorer.result

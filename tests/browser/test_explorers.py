@@ -46,6 +46,12 @@ spectrum({("low rank", 0, "q"): low, ("noise", 0, "q"): torch.randn(64, 48, gene
 from lorabook.book.explore.scale import scale_law
 scale_law(torch.Generator().manual_seed(0))""",
     ),
+    "ranks": Cell(
+        "r",
+        """
+from lorabook.book.explore.ranks import rank_curves
+rank_curves()""",
+    ),
     "principal": Cell(
         "r",
         """

@@ -33,7 +33,7 @@ def _share(curve: Curve, start: float | None, other: Curve | None) -> float | No
 
 def of_line(curve: Curve, label: str, part: Shares, steps: int, again: Curve | None) -> str:
     """Say how a line goes, or went; `again` is the record's run with the same knobs. A share of 1 is its own."""
-    name = label[:1].upper() + label[1:]
+    name = _begins(label)
     if curve.state == "running":
         loss = f", loss {curve.losses[-1]:.2f} nats per token" if curve.losses else ""
         return f"{name}: step {len(curve.losses)} of {steps}{loss}."
@@ -44,6 +44,11 @@ def of_line(curve: Curve, label: str, part: Shares, steps: int, again: Curve | N
     gains = [f"{share:.0%} of {theirs}" for theirs, share in whose.items() if share not in (None, 1.0)]
     told = f": {' and '.join(gains)} gain over the base" if gains else ""
     return f"{name} ends at {curve.score:.3f} nats per token on unseen text{told}.{_again(curve, again)}"
+
+
+def _begins(name: str) -> str:
+    """Return a name as a sentence begins with it: "Full fine-tuning", but "rsLoRA"."""
+    return name[:1].upper() + name[1:] if name.partition(" ")[0].islower() else name
 
 
 def _again(curve: Curve, again: Curve | None) -> str:
@@ -60,8 +65,7 @@ def plan(state: State, missing: str, share: float) -> str:
         return missing
     size = "" if not state.chosen.sizes else f" with {state.chosen.letter} = {state.r}"
     where = f" on {state.targets}" if state.chosen.places else ""
-    name = state.variant[:1].upper() + state.variant[1:]
-    return f"{name}{size}{where} would train {share:.1%} of the model. Press Train."
+    return f"{_begins(state.variant)}{size}{where} would train {share:.1%} of the model. Press Train."
 
 
 def time_it_takes(state: State, runs: Runs) -> str:
