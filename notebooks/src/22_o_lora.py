@@ -118,8 +118,8 @@ book.card(claims.forgetting_is_bounded_by_what_lies_outside)
 
 # %% [markdown]
 # Why should row($A_1$) hold the old inputs? $A_1$ starts random, and is trained to read what *distinguishes* its task, not
-# what its inputs *are*. The last bar of the explorer measures it on CAPITALS: less
-# than half, even at rank 64.
+# what its inputs *are*. The last bar of the explorer measures it on CAPITALS: about
+# half, or less, at rank 64.
 
 # %%
 book.card(claims.false_o_lora_eliminates_forgetting)
