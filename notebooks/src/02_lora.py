@@ -189,7 +189,8 @@ book.table(("16 times the rank", "change of the logits", "output of the branches
 
 # %% jupyter={"source_hidden": true}
 book.verdicts({
-    "Adam, fixed α: 16 times the rank changes the logits as much, within a quarter": 0.8 < times["Adam, α = 16"][0] < 1.25,
+    "Adam, fixed α: 16 times the rank changes the logits as much, within a quarter":
+        0.8 < times["Adam, α = 16"][0] < 1.25,
     "… and at the layers too": 0.8 < times["Adam, α = 16"][1] < 1.25,
     "gradient descent: less than a tenth is left": times["gradient descent, α = 16"][0] < 0.1,
     "α = 2r: more than eight times as much": times["Adam, α = 2r"][0] > 8})
@@ -291,7 +292,8 @@ book.verdicts({
     "each at its own best rate, it still is": min(eight.values()) < min(full.values()),
     "at rate 0.016, rank 2 is ahead of rank 32": two[0.016] < many[0.016],
     "with α = 2r the best rate falls with every step of the rank": best["LoRA r=2"] > best["LoRA"] > best["LoRA r=32"],
-    "for 16 times the rank to a quarter, give or take one tried rate": 2.8 < best["LoRA r=2"] / best["LoRA r=32"] < 5.7})
+    "for 16 times the rank to a quarter, give or take one tried rate":
+        2.8 < best["LoRA r=2"] / best["LoRA r=32"] < 5.7})
 
 # %% [markdown]
 # You could have predicted the last line: 16 times the α is worth four times the rate.

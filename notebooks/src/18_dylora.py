@@ -29,8 +29,9 @@ book.diagram("dylora")
 # ## Predict
 
 # %%
-guess = book.predict("One training of DyLoRA and one of LoRA, both of rank 8, each at its own best rate. You serve rank 2: "
-    "DyLoRA's first two rows and columns; LoRA's BA, cut by the SVD. The lower loss has …", book.Choice("your answer", (
+guess = book.predict("One training of DyLoRA and one of LoRA, both of rank 8, each at its own best rate. You serve "
+    "rank 2: DyLoRA's first two rows and columns; LoRA's BA, cut by the SVD. The lower loss has …",
+    book.Choice("your answer", (
         "DyLoRA, by more than 0.05 nats", "DyLoRA, by less", "LoRA, by less than 0.05 nats", "LoRA, by more")))
 guess
 
@@ -70,7 +71,8 @@ runs, (NESTED, ROWS, SVD) = cuts.read(), cuts.CUTS
 tried = {lr: [run.scores[NESTED] for run in runs if run.side == "DyLoRA" and run.lr == lr and run.seed >= 100]
          for lr in cuts.SIDES["DyLoRA"].rates}
 book.table(("rate", "rank 1", "rank 2", "rank 4", "rank 8", "mean of all eight"), [
-    (f"{lr:.2g}", *(f"{sum(seed[b - 1] for seed in found) / 2:.2f}" for b in (1, 2, 4, 8)), f"{sum(map(sum, found)) / 16:.3f}")
+    (f"{lr:.2g}", *(f"{sum(seed[b - 1] for seed in found) / 2:.2f}" for b in (1, 2, 4, 8)),
+     f"{sum(map(sum, found)) / 16:.3f}")
     for lr, found in tried.items()])
 
 # %% [markdown]
@@ -124,7 +126,8 @@ book.verdicts({
     "DyLoRA is ahead of LoRA cut by rows, at ranks 1 to 4": (dylora[NESTED] < lora[ROWS])[:4].all(),
     "It is ahead of them at one of the ranks 5 to 8 too": (dylora[NESTED] < lora[ROWS])[4:].any(),
     "DyLoRA is ahead of LoRA cut by the SVD at some rank": (dylora[NESTED] < lora[SVD]).any(),
-    "LoRA cut by the SVD to 1, 2 or 4 is within 0.02 of LoRA trained there": all(abs(lora[SVD][b - 1] - own[b]) < 0.02 for b in own),
+    "LoRA cut by the SVD to 1, 2 or 4 is within 0.02 of LoRA trained there":
+        all(abs(lora[SVD][b - 1] - own[b]) < 0.02 for b in own),
     "DyLoRA's frozen form is ahead of its main form at some rank": (frozen[NESTED] < dylora[NESTED]).any()})
 
 # %% [markdown]

@@ -36,8 +36,9 @@ guess_loss = book.predict("A model that predicts CAPITALS at 4.1 nats learns the
 guess_loss
 
 # %%
-guess_angle = book.predict("Instead, each task gets a LoRA of its own, of rank 8 on 192 inputs; nothing keeps them apart. Which "
-    "angle do the rows of A₂ make with those of A₁, after training? (0°: they read the same; 90°: nothing in common)",
+guess_angle = book.predict("Instead, each task gets a LoRA of its own, of rank 8 on 192 inputs; nothing keeps them "
+    "apart. Which angle do the rows of A₂ make with those of A₁, after training? (0°: they read the same; 90°: nothing "
+    "in common)",
     book.Steps("angle", tuple(range(0, 91, 10)), "°"))
 guess_angle
 
@@ -269,7 +270,8 @@ book.check(keep_apart.EXERCISE, stay_outside)
 
 # %% tags=["nbval-ignore-output"]
 after = [row.run.matrix[1][2] for row in turns_record.reported(rows)[turns.ON, 64]]
-guess_loss.look_back(f"{seen[-1].losses[1]:.1f} nats above; {min(after):.1f} to {max(after):.1f} in the three recorded seeds")
+guess_loss.look_back(
+    f"{seen[-1].losses[1]:.1f} nats above; {min(after):.1f} to {max(after):.1f} in the three recorded seeds")
 
 # %% tags=["nbval-ignore-output"]
 share = sum(row.run.inside[0] for row in turns_record.reported(rows)[turns.NEW, 8]) / 3
