@@ -30,6 +30,7 @@ from lorabook.book.explore.forgetting import explore_rows
 from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
+from lorabook.book.explore.one_row import one_row
 from lorabook.book.explore.principal import decompose, explore
 from lorabook.book.explore.ranks import explore_ranks
 from lorabook.book.explore.ranks import gathered as gathered_ranks
@@ -221,5 +222,6 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "kept": kept_for_backward,
     "cuts": lambda: explore_cuts(gathered(cut_runs())),
     "memory": memory_calculator,
+    "one_row": one_row,
     "training": training,
 }

@@ -27,6 +27,7 @@ from lorabook.book.explore.forgetting import forgetting as forgetting
 from lorabook.book.explore.kept import kept_for_backward as kept_for_backward
 from lorabook.book.explore.measured import measured as measured
 from lorabook.book.explore.memory import memory_calculator as memory_calculator
+from lorabook.book.explore.one_row import one_row as one_row
 from lorabook.book.explore.predict import predict as predict
 from lorabook.book.explore.principal import principal as principal
 from lorabook.book.explore.ranks import rank_curves as rank_curves
