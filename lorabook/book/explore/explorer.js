@@ -3,7 +3,7 @@
 // controls that change nothing now, the buttons that cannot be pressed now.
 import { alive } from "./alive.js";
 import { answerAt } from "./answers.js";
-import { build, element } from "./controls.js";
+import { build, element, inOrder } from "./controls.js";
 import { unpack } from "./numbers.js";
 import { paint, watch } from "./theme.js";
 
@@ -28,7 +28,7 @@ function frame(el) {
 }
 
 function fillButtons(parts, model) {
-  const buttons = Object.entries(model.get("buttons")).map(([name, label]) => {
+  const buttons = inOrder(model.get("buttons"), model.get("order")).map(([name, label]) => {
     const button = element("button", { type: "button", "data-do": name }, label);
     button.addEventListener("click", () => model.send({ do: name }));
     return button;
@@ -75,7 +75,7 @@ export function explorer(make) {
 
     const send = sender(model);
     const move = (name, value) => { send({ ...state(), [name]: value }); if (model.get("tabled")) redraw(); };
-    const controls = build(parts.form, model.get("specs"), move);
+    const controls = build(parts.form, model.get("specs"), model.get("order"), move);
     const draw = make(parts.stage, { model, move, notes: parts.notes });
     controls.set(state());
     fillButtons(parts, model);

@@ -47,7 +47,8 @@ class Action:
 class Explorer(anywidget.AnyWidget):
     """The widget. Read `state` and `result`; set `values` to move the controls from Python.
 
-    `answer` is what the view draws: the result of the state or, where `tabled`, the results of all states.
+    `answer` is what the view draws: the result of the state or, where `tabled`, the results of all states. `order`
+    names the controls, then the buttons: a notebook file sorts the keys of an object.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
@@ -56,6 +57,7 @@ class Explorer(anywidget.AnyWidget):
     values = traitlets.Dict().tag(sync=True)
     specs = traitlets.Dict().tag(sync=True)
     buttons = traitlets.Dict().tag(sync=True)
+    order = traitlets.List().tag(sync=True)
     answer = traitlets.Dict().tag(sync=True)
     tabled = traitlets.Bool().tag(sync=True)
     settle = traitlets.Float().tag(sync=True)
@@ -78,6 +80,7 @@ class Explorer(anywidget.AnyWidget):
             view=view,
             values=asdict(start),
             specs={name: control.spec() for name, control in controls.items()},
+            order=list(controls),
             answer=compute.packed() if isinstance(compute, Answers) else pack(first),
             tabled=isinstance(compute, Answers),
             settle=settle,
@@ -99,6 +102,7 @@ class Explorer(anywidget.AnyWidget):
     def set_actions(self, actions: Mapping[str, Action]) -> None:
         """Put buttons under the controls."""
         self.actions = dict(actions)
+        self.order = [*self.controls, *actions]
         self.buttons = {name: action.label for name, action in actions.items()}
 
     def set_follow(self, follow: Follow) -> None:
