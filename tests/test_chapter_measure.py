@@ -22,7 +22,7 @@ from lorabook.book.timing import waits
 from lorabook.models.paths import notebooks_dir
 
 NAMES = chapters.chapters(notebooks_dir())
-TO_BE_SPLIT = ("02_lora", "03_qlora")
+TO_BE_SPLIT = ("02_lora",)
 """Written before there was a measure; each becomes two or three chapters."""
 SPLIT_BY = date(2026, 12, 20)
 
@@ -116,7 +116,7 @@ def test_no_stored_output_tells_the_answer_of_a_prediction(name: str) -> None:
     assert not any("Measured" in text for text in told)
 
 
-@pytest.mark.parametrize("name", [name if name == "03_qlora" else marked(name) for name in NAMES])
+@pytest.mark.parametrize("name", [marked(name) for name in NAMES])
 def test_what_a_cell_decides_is_a_sentence_and_no_bare_truth(name: str) -> None:
     assert not [text for _, text in outputs(name) if re.search(r"\b(True|False)\b", text)]
 

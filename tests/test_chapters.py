@@ -14,7 +14,14 @@ TAUGHT = {
     "02_lora": ("lora.form", "rslora.scale", "lora.attention_score"),
     "07_lora_fa": ("lora_fa.form", "lora_fa.layer"),
     "16_melora_multilora": ("melora.form", "multilora.form"),
-    "03_qlora": ("qlora.nf4", "qlora.double_quant", "qlora.qlora"),
+    "10_qlora": (
+        "qlora.nf4",
+        "qlora.double_quant",
+        "qlora.qlora",
+        "qlora.storage",
+        "qdora.form",
+        "paged_adamw.same_step",
+    ),
     "09_olora": ("olora.start",),
     "08_pissa": ("pissa.start", "qpissa.start"),
 }

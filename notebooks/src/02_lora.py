@@ -821,7 +821,7 @@ print("a smaller rate and dropout turn less:", calmer[-1] - min(calmer) < unseen
 # *input of the branch* only; the frozen path stays whole, and `eval()` switches it off.
 #
 # ### Quantisation trouble
-# Train on a 4-bit base (chapter 03), gently, so that $\Delta W$ is small. Then make the two usual mistakes: merge into the
+# Train on a 4-bit base (chapter 10), gently, so that $\Delta W$ is small. Then make the two usual mistakes: merge into the
 # *original* $W_0$, which the adapter never met, or put the merged matrix back into four bits.
 
 # %%

@@ -98,14 +98,16 @@ MISTAKES = (
 )
 
 EXERCISE = Exercise(
-    title="Quantise a block",
+    title="Repair the rounding",
     function="quantise",
-    difficulty=3,
-    minutes=12,
+    difficulty=2,
+    minutes=5,
     prompt=(
-        "Write `quantise(w, codes)`: `w` is one block of weights (n), `codes` a table of numbers on [−1, 1]. "
-        "Return what the block reads like after storage: every weight replaced by the block's scale times its "
-        "nearest code."
+        "A pull request says\n\n```python\ns = w.max()\n"
+        "place = (torch.searchsorted(codes, w / s, right=True) - 1).clamp_min(0)\nreturn s * codes[place]\n```\n\n"
+        "Ŵ is off by more than it should be, in two ways. Write `quantise(w, codes)`: `w` is one block of weights (n), "
+        "`codes` a sorted table of numbers from −1 to 1. Return the block as it is read back: every weight replaced by "
+        "the block's absmax times the code nearest to it."
     ),
     hints=(
         "Which number makes the largest weight of the block, of either sign, land exactly on ±1?",
