@@ -20,7 +20,6 @@ from lorabook.book import reading as book
 from lorabook.book.exercises import bits, nearest
 from lorabook.book.figures import quantisation, spike
 from lorabook.claims import paged_adamw, qdora, qlora
-from lorabook.core import frozen
 
 book.axis_strip("base")
 
@@ -100,15 +99,16 @@ def mean(values):
     return torch.stack(list(values)).mean().item()
 
 
-scores = {"Austen": (KJV.old, (1, -1, 2, -2)), "Bible": (KJV.score, (1, -1))}
 tables = {"NF4": code_books.nf4_codes(), "Φ⁻¹(i/17)": code_books.seventeenths(), "even steps": code_books.int4_codes()}
-rise, off = {}, {}
-for table, codes in book.progress(tables.items()):
-    error = {name: code_books.nearest_in(w.double(), codes) - w for name, w in w0.items()}
-    off[table] = mean(error[name].norm() / w.norm() for name, w in w0.items())
-    for text, (score, factors) in scores.items():
+errors = {table: {name: code_books.nearest_in(w.double(), codes) - w for name, w in w0.items()}
+          for table, codes in tables.items()}
+off = {table: mean(e.norm() / w0[name].norm() for name, e in found.items()) for table, found in errors.items()}
+rise = {}
+for text, score, factors in (("Austen", KJV.old, (1, -1, 2, -2)), ("Bible", KJV.score, (1, -1))):
+    before = score(base)
+    for table, found in book.progress(errors.items(), desc=text):
         for t in factors:
-            rise[text, table, t] = loss({name: w + t * error[name] for name, w in w0.items()}, score) - score(base)
+            rise[text, table, t] = loss({name: w + t * found[name] for name, w in w0.items()}, score) - before
 
 # %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
 book.table(("codes", "‖E‖/‖W₀‖", "Austen: W₀ + E", "W₀ − E", "W₀ + 2E", "Bible: W₀ + E", "W₀ − E "), [
@@ -157,7 +157,7 @@ book.card(qlora.false_qlora_saves_three_quarters)
 book.source(double_quant.DoubleQuant)
 
 # %%
-book.source(frozen.Frozen.times_w0)
+book.source(nf4.Frozen.times_w0)
 
 # %% [markdown]
 # ### Merging
