@@ -9,19 +9,30 @@ import torch
 from torch import Tensor, nn
 
 from lorabook.arena.answers import Answers, Compared, write
+from lorabook.arena.cut_runs import PLAIN, SIDES, CutRun, R, asked
+from lorabook.arena.cuts import CUTS
 from lorabook.arena.experiment import at
 from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.plan import around
+from lorabook.arena.rank_runs import STEPS, RankRun
+from lorabook.arena.rank_runs import asked as asked_of_ranks
 from lorabook.arena.record import Record
 from lorabook.arena.task import Task
+from lorabook.arena.turns import WAYS, Run
+from lorabook.arena.turns_record import RATES, SEEDS, TUNING_SEED
+from lorabook.arena.turns_record import Row as Turns
 from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
+from lorabook.book.explore.cuts import explore_cuts, gathered
 from lorabook.book.explore.explorer import Explorer
+from lorabook.book.explore.forgetting import explore_rows
 from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.principal import decompose, explore
+from lorabook.book.explore.ranks import explore_ranks
+from lorabook.book.explore.ranks import gathered as gathered_ranks
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
 from lorabook.book.explore.training import on_models
@@ -157,15 +168,58 @@ def pretended_record() -> Record:
     return record
 
 
+def rank_runs(*seeds: int) -> list[RankRun]:
+    """A record of ranks as if it had been measured: Adam's law, and a loss that rises where s·r·rate is above 1."""
+
+    def one(scale: str, r: int, lr: float, seed: int) -> RankRun:
+        speed = lr * 16 * (1 if scale == "α/r" else r**0.5)
+        curve = tuple(4.4 - 0.01 * seed - step / 60 * min(speed, 2 - speed) for step in STEPS)
+        return RankRun(scale, r, lr, seed, 4.4, curve, "CPU", "torch", "2026-11-27")
+
+    return [one(*key) for key in asked_of_ranks(seeds)]
+
+
+def cut_runs() -> list[CutRun]:
+    """A record of cuts as if it had been measured: a loss that falls with the rank, and is best at the middle rate."""
+    runs: list[CutRun] = []
+    while missing := [key for key in asked(runs) if key not in {run.key for run in runs}]:
+        for name, lr, seed in missing:
+            side = SIDES[name]
+            ranks = range(1, R + 1) if side.r == R else (side.r,)
+            off = abs(side.rates.index(lr) - 1) / 10 + seed % 10 / 100 + 0.2 * (name != PLAIN)
+            scores = {kind: [4.0 + off + 0.1 * k - b / 20 for b in ranks] for k, kind in enumerate(CUTS)}
+            runs.append(CutRun(name, lr, seed, 4.4, scores, "CPU", "torch", "2026-11-27"))
+    return runs
+
+
+def pretended_turns() -> list[Turns]:
+    """Runs of three texts in turn, of every way at seven ranks and the rates, as if they had been recorded."""
+
+    def run(way: int, r: int, seed: int) -> Run:
+        losses = [[2 + 0.5 * i + abs(j - i) / (1 + way) + seed / 100 for j in range(4)] for i in range(4)]
+        return Run(tuple(map(tuple, losses)), (0.5 / (1 + way), 0.4 / r, 0.1), 1 - 0.9 / r)
+
+    return [
+        Turns(name, r, lr, seed, run(way, r, seed), 1.0, "abc", "CPU", "torch", "2026-01-01")
+        for way, name in enumerate(WAYS)
+        for r in (1, 2, 4, 8, 16, 32, 64)
+        for lr in RATES
+        for seed in (SEEDS if lr == RATES[1] else [TUNING_SEED])
+    ]
+
+
 BUILD: dict[str, Callable[[], Explorer]] = {
+    "forgetting": lambda: explore_rows(pretended_turns()),
     "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),
     "principal": lambda: explore(decompose(pretrained())),
     "columns": lambda: explore_columns(pretrained()),
     "scale": lambda: explore_sizes(sizes()),
+    "ranks": lambda: explore_ranks(gathered_ranks(rank_runs(0, 1))),
     "codebook": lambda: codebook(seeded()),
     "blocks": lambda: blocks(seeded()),
     "kept": kept_for_backward,
+    "cuts": lambda: explore_cuts(gathered(cut_runs())),
     "memory": memory_calculator,
     "training": training,
 }

@@ -112,6 +112,11 @@ def test_it_opens_on_the_recorded_size_and_tuned_rate_beside_lora_and_full_fine_
     )
 
 
+@pytest.mark.parametrize(("name", "begins"), [("rsLoRA", "rsLoRA with r"), ("full fine-tuning", "Full fine-tuning w")])
+def test_a_name_that_begins_small_keeps_its_letters_and_a_phrase_does_not(name: str, begins: str) -> None:
+    assert training(60, name, []).result.sentence.startswith(begins)
+
+
 def test_without_a_row_nothing_is_quoted() -> None:
     explorer = training(60, "DoRA", [])
     result = explorer.result
@@ -169,6 +174,11 @@ def test_the_sentence_says_both_gains_and_the_record() -> None:
     )
     other = words.of_line(curve(knobs), "1: DoRA", part, 60, curve(knobs, None, 3.81))
     assert other.endswith("The record, from another machine or version, has 3.810 nats.")
+
+
+def test_a_loss_is_no_negative_gain() -> None:
+    told = words.of_line(curve(at("DoRA", 7, 0.016)), "1: DoRA", words.Shares(-1.46, -1.9), 60, None)
+    assert told == "1: DoRA ends at 3.800 nats per token on unseen text: worse than the base before any step."
 
 
 def test_a_gain_over_a_reference_that_gained_nothing_is_not_said() -> None:

@@ -71,7 +71,7 @@ def run(job: Job, steps: int | None = None, method: Method | None = None) -> Row
     """
     method, task = method or method_named(job.method), task_named(job.task)
     began = time.perf_counter()
-    row = Row(*job, state="finished", device=_device(), versions=_versions(), date=datetime.date.today().isoformat())
+    row = Row(*job, state="finished", device=device(), versions=versions(), date=datetime.date.today().isoformat())
     try:
         size = size_of(method, task, job.budget)
         model = _prepared(method, task, size, job.seed)
@@ -172,9 +172,11 @@ def _hash(task_name: str) -> str:
     return fingerprint(task_named(task_name).base)
 
 
-def _device() -> str:
+def device() -> str:
+    """Return what a run is recorded to have run on."""
     return f"CPU ({platform.machine()})"
 
 
-def _versions() -> str:
+def versions() -> str:
+    """Return the versions that a run is recorded with."""
     return f"torch {torch.__version__}, Python {platform.python_version()}"

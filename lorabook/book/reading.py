@@ -22,11 +22,14 @@ from lorabook.book.explore.axis_map import axis_strip as axis_strip
 from lorabook.book.explore.blocks import blocks as blocks
 from lorabook.book.explore.codebook import codebook as codebook
 from lorabook.book.explore.columns import columns as columns
+from lorabook.book.explore.cuts import cut_curves as cut_curves
+from lorabook.book.explore.forgetting import forgetting as forgetting
 from lorabook.book.explore.kept import kept_for_backward as kept_for_backward
 from lorabook.book.explore.measured import measured as measured
 from lorabook.book.explore.memory import memory_calculator as memory_calculator
 from lorabook.book.explore.predict import predict as predict
 from lorabook.book.explore.principal import principal as principal
+from lorabook.book.explore.ranks import rank_curves as rank_curves
 from lorabook.book.explore.scale import scale_law as scale_law
 from lorabook.book.explore.spectrum import spectrum as spectrum
 from lorabook.book.explore.state import Choice as Choice

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lorabook.core.adapted_layer import adapted
 from lorabook.core.merge import disabled
 
 
@@ -28,3 +29,20 @@ def branch_output(model: nn.Module, tokens: Int[Tensor, "batch length"]) -> Floa
     after = model(tokens)
     with disabled(model):
         return (after - model(tokens)).square().mean().sqrt()
+
+
+@torch.no_grad()
+def layer_outputs(model: nn.Module, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, " layers"]:
+    """Return the root mean square of what each adapter adds to the output of its own layer."""
+    sizes = []
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        sizes.append((output - layer.base(*inputs)).square().mean().sqrt())
+
+    hooks = [layer.register_forward_hook(note) for layer in adapted(model).values()]
+    try:
+        model(tokens)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.stack(sizes)

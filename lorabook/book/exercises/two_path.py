@@ -149,7 +149,7 @@ EXERCISE = Exercise(
     title="The two-path forward",
     function="forward",
     difficulty=3,
-    minutes=15,
+    minutes=10,
     prompt=(
         "Write `forward(x, w0, bias, A, B, s)`, which returns W₀x + b + s·B(Ax) for inputs x with one input in "
         "each row. Three conditions: build no ΔW, not even row by row; `w0` and `bias` come asking for a gradient, as "

@@ -33,17 +33,29 @@ def _share(curve: Curve, start: float | None, other: Curve | None) -> float | No
 
 def of_line(curve: Curve, label: str, part: Shares, steps: int, again: Curve | None) -> str:
     """Say how a line goes, or went; `again` is the record's run with the same knobs. A share of 1 is its own."""
-    name = label[:1].upper() + label[1:]
+    name = _begins(label)
     if curve.state == "running":
         loss = f", loss {curve.losses[-1]:.2f} nats per token" if curve.losses else ""
         return f"{name}: step {len(curve.losses)} of {steps}{loss}."
     if curve.score is None:
         ended = "was stopped" if curve.state == "stopped" else "broke off"
         return f"{name} {ended} after {len(curve.losses)} of {steps} steps."
-    whose = {"full fine-tuning's": None if is_full(curve.knobs) else part.full, "LoRA's": part.lora}
-    gains = [f"{share:.0%} of {theirs}" for theirs, share in whose.items() if share not in (None, 1.0)]
-    told = f": {' and '.join(gains)} gain over the base" if gains else ""
-    return f"{name} ends at {curve.score:.3f} nats per token on unseen text{told}.{_again(curve, again)}"
+    ended = f"{name} ends at {curve.score:.3f} nats per token on unseen text"
+    return f"{ended}{_gain(part, is_full(curve.knobs))}.{_again(curve, again)}"
+
+
+def _gain(part: Shares, full: bool) -> str:
+    whose = {"full fine-tuning's": None if full else part.full, "LoRA's": part.lora}
+    gains = {theirs: share for theirs, share in whose.items() if share not in (None, 1.0)}
+    if any(share < 0 for share in gains.values()):
+        return ": worse than the base before any step"
+    told = " and ".join(f"{share:.0%} of {theirs}" for theirs, share in gains.items())
+    return f": {told} gain over the base" if told else ""
+
+
+def _begins(name: str) -> str:
+    """Return a name as a sentence begins with it: "Full fine-tuning", but "rsLoRA"."""
+    return name[:1].upper() + name[1:] if name.partition(" ")[0].islower() else name
 
 
 def _again(curve: Curve, again: Curve | None) -> str:
@@ -60,8 +72,7 @@ def plan(state: State, missing: str, share: float) -> str:
         return missing
     size = "" if not state.chosen.sizes else f" with {state.chosen.letter} = {state.r}"
     where = f" on {state.targets}" if state.chosen.places else ""
-    name = state.variant[:1].upper() + state.variant[1:]
-    return f"{name}{size}{where} would train {share:.1%} of the model. Press Train."
+    return f"{_begins(state.variant)}{size}{where} would train {share:.1%} of the model. Press Train."
 
 
 def time_it_takes(state: State, runs: Runs) -> str:

@@ -5,7 +5,7 @@ import torch
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
 from lorabook.claims.lora.form import HU, starts_at_the_base
-from lorabook.core.lora import KaimingStart, LowRank
+from lorabook.core.lora import KaimingStart, LowRank, uniform
 from lorabook.core.recipe import Factors
 
 STEPS, RATE = 5, 0.05
@@ -44,11 +44,11 @@ def false_one_zero_never_moves(case: Case):
 
 @misconception(
     of=starts_at_the_base,
-    statement=r"With both factors random (std 0.02) the start is as good as the pretrained model.",
-    source=f"codes that draw B like A; {HU}, section 4.1, draws A and sets B = 0",
+    statement=r"With both factors random, $B$ uniform on $\pm1/\sqrt r$, the start is as good as the pretrained model.",
+    source=f"codes that make A and B of two nn.Linear and keep torch's own start; {HU}, section 4.1, sets B = 0",
 )
 def false_both_random_starts_at_the_base(case: Case):
     base = case.linear()
-    small = case.factors()
-    update = LowRank(base, Factors(0.02 * small.A / small.A.std(correction=0), 0.02 * small.B), case.spec())
-    return update.weight(base.matrix), base.matrix
+    a = KaimingStart().build(base.matrix, case.spec()).A
+    b = uniform(case.d_out, case.r, case.r**-0.5, a, case.generator("B"))
+    return LowRank(base, Factors(a, b), case.spec()).weight(base.matrix), base.matrix
