@@ -30,14 +30,14 @@ book.diagram("qlora")
 # ## Predict
 
 # %%
-guess_damage = book.predict("All 28 matrices of the book's model go into four bits. Each comes back a tenth of its norm "
-    "away. The loss on unseen Austen, 2.80 nats per token before, rises by about …",
+guess_damage = book.predict("All 28 matrices of the book's model go into four bits. Each comes back a tenth of its "
+    "norm away. The loss on unseen Austen, 2.80 nats per token before, rises by about …",
     book.Choice("your answer", ("0.006", "0.06", "0.3", "1.5", "4: to guessing")))
 guess_damage
 
 # %%
-guess_merge = book.predict("You train an adapter on that base for 30 steps at a gentle rate, add s·BA to the base, and put "
-    "the sum into four bits again. Of what it had learnt there is left …",
+guess_merge = book.predict("You train an adapter on that base for 30 steps at a gentle rate, add s·BA to the base, and "
+    "put the sum into four bits again. Of what it had learnt there is left …",
     book.Choice("your answer", ("all of it", "nearly all", "about half", "next to nothing")))
 guess_merge
 
@@ -259,8 +259,8 @@ book.table(("kept as", "bytes", "bits a weight"), [(n, f"{b:,}", f"{8 * b / numb
 book.measured("QLoRA", "QDoRA", "QPiSSA")
 
 # %% [markdown]
-# Four bits cost nothing in the loss that ten seeds could see. They cost **time**: the step is a third longer. Bytes for
-# backward do not shrink at all. QDoRA pays most of both, and gains nothing here; QPiSSA starts nearer and ends behind, as
+# Four bits cost nothing in the loss that ten seeds could see. They cost **time**: a step takes a third longer here. Bytes
+# for backward do not shrink at all. QDoRA pays most of both, and gains nothing here; QPiSSA starts nearer and ends behind, as
 # PiSSA does without four bits. The paper reports 16-bit quality up to 65B; this model cannot check that.
 
 # %%
