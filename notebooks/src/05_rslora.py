@@ -120,8 +120,7 @@ def moved(recipe, optimiser, lr):
     step = optimiser([p for p in model.parameters() if p.requires_grad], lr=lr)
     KJV.loss(model, batch).backward()
     step.step()
-    new = KJV.corpus.val[:512].view(8, 64)
-    return torch.stack([branch_output(model, tokens) for tokens in (batch[0], new)])
+    return torch.stack([branch_output(model, tokens) for tokens in (batch[0], KJV.corpus.val[:512].view(8, 64))])
 
 
 def powers(recipe, *how):
@@ -187,12 +186,12 @@ book.verdicts({
         max(abs(x - y) for x, y in zip(plus, root, strict=True)) < 1e-3})
 
 # %% [markdown]
-# So no file needs a flag. PEFT writes one, `use_rslora`. A reader that does not know it divides by $r$, raises no error, and
-# serves an update that is $\sqrt r$ times too small.
+# So no file needs a flag. PEFT writes one, `use_rslora`. A reader that does not know it divides by $r$, without an error,
+# and serves an update $\sqrt r$ times too small.
 #
 # ## Measured
 # ### At each one's own rate
-# The explorer's record: each rank at the best of eight rates.
+# Each rank at the best of the explorer's eight rates.
 
 # %% jupyter={"source_hidden": true}
 record = ranks.gathered(ranks.read())
@@ -212,8 +211,8 @@ book.verdicts({
     "At own rates rank 64 ends more than 0.05 below rank 8, under either scale":
         min(x[3] - x[-1] for x in (plain, root)) > 0.05,
     "At own rates the two scales end within 0.03 of each other, at every rank": bool((abs(plain - root) < 0.03).all()),
-    "The best rate of rank 64 is lower under α/√r": best["α/√r"][-1] < best["α/r"][-1],
-    "It is √64 = 8 times lower": ranks.RATES[best["α/r"][-1]] > 7 * ranks.RATES[best["α/√r"][-1]]})
+    "The best rate of rank 64 is √64 = 8 times lower under α/√r":
+        ranks.RATES[best["α/r"][-1]] > 7 * ranks.RATES[best["α/√r"][-1]]})
 
 # %% [markdown]
 # **So why did nothing get better?** The rate was too low, and $\alpha/r$ gave every rank the same steps with it. Under
@@ -241,8 +240,8 @@ book.training_explorer("rsLoRA")
 # * **Tune the rate first.** "More rank, no gain" at one rate says little about the rank.
 # * **With Adam, either will do** once the rate is tuned: here they end within a few hundredths of a nat. Neither spares
 #   you the tuning when the rank changes.
-# * **Take $\alpha/\sqrt r$** if you train by gradient descent. The paper also reports gains with Adam, on a 7B model at
-#   ranks up to 2048; this model cannot check that.
+# * **Take $\alpha/\sqrt r$** if you train by gradient descent. The paper also reports gains on a 7B model at ranks up to
+#   2048; this model cannot check that.
 # * **Never switch the scale alone.** Tune again, or divide $\alpha$ by $\sqrt r$, which is no change at all.
 # * **With what**: every variant that has an $\alpha$. Beside LoRA+ the two ratios multiply. $\alpha=2r$ belongs to
 #   $\alpha/r$: under the root it makes $s=2\sqrt r$.
@@ -289,7 +288,7 @@ new, old = (ranks.RATES[best[s][-1]] for s in ("α/√r", "α/r"))
 guess_rate.look_back(f"{new:g} over {old:g}, so about 1/{old / new:.0f}, of rates a √2 apart")
 
 # %% [markdown]
-# Three questions before you go on. Answer aloud, then open.
+# Answer aloud, then open.
 #
 # <details><summary>1. Which s keeps a random B's output at one size, and why does it not speak of training?</summary>
 # α/√r: r terms of random signs. B starts at zero, and what training makes of it has the signs of Ax.</details>
