@@ -84,7 +84,7 @@ book.card(qlora.double_quantisation_takes_4_127_bits)
 # Put the book's model, trained on Austen, into each table. $E=\hat W-W_0$ is the error. By how much is a matrix off,
 # $\lVert E\rVert/\lVert W_0\rVert$? And by how much does the loss rise, with $W_0+E$, and also with $W_0-E$ and $W_0+2E$?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 base = lb.load("tiny").model
 w0 = {name: layer.weight.detach() for name, layer in base.named_modules() if name.endswith("_proj")}
 
@@ -176,7 +176,7 @@ book.card(qlora.false_requantising_keeps_a_small_update)
 # %% [markdown]
 # On the model: one adapter at a gentle rate, one at the best rate of the record.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def train(lr, stops):
     model, stream, marks = lb.load("tiny").model, KJV.stream(0), []
     layers = lb.inject(model, lb.QLoRA(r=8, alpha=16), "_proj", torch.Generator().manual_seed(0))
@@ -239,7 +239,7 @@ book.card(qdora.qdora_starts_at_the_quantised_base)
 
 # %% [markdown]
 # ### QPiSSA
-# PiSSA takes $s\,BA$ out of $W_0$ first, and what is left is quantised. Each of the three is one `|`, and starts this far from $W_0$:
+# PiSSA takes $s\,BA$ out of $W_0$ first, and what is left is quantised. Combining is one `|`. The starts are this far from $W_0$:
 
 # %%
 recipes = {"QLoRA": lb.QLoRA(r=8), "QDoRA": lb.QLoRA(r=8) | lb.DoRA(), "QPiSSA": lb.QLoRA(r=8) | lb.PiSSA()}
@@ -266,7 +266,7 @@ book.measured("QLoRA", "QDoRA", "QPiSSA")
 
 # %% [markdown]
 # Four bits cost nothing in the loss that ten seeds could see. They cost **time**: a step takes a quarter longer here. Bytes
-# for backward do not shrink at all. QDoRA pays most of both, and gains nothing here; QPiSSA starts nearer and ends behind, as
+# for backward do not shrink. QDoRA pays most of both, and gains nothing here; QPiSSA starts nearer and ends behind, as
 # PiSSA does without four bits. The paper reports 16-bit quality up to 65B; this model cannot check that.
 
 # %%
