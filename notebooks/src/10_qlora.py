@@ -81,9 +81,10 @@ book.card(qlora.double_quantisation_takes_4_127_bits)
 
 # %% [markdown]
 # ### What the model feels
-# Put the book's model, trained on Austen, into each table. Measure the matrices, and the loss.
+# Put the book's model, trained on Austen, into each table. $E=\hat W-W_0$ is the error. By how much is a matrix off,
+# $\lVert E\rVert/\lVert W_0\rVert$? And by how much does the loss rise, with $W_0+E$, and also with $W_0-E$ and $W_0+2E$?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 base = lb.load("tiny").model
 w0 = {name: layer.weight.detach() for name, layer in base.named_modules() if name.endswith("_proj")}
 
@@ -111,15 +112,16 @@ for text, score, factors in (("Austen", KJV.old, (1, -1, 2, -2)), ("Bible", KJV.
             rise[text, table, t] = loss({name: w + t * found[name] for name, w in w0.items()}, score) - before
 
 # %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
-book.table(("codes", "‖E‖/‖W₀‖", "Austen: W₀ + E", "W₀ − E", "W₀ + 2E", "Bible: W₀ + E", "W₀ − E "), [
+book.table(("codes", "off by", "Austen +E", "−E", "+2E", "Bible +E", "−E "), [
     (table, f"{off[table]:.1%}", *(f"{rise[text, table, t]:+.3f}".replace("-", "−")
      for text, t in (("Austen", 1), ("Austen", -1), ("Austen", 2), ("Bible", 1), ("Bible", -1))))
     for table in tables])
 
 # %% [markdown]
-# A tenth of every matrix is off, and the loss hardly moves. Why? With $E=\hat W-W_0$, the loss changes by
-# $\langle G,E\rangle+\frac12\langle E,HE\rangle$: a gradient and a curvature. The base was trained on Austen until little of
-# $G$ was left. So only the second term counts. It is quadratic, and a tenth enters squared.
+# A tenth of every matrix is off, and the loss hardly moves. Why? It changes by
+# $\langle G,E\rangle+\frac12\langle E,HE\rangle$, with gradient $G$ and curvature $H$. The base was trained on Austen until
+# little of $G$ was left. So the second term decides: a tenth enters squared, and either sign of $E$ costs. In the mean of
+# both signs it stands alone.
 
 # %% jupyter={"source_hidden": true}
 def both(table, t):
@@ -152,9 +154,13 @@ book.card(qlora.false_qlora_saves_three_quarters)
 
 # %% [markdown]
 # ## The code
+# The variant is one value on one axis:
 
 # %%
-book.source(double_quant.DoubleQuant)
+book.source(lb.QLoRA)
+
+# %% [markdown]
+# And this is the product of a frozen layer. The hooks are the note that stands in for $\hat W$ until backward:
 
 # %%
 book.source(nf4.Frozen.times_w0)
@@ -170,7 +176,7 @@ book.card(qlora.false_requantising_keeps_a_small_update)
 # %% [markdown]
 # On the model: one adapter at a gentle rate, one at the best rate of the record.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def train(lr, stops):
     model, stream, marks = lb.load("tiny").model, KJV.stream(0), []
     layers = lb.inject(model, lb.QLoRA(r=8, alpha=16), "_proj", torch.Generator().manual_seed(0))
@@ -203,8 +209,7 @@ book.verdicts({
 
 # %% [markdown]
 # A small update lies between the codes: each weight falls back onto the one it came from. A large one steps over them, and
-# is rounded like any matrix, which costs little here. You rarely know which yours is, so: **keep the adapter apart, or
-# merge into 16 bits.**
+# is rounded like any matrix, which costs little here. So **keep the adapter apart, or merge into 16 bits.**
 #
 # ### When a long text comes
 # Its activations spike, and the run dies, though every other step fits. At that moment Adam's two moments only lie around:
@@ -222,7 +227,8 @@ book.verdicts({"AdamW needs more than the device has": plain.peak > spike.DEVICE
                "Both end with the same A and B, to the last bit": torch.equal(plain.end, paged.end)})
 
 # %% [markdown]
-# The price is traffic, in the steps that spike. At rank 8 the state is an eighth of this one, and pages win little.
+# The price is traffic: where it spikes, most of the state goes out and comes back. At rank 8 the state is an eighth of this
+# one, and pages win little.
 #
 # ### QDoRA
 # DoRA (chapter 11) trains the length $m$ of each row apart from its direction. On a 4-bit base the rows are those of
@@ -233,7 +239,7 @@ book.card(qdora.qdora_starts_at_the_quantised_base)
 
 # %% [markdown]
 # ### QPiSSA
-# PiSSA takes $s\,BA$ out of $W_0$ first, and what is left is quantised. All three are one bar, and start this far from $W_0$:
+# PiSSA takes $s\,BA$ out of $W_0$ first, and what is left is quantised. Combining is one `|`. The starts are this far from $W_0$:
 
 # %%
 recipes = {"QLoRA": lb.QLoRA(r=8), "QDoRA": lb.QLoRA(r=8) | lb.DoRA(), "QPiSSA": lb.QLoRA(r=8) | lb.PiSSA()}
@@ -259,8 +265,8 @@ book.table(("kept as", "bytes", "bits a weight"), [(n, f"{b:,}", f"{8 * b / numb
 book.measured("QLoRA", "QDoRA", "QPiSSA")
 
 # %% [markdown]
-# Four bits cost nothing in the loss that ten seeds could see. They cost **time**: a step takes a third longer here. Bytes
-# for backward do not shrink at all. QDoRA pays most of both, and gains nothing here; QPiSSA starts nearer and ends behind, as
+# Four bits cost nothing in the loss that ten seeds could see. They cost **time**: a step takes a quarter longer here. Bytes
+# for backward do not shrink. QDoRA pays most of both, and gains nothing here; QPiSSA starts nearer and ends behind, as
 # PiSSA does without four bits. The paper reports 16-bit quality up to 65B; this model cannot check that.
 
 # %%
@@ -321,7 +327,7 @@ guess_merge.look_back(f"{gentle.kept(gentle.four_bits):.0%}")
 # Ŵ, not W₀: from the stored bytes, a second time in the same step.</details>
 #
 # <details><summary>3. A QLoRA run of a 7B model dies of memory at one text in a thousand. What are your choices?</summary>
-# Page the optimiser's state, checkpoint activations, or cut the text. Fewer bits do not help: the weights did not grow.</details>
+# Checkpoint activations, cut the text, or, at a high rank, page the optimiser's state.</details>
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Further

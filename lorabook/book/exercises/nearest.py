@@ -76,13 +76,13 @@ def answer(
     return [float(back(pick(x / s, c.codes), s, c.codes)) for x in c.w]
 
 
-SIGNED = "You scale by the largest weight. The largest *size* is meant, and that may be a negative weight: max |w|."
+SIGNED = "You scale by the largest weight. The largest size is meant, and that may be a negative weight: max |w|."
 SEVENTHS = "You round w/s with s = absmax/7: that is 4-bit integers, evenly spaced. The codes given here are not."
 NOT_BACK = "You return codes between −1 and 1. Multiply by the block's scale: Ŵ must be comparable with W."
-FLOOR = "You take the next code *below*. The nearest one may lie above; searching a sorted table alone does not round."
+FLOOR = "You take the next code below. The nearest one may lie above; searching a sorted table alone does not round."
 UNSCALED = "You look for the nearest code without dividing by the scale: codes live on [−1, 1], weights do not."
 SPREAD = "You scale by the standard deviation. Large weights then fall outside [−1, 1]; absmax makes the largest ±1."
-INDEX = "You return the number of the code. That is what is *stored*; asked is what it stands for, scale included."
+INDEX = "You return the number of the code. That is what is stored; asked is what it stands for, scale included."
 MEAN = "You scale by the mean size. Large weights then fall outside [−1, 1]; absmax makes the largest ±1."
 
 MISTAKES = (
