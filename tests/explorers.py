@@ -18,11 +18,15 @@ from lorabook.arena.rank_runs import STEPS, RankRun
 from lorabook.arena.rank_runs import asked as asked_of_ranks
 from lorabook.arena.record import Record
 from lorabook.arena.task import Task
+from lorabook.arena.turns import WAYS, Run
+from lorabook.arena.turns_record import RATES, SEEDS, TUNING_SEED
+from lorabook.arena.turns_record import Row as Turns
 from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.cuts import explore_cuts, gathered
 from lorabook.book.explore.explorer import Explorer
+from lorabook.book.explore.forgetting import explore_rows
 from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
@@ -188,7 +192,24 @@ def cut_runs() -> list[CutRun]:
     return runs
 
 
+def pretended_turns() -> list[Turns]:
+    """Runs of three texts in turn, of every way at seven ranks and the rates, as if they had been recorded."""
+
+    def run(way: int, r: int, seed: int) -> Run:
+        losses = [[2 + 0.5 * i + abs(j - i) / (1 + way) + seed / 100 for j in range(4)] for i in range(4)]
+        return Run(tuple(map(tuple, losses)), (0.5 / (1 + way), 0.4 / r, 0.1), 1 - 0.9 / r)
+
+    return [
+        Turns(name, r, lr, seed, run(way, r, seed), 1.0, "abc", "CPU", "torch", "2026-01-01")
+        for way, name in enumerate(WAYS)
+        for r in (1, 2, 4, 8, 16, 32, 64)
+        for lr in RATES
+        for seed in (SEEDS if lr == RATES[1] else [TUNING_SEED])
+    ]
+
+
 BUILD: dict[str, Callable[[], Explorer]] = {
+    "forgetting": lambda: explore_rows(pretended_turns()),
     "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),
     "principal": lambda: explore(decompose(pretrained())),

@@ -13,13 +13,21 @@ TAUGHT = {
     "01_why_low_rank": ("low_rank.truncation", "low_rank.spectrum", "low_rank.decay"),
     # Chapter 03 will show lora.attention_score, lora.layers, lora.merging, lora.blocks and lora.use; 04 lora.cost.
     "02_lora": ("lora.form", "lora.start", "lora.kaiming", "lora.rate", "lora.conventions", "rslora.scale"),
-    "03_qlora": ("qlora.nf4", "qlora.double_quant", "qlora.qlora"),
     "05_rslora": ("rslora.scale", "rslora.rank_laws", "rslora.rank_steps"),
     "07_lora_fa": ("lora_fa.form", "lora_fa.layer"),
     "08_pissa": ("pissa.start", "qpissa.start"),
     "09_olora": ("olora.start",),
+    "10_qlora": (
+        "qlora.nf4",
+        "qlora.double_quant",
+        "qlora.qlora",
+        "qlora.storage",
+        "qdora.form",
+        "paged_adamw.same_step",
+    ),
     "16_melora_multilora": ("melora.form", "multilora.form"),
     "18_dylora": ("dylora.cut", "dylora.rule"),
+    "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()

@@ -21,6 +21,7 @@ def test_the_lines_are_lora_the_variant_and_full_fine_tuning_with_their_numbers(
     assert dora.mean == pytest.approx(2.9 + 4.5e-4)
     assert len(dora.scores) == 10
     assert (dora.trained, dora.backward_bytes, dora.optimizer_bytes) == (1000, 4096, 8192)
+    assert [line.step_ratio for line in view.result.lines] == [1, 1, 1], "LoRA is the unit"
 
 
 def test_the_sentence_is_the_decision_where_there_is_one_and_else_the_numbers():

@@ -134,6 +134,18 @@ def test_alpha_goes_with_the_rank_unless_it_is_moved_itself() -> None:
     assert explorer.state.alpha == 16
 
 
+def test_alpha_goes_along_when_the_rank_is_dragged_faster_than_the_kernel_answers() -> None:
+    explorer = training()
+    seen = dict(explorer.values)
+    for turn, r in enumerate((16, 21, 32)):
+        explorer.set_state({"values": {**seen, "r": r}, "hand": {"turn": turn, "names": ["r"]}})
+    assert (explorer.state.r, explorer.state.alpha) == (32, 64)
+    explorer.set_state({"values": {**seen, "r": 32, "alpha": 16}, "hand": {"turn": 3, "names": ["alpha"]}})
+    assert (explorer.state.r, explorer.state.alpha) == (32, 16)
+    choose(explorer, r=16)
+    assert (explorer.state.r, explorer.state.alpha) == (16, 8)
+
+
 def test_a_variant_that_is_none_is_refused_with_the_names_of_all() -> None:
     with pytest.raises(ValueError, match="no variant is called 'NoRA'; they are LoRA, rsLoRA"):
         training_explorer("NoRA")

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 
 import lorabook as lb
 from lorabook.book import reading as book
-from lorabook.book.exercises import scale, two_path
+from lorabook.book.exercises import count, scale, two_path
 from lorabook.book.figures import lora as pictures
 from lorabook.claims import lora, rslora
 from lorabook.tasks import drift, text
@@ -43,22 +43,22 @@ guess_double
 # %% [markdown]
 # ## See it
 # The book's model has read Jane Austen. LoRA, on all its 28 projection matrices, now reads the King James Bible: 4.45 nats
-# per token on unseen verses before training. Press **Train**; a run takes ten seconds on a quiet machine. The scale of
-# the update is $s=\alpha/r$. α stands under *more* and follows the rank, so set it last.
+# per token on unseen verses before training. Press **Train**. The scale of the update is $s=\alpha/r$. α stands under
+# *more* and follows the rank, so set it last.
 
 # %%
 book.training_explorer("LoRA")
 
 # %% [markdown]
-# 1. Change only the rank, to 32, and train. Then set α back to 16, and train again. Which run **begins** like the recorded
-#    rank 8: the one of the same $s$, or of the same α? Which ends lower?
-# 2. Set the rate to 0.016. Train $(r,\alpha)$ = (32, 64), (32, 16) and (8, 64). Which end worse than they began? What do
-#    those share?
+# 1. Change only the rank, to 32, and train. Then set α back to 16, and train again. Which **begins** (first three dots)
+#    like the recorded rank 8: the run with its $s$ or the run with its α? Which has the lower loss on unseen text?
+# 2. Set the rate to 0.016. Train $(r,\alpha)$ = (32, 64), (32, 16) and (8, 64). Which end above 4.45 on unseen text? What
+#    do those share?
 #
 # <details><summary>Answers</summary>
 #
-# 1. The one of the same α lies on rank 8's line at first, and ends lower. The one of the same $s$ is ahead at first, and
-# ends no better than rank 8.
+# 1. The one with its α lies on rank 8's line at first, and ends lower. The one with its $s$ is ahead at first, and ends
+# no better than rank 8.
 # 2. (32, 64) and (8, 64): they share α. (32, 16) is fine. So is (8, 16), although its $s$ is that of (32, 64).
 #
 # </details>
@@ -67,12 +67,14 @@ book.training_explorer("LoRA")
 # Four inputs, four outputs. $W_0$ has sixteen numbers, frozen. The update has rank 1: a column $B$ times a row $A$.
 
 # %%
-W0, A, B = torch.eye(4), torch.tensor([[1.0, 0, -1, 0]]), torch.zeros(4, 1)
+W0, B = torch.eye(4), torch.zeros(4, 1)
+A = torch.tensor([[1.0, 0, -1, 0]])
 x, s = torch.tensor([3.0, 1, 1, 2]), 2.0
 print("at the start:", ((W0 + s * B @ A) @ x).tolist())
 
 B[2, 0] = 0.5
-print("A reads Ax =", (A @ x).tolist(), " B writes sB(Ax) =", (s * B @ (A @ x)).tolist())
+print("A reads Ax =", (A @ x).tolist())
+print("B writes sB(Ax) =", (s * B @ (A @ x)).tolist())
 
 # %% [markdown]
 # **A reads, B writes.** $A$ reads $r$ numbers off the input (here: first entry minus third), $B$ says which outputs get
@@ -187,7 +189,8 @@ book.table(("16 times the rank", "change of the logits", "output of the branches
 
 # %% jupyter={"source_hidden": true}
 book.verdicts({
-    "Adam, fixed α: 16 times the rank changes the logits as much, within a quarter": 0.8 < times["Adam, α = 16"][0] < 1.25,
+    "Adam, fixed α: 16 times the rank changes the logits as much, within a quarter":
+        0.8 < times["Adam, α = 16"][0] < 1.25,
     "… and at the layers too": 0.8 < times["Adam, α = 16"][1] < 1.25,
     "gradient descent: less than a tenth is left": times["gradient descent, α = 16"][0] < 0.1,
     "α = 2r: more than eight times as much": times["Adam, α = 2r"][0] > 8})
@@ -197,7 +200,7 @@ book.verdicts({
 # arrives at the logits does not. A guess: the part that lowers the loss has one sign in all $r$ terms, is flat, and reaches
 # the logits; the rest is noise that more terms average out.
 #
-# So **fix α, and the rate carries over from rank to rank**. With the popular α = 2r a larger rank is also a larger step.
+# So **fix α, and the rate nearly carries over from rank to rank**. With the popular α = 2r a larger rank is also a larger step.
 #
 # ### Is α a learning rate?
 # In Adam's first step, yes: $\Delta W\propto s\eta$. Then $A$ moves too:
@@ -207,8 +210,8 @@ book.card(lora.false_alpha_is_nothing_but_a_rate)
 
 # %% [markdown]
 # Over a whole run α times $c$ is worth $\eta$ times $\sqrt c$; exactly so, if $A$ starts $\sqrt c$ times larger
-# ("Further"). In your runs, rank 32 with α = 16 ended at 3.77 nats with rate 0.008, and at 3.83 with 0.016. The record
-# has 3.77 for α = 64 and 0.004: four times the α is worth *twice* the rate.
+# ("Further"). The record has rank 32, α = 64, rate 0.004 at 3.77 nats. Were α a rate, that were α = 16 with 0.016: your
+# run ended at 3.83. It is α = 16 with 0.008: yours ended near 3.77. Four times the α is worth *twice* the rate.
 #
 # ## The code
 # Eight lines of torch: a parametrization computes `weight` anew from what is stored.
@@ -289,13 +292,13 @@ book.verdicts({
     "each at its own best rate, it still is": min(eight.values()) < min(full.values()),
     "at rate 0.016, rank 2 is ahead of rank 32": two[0.016] < many[0.016],
     "with α = 2r the best rate falls with every step of the rank": best["LoRA r=2"] > best["LoRA"] > best["LoRA r=32"],
-    "to about a quarter, for 16 times the rank": 2.8 < best["LoRA r=2"] / best["LoRA r=32"] < 5.7})
+    "for 16 times the rank to a quarter, give or take one tried rate":
+        2.8 < best["LoRA r=2"] / best["LoRA r=32"] < 5.7})
 
 # %% [markdown]
-# You could have predicted the last line: 16 times the α is worth four times the rate. (Rates are tried √2 apart.)
+# You could have predicted the last line: 16 times the α is worth four times the rate.
 #
-# LoRA does not reach full fine-tuning here: sixty steps, a text far from Austen, a tied embedding that stays frozen. Hu et
-# al. report that it does on GPT-3, adapted to narrow tasks.
+# LoRA does not reach full fine-tuning here. Hu et al. report that it does on GPT-3, adapted to narrow tasks.
 #
 # ## When, when not
 # * **Use it** when memory is the limit, many tasks share a base, or the task is narrow. Tune the rate first; raise $r$ with
@@ -351,7 +354,19 @@ guess_double.look_back(f"as much: × {times['Adam, α = 16'][0] ** 0.25:.2f} for
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Further
-# The other cards, and the sources.
+# One more exercise, the other cards, and the sources.
+
+# %%
+book.show(count.EXERCISE)
+
+# %%
+def how_many(shapes, layers, r):
+    ### BEGIN SOLUTION
+    return layers * sum(r * (d_out + d_in) for d_out, d_in in shapes)
+    ### END SOLUTION
+
+
+book.check(count.EXERCISE, how_many)
 
 # %%
 book.fold(

@@ -8,7 +8,7 @@
 #
 # | minutes | tier | axis | teaches | you need |
 # | --- | --- | --- | --- | --- |
-# | 45 | core | init | PiSSA | chapter 01: singular values; chapter 02: LoRA's two gradients; chapter 03: four bits |
+# | 45 | core | init | PiSSA | chapter 01: singular values; chapter 02: LoRA's two gradients; for QPiSSA, chapter 10: four bits |
 
 # %%
 import torch
@@ -195,7 +195,8 @@ book.measured("PiSSA", "QLoRA", "QPiSSA")
 # %% jupyter={"source_hidden": true}
 shared = sorted(lora.rates.keys() & mine.rates.keys())
 book.table(("rate for both", "LoRA", "PiSSA", "PiSSA minus LoRA"), [
-    (f"{lr:.4f}", f"{lora.rates[lr]:.3f}", f"{mine.rates[lr]:.3f}", f"{mine.rates[lr] - lora.rates[lr]:+.3f}".replace("-", "−"))
+    (f"{lr:.4f}", f"{lora.rates[lr]:.3f}", f"{mine.rates[lr]:.3f}",
+     f"{mine.rates[lr] - lora.rates[lr]:+.3f}".replace("-", "−"))
     for lr in shared])
 
 # %% [markdown]

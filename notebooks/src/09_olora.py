@@ -28,8 +28,8 @@ book.diagram("olora")
 # ## Predict
 
 # %%
-guess = book.predict("You put the inputs of a layer, and with them the columns of W₀, in another order. The layer stays what "
-    "it is. Whose B spans another space now?", book.Choice("your answer", (
+guess = book.predict("You put the inputs of a layer, and with them the columns of W₀, in another order. The layer "
+    "stays what it is. Whose B spans another space now?", book.Choice("your answer", (
         "nobody's", "PiSSA's", "OLoRA's", "PiSSA's and OLoRA's")))
 guess
 
@@ -82,7 +82,8 @@ book.source(lb.OLoRA().init.build)
 # change it. What a start costs, on one square matrix, here and now:
 
 # %% tags=["nbval-ignore-output"]
-book.table(("width", "PiSSA: SVD, ms", "QR of all, ms", "OLoRA: QR of 8 columns, ms"), start_cost.start_costs((256, 512, 1024), r=8))
+book.table(("width", "PiSSA: SVD, ms", "QR of all, ms", "OLoRA: QR of 8 columns, ms"),
+           start_cost.start_costs((256, 512, 1024), r=8))
 
 # %% [markdown]
 # ## Measured

@@ -29,8 +29,9 @@ book.diagram("dylora")
 # ## Predict
 
 # %%
-guess = book.predict("One training of DyLoRA and one of LoRA, both of rank 8, each at its own best rate. You serve rank 2: "
-    "DyLoRA's first two rows and columns; LoRA's BA, cut by the SVD. The lower loss has …", book.Choice("your answer", (
+guess = book.predict("One training of DyLoRA and one of LoRA, both of rank 8, each at its own best rate. You serve "
+    "rank 2: DyLoRA's first two rows and columns; LoRA's BA, cut by the SVD. The lower loss has …",
+    book.Choice("your answer", (
         "DyLoRA, by more than 0.05 nats", "DyLoRA, by less", "LoRA, by less than 0.05 nats", "LoRA, by more")))
 guess
 
@@ -45,7 +46,7 @@ book.cut_curves()
 # %% [markdown]
 # 1. Lower the rank to serve. From which rank on is DyLoRA ahead? Then cut LoRA by the SVD, and look again.
 # 2. Serve rank 1. A colleague cuts DyLoRA's rows but leaves the scale at $\alpha/r$. What does that cost? Which cut of
-#    DyLoRA would have been better than its own, and is it so at rank 2?
+#    DyLoRA is better than its own? At rank 2 too?
 #
 # <details><summary>Answers</summary>
 #
@@ -63,18 +64,20 @@ book.card(claims.a_cut_is_a_lora_of_rank_b)
 # %% [markdown]
 # In LoRA no row comes first: $BA=(BG)(G^{-1}A)$ for every invertible $G$. The SVD finds the order that its training did
 # not make. DyLoRA makes one, and pays. **One rate serves eight scales**: with $\alpha=16$, $s=16$ at rank 1 and 2 at
-# rank 8. Its losses on the seeds that chose the rate:
+# rank 8. Losses on the seeds that chose it:
 
 # %% jupyter={"source_hidden": true}
 runs, (NESTED, ROWS, SVD) = cuts.read(), cuts.CUTS
 tried = {lr: [run.scores[NESTED] for run in runs if run.side == "DyLoRA" and run.lr == lr and run.seed >= 100]
          for lr in cuts.SIDES["DyLoRA"].rates}
 book.table(("rate", "rank 1", "rank 2", "rank 4", "rank 8", "mean of all eight"), [
-    (f"{lr:.2g}", *(f"{sum(seed[b - 1] for seed in found) / 2:.2f}" for b in (1, 2, 4, 8)), f"{sum(map(sum, found)) / 16:.3f}")
+    (f"{lr:.2g}", *(f"{sum(seed[b - 1] for seed in found) / 2:.2f}" for b in (1, 2, 4, 8)),
+     f"{sum(map(sum, found)) / 16:.3f}")
     for lr, found in tried.items()])
 
 # %% [markdown]
-# Rank 1 wants low rates, rank 8 high ones. **And no adapter is best at every rank:**
+# Rank 1 wants low rates, rank 8 high ones. **And no adapter is the best approximation of a
+# matrix $M$ at every rank:**
 
 # %%
 book.card(claims.the_scale_has_a_price)
@@ -112,7 +115,7 @@ book.measured("DyLoRA")
 
 # %% [markdown]
 # ### At every rank
-# The explorer's record, means of three seeds:
+# The record, means of three seeds:
 
 # %%
 losses = cuts.gathered(runs)
@@ -121,9 +124,10 @@ dylora, frozen, lora = ({cut: seeds.mean(0) for cut, seeds in losses.scores[side
 own = dict(zip(cuts.TRAINED, losses.own().mean(0), strict=True))
 book.verdicts({
     "DyLoRA is ahead of LoRA cut by rows, at ranks 1 to 4": (dylora[NESTED] < lora[ROWS])[:4].all(),
-    "And at ranks 5 to 8": (dylora[NESTED] < lora[ROWS])[4:].any(),
+    "It is ahead of them at one of the ranks 5 to 8 too": (dylora[NESTED] < lora[ROWS])[4:].any(),
     "DyLoRA is ahead of LoRA cut by the SVD at some rank": (dylora[NESTED] < lora[SVD]).any(),
-    "LoRA cut by the SVD to 1, 2 or 4 is within 0.02 of LoRA trained there": all(abs(lora[SVD][b - 1] - own[b]) < 0.02 for b in own),
+    "LoRA cut by the SVD to 1, 2 or 4 is within 0.02 of LoRA trained there":
+        all(abs(lora[SVD][b - 1] - own[b]) < 0.02 for b in own),
     "DyLoRA's frozen form is ahead of its main form at some rank": (frozen[NESTED] < dylora[NESTED]).any()})
 
 # %% [markdown]
@@ -138,13 +142,13 @@ book.verdicts({
 #
 # ## Exercises
 # The *frozen* form trains row $b$ and column $b$ alone: smaller cuts stay as they are. Stuck?
-# `book.hint(nested.EXERCISE, 1)`, then 2, then 3; `book.solution(nested.EXERCISE)` comes last.
+# `book.hint(nested.EXERCISE, 1)`, 2, 3; `book.solution(nested.EXERCISE)` comes last.
 
 # %%
 book.show(nested.EXERCISE)
 
 # %%
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     ### BEGIN SOLUTION
     A, B = A[:b], B[:, :b]
     if frozen:
@@ -154,7 +158,7 @@ def branch(x, A, B, alpha, b, frozen):
     ### END SOLUTION
 
 
-book.check(nested.EXERCISE, branch)
+book.check(nested.EXERCISE, branch_at)
 
 # %% [markdown]
 # ## Look back

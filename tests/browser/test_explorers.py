@@ -90,6 +90,12 @@ kept_for_backward()""",
 from lorabook.book.explore.cuts import cut_curves
 cut_curves()""",
     ),
+    "forgetting": Cell(
+        "lr",
+        """
+from lorabook.book.explore.forgetting import forgetting
+forgetting()""",
+    ),
     "memory": Cell(
         "length",
         """
@@ -130,7 +136,7 @@ def test_all_of_them_draw_without_an_error(page: Opened) -> None:
 def test_a_key_moves_the_picture_in_time(page: Opened, name: str) -> None:
     slider = f"{frame(name)} input[name='{CELLS[name].slider}']"
     page.press(slider, "Home")
-    times = page.latencies(slider, frame(name), ["ArrowRight"] * 5 + ["ArrowLeft"] * 5)
+    times = page.latencies(slider, frame(name), (["ArrowRight"] * 3 + ["ArrowLeft"] * 3) * 2)
     print(f"{name}: key press to paint, median {percentile(times, 0.5):.0f} ms, p95 {percentile(times, 0.95):.0f} ms")
     # The goal is 100 ms; the bound leaves room for a loaded machine that renders in software.
     assert percentile(times, 0.5) < 200, times

@@ -97,12 +97,19 @@ def nearest_blocks(m: Float[Tensor, "d d"], n: int, r: int) -> Float[Tensor, "d 
 
 def still(state: State, result: Result) -> "Figure":
     """Draw the four matrices without a browser."""
-    figure = style.figure(7.2, 2.6)
-    figure.suptitle(result.sentence, color=style.NEUTRAL.text, fontsize=9, x=0.01, ha="left", wrap=True)
+    from matplotlib.colors import LinearSegmentedColormap
+
+    figure = style.figure(5.2, 2.2)
+    colours = LinearSegmentedColormap.from_list(
+        "signs", [style.TRAINABLE.light, style.NEUTRAL.grid[:7] + "22", style.variant("rsLoRA").light]
+    )
+    figure.suptitle(result.sentence, color=style.NEUTRAL.text, fontsize=8, x=0.01, ha="left", wrap=True)
     most = np.abs(result.matrices[0]).max()
     for i, (name, matrix) in enumerate(zip(result.names, result.matrices, strict=True)):
-        axes = style.axes(figure, f"{name}: {result.reached[i]:.0%}", "", "", (1, 4, i + 1))
-        axes.imshow(matrix, cmap="PuOr", vmin=-most, vmax=most)
+        axes = style.axes(figure, "", f"reaches {result.reached[i]:.0%}" if i else "", "", (1, 4, i + 1))
+        axes.set_title(name, color=style.NEUTRAL.text, fontsize=8)
+        axes.imshow(matrix, cmap=colours, vmin=-most, vmax=most)
+        axes.grid(False)
         axes.set_xticks([])
         axes.set_yticks([])
     return figure

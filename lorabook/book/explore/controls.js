@@ -47,18 +47,13 @@ function makeCell(name, spec, changed) {
   return { cell: element("div", { class: `lb-cell lb-${spec.kind}${wide}` }, head, input), input, set, key: JSON.stringify(spec) };
 }
 
-// The entries of an object by a list of its keys: a notebook file has sorted them.
-export function inOrder(named, order) {
-  return Object.entries(named).sort(([one], [other]) => order.indexOf(one) - order.indexOf(other));
-}
-
-// Fill `form`, in this order; every movement calls `changed(name, value)`. Returns how to set values, to switch fields off, and to take
+// Fill `form`; every movement calls `changed(name, value)`. Returns how to set values, to switch fields off, and to take
 // other specs of the same fields. Folded ones stand under "more".
-export function build(form, specs, order, changed) {
+export function build(form, specs, changed) {
   const cells = {};
   const inside = element("div", { class: "lb-controls" });
   const more = element("details", { class: "lb-more" }, element("summary", {}, "more"), inside);
-  for (const [name, spec] of inOrder(specs, order)) {
+  for (const [name, spec] of Object.entries(specs)) {
     cells[name] = makeCell(name, spec, changed);
     (spec.folded ? inside : form).append(cells[name].cell);
   }

@@ -44,11 +44,12 @@ function marks({ b, form }, { ranks, trained, dylora, lora, own, start }, look, 
   const items = ends.map(([text, values, { colour }, i]) => ({ text, x: last, y: row(values, 0)[i], colour }));
   const read = [[form, row(dylora, 0)[at], look.dylora], ["LoRA, cut", row(lora, 0)[at], look.lora]];
   if (k >= 0) read.push(["trained", row(own, 0)[k], look.own]);
-  const dots = read.map(([, y, { colour, marker }]) => ({ kind: "dot", x: b, y: Math.min(y, TOP), colour, symbol: marker, size: 7 }));
-  const high = read.filter(([, y]) => y > TOP).map(([, y, { colour }], i) => ({
-    kind: "text", text: `${y.toFixed(1)} ↑`, x: b, y: TOP, dx: b === 1 ? 12 : -12, dy: 16 + 15 * i, colour, anchor: b === 1 ? "start" : "end" }));
+  // What lies above the picture has an arrow at its upper edge; the value stands in the line above.
+  const dots = read.map(([, y, { colour, marker }]) => (y > TOP
+    ? { kind: "text", text: "↑", x: b, y: TOP, dx: -6, dy: 14, colour, anchor: "end" }
+    : { kind: "dot", x: b, y, colour, symbol: marker, size: 7 }));
   const words = [`rank ${b}`, ...read.map(([name, y]) => `${name} ${y.toFixed(2)}`)].join("  ·  ");
-  return [{ kind: "rule", x: b, colour: style.quiet }, ...dots, ...high, { kind: "labels", items },
+  return [{ kind: "rule", x: b, colour: style.quiet }, ...dots, { kind: "labels", items },
     { kind: "text", text: "no adapter", x: last, y: start, dx: 0, dy: -6, colour: style.quiet, anchor: "end" },
     { kind: "text", text: words, x: ranks[0] - 0.3, anchor: "start", colour: style.text }];
 }

@@ -100,12 +100,12 @@ def compute(state: State, losses: Losses) -> Result:
         for x in (losses.scores[state.form][state.dylora], losses.scores[PLAIN][state.lora], losses.own())
     )
     at = state.b - 1
-    beside = "was not trained"
+    beside = f"No LoRA was trained at rank {state.b}."
     if state.b in TRAINED:
-        beside = f"{own[0, TRAINED.index(state.b)]:.2f}"
+        beside = f"LoRA trained at rank {state.b}: {own[0, TRAINED.index(state.b)]:.2f}."
     sentence = (
         f"Served at rank {state.b}: {state.form} cut by {state.dylora}: {dylora[0, at]:.2f} nats per token. LoRA cut "
-        f"by {state.lora}: {lora[0, at]:.2f}. LoRA trained at rank {state.b}: {beside}."
+        f"by {state.lora}: {lora[0, at]:.2f}. {beside}"
     )
     return Result(RANKS, TRAINED, dylora, lora, own, losses.start, sentence)
 

@@ -3,7 +3,7 @@
 // controls that change nothing now, the buttons that cannot be pressed now.
 import { alive } from "./alive.js";
 import { answerAt } from "./answers.js";
-import { build, element, inOrder } from "./controls.js";
+import { build, element } from "./controls.js";
 import { unpack } from "./numbers.js";
 import { paint, watch } from "./theme.js";
 
@@ -27,8 +27,13 @@ function frame(el) {
   return parts;
 }
 
+function ordered(model, key) {
+  const place = (name) => model.get("order").indexOf(name);
+  return Object.entries(model.get(key)).sort(([one], [other]) => place(one) - place(other));
+}
+
 function fillButtons(parts, model) {
-  const buttons = inOrder(model.get("buttons"), model.get("order")).map(([name, label]) => {
+  const buttons = ordered(model, "buttons").map(([name, label]) => {
     const button = element("button", { type: "button", "data-do": name }, label);
     button.addEventListener("click", () => model.send({ do: name }));
     return button;
@@ -36,11 +41,13 @@ function fillButtons(parts, model) {
   parts.buttons.replaceChildren(...buttons);
 }
 
-// Sends the state to Python: at once, or when nothing has moved for `settle` seconds.
+// Sends the state to Python: at once, or when nothing has moved for `settle` seconds; and with it the names of what the
+// reader moved since Python last answered, for the others may follow what was moved, and be out of date here.
 function sender(model) {
-  let timer;
-  return (values) => {
+  let [timer, turn] = [0, 0];
+  return (values, names) => {
     model.set("values", values);
+    model.set("hand", { turn: (turn += 1), names }); // the turn makes it new, so that it is sent
     clearTimeout(timer);
     if (model.get("settle") > 0) timer = setTimeout(() => model.save_changes(), 1000 * model.get("settle"));
     else model.save_changes();
@@ -74,8 +81,12 @@ export function explorer(make) {
     const redraw = () => { if (!waiting) { waiting = true; requestAnimationFrame(now); } };
 
     const send = sender(model);
-    const move = (name, value) => { send({ ...state(), [name]: value }); if (model.get("tabled")) redraw(); };
-    const controls = build(parts.form, model.get("specs"), model.get("order"), move);
+    const byHand = new Set();
+    const move = (name, value) => {
+      send({ ...state(), [name]: value }, [...byHand.add(name)]);
+      if (model.get("tabled")) redraw();
+    };
+    const controls = build(parts.form, Object.fromEntries(ordered(model, "specs")), move);
     const draw = make(parts.stage, { model, move, notes: parts.notes });
     controls.set(state());
     fillButtons(parts, model);
@@ -83,6 +94,7 @@ export function explorer(make) {
     const handlers = {
       "change:specs": () => { controls.respec(model.get("specs")); controls.set(state()); redraw(); },
       "change:values": () => { controls.set(state()); redraw(); },
+      "change:hand": () => { if (!model.get("hand").names) byHand.clear(); },
       "change:answer": () => { sent = unpack(model.get("answer")); redraw(); },
       "change:status": () => setStatus(model.get("status")),
       "change:buttons": () => fillButtons(parts, model),

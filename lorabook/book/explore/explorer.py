@@ -47,17 +47,17 @@ class Action:
 class Explorer(anywidget.AnyWidget):
     """The widget. Read `state` and `result`; set `values` to move the controls from Python.
 
-    `answer` is what the view draws: the result of the state or, where `tabled`, the results of all states. `order`
-    names the controls, then the buttons: a notebook file sorts the keys of an object.
+    `answer` is what the view draws: the result of the state or, where `tabled`, the results of all states.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
     view = traitlets.Unicode().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
+    hand = traitlets.Dict().tag(sync=True)
     specs = traitlets.Dict().tag(sync=True)
-    buttons = traitlets.Dict().tag(sync=True)
     order = traitlets.List().tag(sync=True)
+    buttons = traitlets.Dict().tag(sync=True)
     answer = traitlets.Dict().tag(sync=True)
     tabled = traitlets.Bool().tag(sync=True)
     settle = traitlets.Float().tag(sync=True)
@@ -72,7 +72,7 @@ class Explorer(anywidget.AnyWidget):
         # A thread that trains shows its answer too: neither it nor a moved control may send one that is out of date.
         self.answering = RLock()
         self.follow: Follow | None = None
-        self.stood, self.ranged = start, frozenset[str]()
+        self.stood, self.ranged, self.by_hand = start, frozenset[str](), frozenset[str]()
         first = compute(start)  # raises here, so that a notebook with a broken explorer fails when it is executed
         super().__init__(
             _esm=bundle(view),
@@ -80,7 +80,7 @@ class Explorer(anywidget.AnyWidget):
             view=view,
             values=asdict(start),
             specs={name: control.spec() for name, control in controls.items()},
-            order=list(controls),
+            order=list(controls),  # a saved notebook has the names of a dictionary sorted
             answer=compute.packed() if isinstance(compute, Answers) else pack(first),
             tabled=isinstance(compute, Answers),
             settle=settle,
@@ -98,6 +98,12 @@ class Explorer(anywidget.AnyWidget):
     def result(self) -> Any:
         """The answer where the controls stand."""
         return self.compute(self.state)
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take the browser's values, and which controls the reader moved: the others there may be out of date."""
+        self.by_hand = frozenset(sync_data.get("hand", {}).get("names", ()))
+        super().set_state(sync_data)
+        self.by_hand, self.hand = frozenset(), {}
 
     def set_actions(self, actions: Mapping[str, Action]) -> None:
         """Put buttons under the controls."""
@@ -127,8 +133,9 @@ class Explorer(anywidget.AnyWidget):
             self.status = f"{type(error).__name__}: {error}" if not str(error) else str(error)
 
     def _let_follow(self, follow: Follow) -> None:
-        fixed = {name: value for name, value in self.values.items() if name not in self.ranged}
-        following = {name: self.values[name] for name in self.ranged}
+        told = {name: value for name, value in self.values.items() if name in (self.by_hand or self.values)}
+        fixed = {name: value for name, value in told.items() if name not in self.ranged}
+        following = {name: value for name, value in told.items() if name in self.ranged}
         asked = replace(moved(self.stood, self.controls, fixed), **following)
         now, given = follow(self.stood, asked)
         self.stood = moved(now, given, {name: getattr(now, name) for name in given})

@@ -100,12 +100,14 @@ def compute(state: State) -> Result:
 
 def still(state: State, result: Result) -> "Figure":
     """Draw the rows without a browser: filled what is kept, hollow what is not."""
-    figure = style.figure(7.2, 3.4)
-    axes = style.axes(figure, result.sentence, "KiB in one layer", "")
+    figure = style.figure(5.2, 3.2)
+    figure.suptitle(result.sentence, color=style.NEUTRAL.text, fontsize=9, x=0.01, ha="left", wrap=True)
+    axes = style.axes(figure, "", "KiB in one layer", "")
     left = 0.0
     for i, (size, fate) in enumerate(zip(result.sizes, result.fates, strict=True)):
         colour = (style.FROZEN if i < result.always else style.TRAINABLE).light
-        axes.barh(-i, size, left=left, facecolor=colour if fate == KEPT else "none", edgecolor=colour, linestyle=":")
+        look = {"facecolor": colour} if fate == KEPT else {"facecolor": "none", "edgecolor": colour, "linestyle": ":"}
+        axes.barh(-i, size, left=left, **look)
         left += size if fate != FREED else 0.0
     axes.set_yticks([-i for i in range(len(result.names))], result.names)
     axes.axvline(result.whole, color=style.NEUTRAL.text, linestyle=":")

@@ -4,7 +4,7 @@ import { explorer } from "./explorer.js";
 import { bytes, count, show } from "./numbers.js";
 import { svg } from "./svg.js";
 
-const [WIDTH, LEFT, RIGHT, TOP, ROW] = [860, 250, 836, 12, 30];
+const [WIDTH, RIGHT, TOP, ROW, LETTER] = [600, 584, 12, 28, 6.8];
 const FULL = "full fine-tuning";
 
 const COLUMNS = {
@@ -44,9 +44,10 @@ function words(text, x, y, anchor, soft = false) {
 
 function picture({ lines, unit }, look, style) {
   const scores = lines.flatMap((line) => line.scores);
+  const left = 24 + LETTER * Math.max(...lines.map(({ label }) => label.length));
   const pad = 0.06 * (Math.max(...scores) - Math.min(...scores)) || 0.01;
   const [low, high] = [Math.min(...scores) - pad, Math.max(...scores) + pad];
-  const x = (value) => LEFT + ((RIGHT - LEFT) * (value - low)) / (high - low);
+  const x = (value) => left + ((RIGHT - left) * (value - low)) / (high - low);
   const bottom = TOP + ROW * lines.length;
   const grid = ticks(low, high).flatMap((value) => [
     svg("line", { x1: x(value), x2: x(value), y1: TOP, y2: bottom, stroke: style.grid }),
@@ -54,20 +55,20 @@ function picture({ lines, unit }, look, style) {
   ]);
   const rows = lines.flatMap((line, i) => {
     const y = TOP + ROW * (i + 0.5);
-    return [words(line.label, LEFT - 12, y + 4, "end"),
+    return [words(line.label, left - 12, y + 4, "end"),
       ...line.scores.map((score) => svg("line", { x1: x(score), x2: x(score), y1: y - 7, y2: y + 7, stroke: look(line) })),
       svg("circle", { cx: x(line.mean), cy: y, r: 5, fill: look(line) })];
   });
-  return [...grid, ...rows, words(`${unit}, lower is better; a tick a seed`, (LEFT + RIGHT) / 2, bottom + 34, "middle", true)];
+  return [...grid, ...rows, words(`${unit}, lower is better; a tick a seed`, (left + RIGHT) / 2, bottom + 34, "middle", true)];
 }
 
 export default explorer((stage, tools) => {
-  const canvas = svg("svg", {});
+  const canvas = svg("svg", { style: "max-width: 760px" });
   stage.append(canvas);
   return ({ answer, style }) => {
     const look = (line) => (line.name === FULL ? style.role("reference").colour : style.variant(line.name).colour);
     canvas.setAttribute("viewBox", `0 0 ${WIDTH} ${TOP + ROW * answer.lines.length + 42}`);
     canvas.replaceChildren(...picture(answer, look, style));
-    tools.notes.replaceChildren(table(answer.lines, look));
+    tools.notes.replaceChildren(element("div", { class: "lb-runs" }, table(answer.lines, look)));
   };
 });

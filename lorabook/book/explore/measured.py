@@ -34,7 +34,7 @@ class State:
 
 @dataclass(frozen=True)
 class Line:
-    """A contender at its tuned rate; numbers as in `Summary`, and the score of every seed."""
+    """A contender at its tuned rate; numbers as in `Summary`, the step's time over LoRA's, and every seed's score."""
 
     name: str
     label: str
@@ -108,16 +108,18 @@ def _lines(rows: Sequence[Row], task: str, names: list[str]) -> tuple[Line, ...]
         (each for each in summaries(rows) if each.place.task == task),
         key=lambda each: (names.index(each.place.method), each.place.budget),
     )
-    return tuple(_line(each, tuple(row.score for row in reported(groups[each.place]))) for each in found)
+    # A record's ratio is to a step of LoRA beside it; LoRA's own says how far off 1 that comes out.
+    of_lora = next((each.step_ratio for each in found if each.place.method == BASELINE), 1.0)
+    return tuple(_line(each, tuple(row.score for row in reported(groups[each.place])), of_lora) for each in found)
 
 
-def _line(summary: Summary, scores: tuple[float, ...]) -> Line:
+def _line(summary: Summary, scores: tuple[float, ...], of_lora: float) -> Line:
     name, budget = summary.place.method, summary.place.budget
     second = budget == "own" and "equal" in budgets_of(method_named(name))
     size = f", its paper's size {summary.size}" if second else ""
     return Line(
         name, name + size, summary.lr, summary.mean, summary.spread, scores, summary.trained, summary.backward_bytes,
-        summary.optimizer_bytes, summary.step_ratio, summary.forgotten,
+        summary.optimizer_bytes, summary.step_ratio / of_lora, summary.forgotten,
     )  # fmt: skip
 
 

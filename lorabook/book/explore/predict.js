@@ -17,7 +17,7 @@ function render({ model, el }) {
   el.append(root);
 
   const spec = model.get("spec");
-  const controls = build(form, { answer: spec }, ["answer"], (_name, value) => {
+  const controls = build(form, { answer: spec }, (_name, value) => {
     model.set("answer", value);
     model.save_changes();
   });

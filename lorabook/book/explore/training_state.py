@@ -14,7 +14,7 @@ MODELS = (TINY, SMOLLM2)
 ALL = "all seven"
 TARGETS = {ALL: "_proj", "attention": "[qkvo]_proj", "MLP": "mlp", "q, v": "q_proj|v_proj"}
 RATES = tuple(1e-3 * 2.0**i for i in range(-4, 9))
-"""The arena's: powers of two, times 10⁻³."""
+"""Powers of two, times 10⁻³: every second one of the arena's."""
 TIMES_R = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 SEEDS = (0, 1, 2, 3, 4)
 
