@@ -78,16 +78,13 @@ export function chart(stage, { model }) {
   holder.append(curves);
   stage.append(holder);
   const mark = overlay(holder);
-  let picture, plotly, drawn, width;
+  let picture, plotly, drawn;
 
   function show() {
     if (!plotly || !picture) return;
     const { key, traces, layout, marks = [] } = picture;
-    // Lab's side bars change the width of a chart, not the window's: plotly itself sees the window's alone.
-    const resized = curves.clientWidth !== width && curves.clientWidth > 0;
     if (key !== drawn) plotly.react(curves, traces, layout, { displayModeBar: false, responsive: true });
-    else if (resized) plotly.Plots.resize(curves);
-    [drawn, width] = [key, curves.clientWidth];
+    drawn = key;
     mark(marks, layout);
   }
   const tell = (drawn) => holder.dispatchEvent(new CustomEvent("lorabook-chart", { bubbles: true, detail: drawn }));
