@@ -142,12 +142,17 @@ def test_a_key_moves_the_picture_in_time(page: Opened, name: str) -> None:
     assert percentile(times, 0.5) < 200, times
 
 
-def test_a_chart_fills_its_place_when_that_changes_and_the_window_does_not(page: Opened) -> None:
+def test_a_chart_is_drawn_as_wide_as_its_place_when_a_side_bar_changes_that(page: Opened) -> None:
     chart = page.locator(f"{frame('ranks')} .lb-chart")
-    for width in ("500px", ""):
-        chart.evaluate("(chart, width) => { chart.parentElement.style.width = width; }", width)
+    widths = "chart => [chart.clientWidth, +chart.querySelector('.main-svg').getAttribute('width')]"
+    before = chart.evaluate(widths)[0]
+    for way in ("collapseLeft", "expandLeft"):
+        page.page.evaluate("way => window.jupyterapp.shell[way]()", way)
         page.page.wait_for_timeout(1000)
-        assert chart.evaluate("chart => Math.abs(chart.querySelector('.main-svg').clientWidth - chart.clientWidth)") < 2
+        place, drawn = chart.evaluate(widths)
+        assert place != before
+        assert drawn == place
+        before = place
 
 
 def built(name: str) -> Explorer:
