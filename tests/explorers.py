@@ -28,6 +28,7 @@ from lorabook.book.explore.cuts import explore_cuts, gathered
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.forgetting import explore_rows
 from lorabook.book.explore.kept import kept_for_backward
+from lorabook.book.explore.kronecker import kronecker
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.principal import decompose, explore
@@ -219,6 +220,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "codebook": lambda: codebook(seeded()),
     "blocks": lambda: blocks(seeded()),
     "kept": kept_for_backward,
+    "kronecker": lambda: kronecker(seeded()),
     "cuts": lambda: explore_cuts(gathered(cut_runs())),
     "memory": memory_calculator,
     "training": training,
