@@ -124,7 +124,7 @@ def lokr_branch(x, C, D, s):
     return (s * C @ X @ (s * D).T).flatten(1)
 
 
-# %% swapped+no-scale: the pull request, without s
+# %% no-scale+swapped: the pull request, without s
 def lokr_branch(x, C, D, s):
     X = x.view(len(x), D.shape[1], C.shape[1])
     return (D @ X @ C.T).flatten(1)

@@ -1,4 +1,4 @@
-"""Exercise: LoKr's branch s·(C ⊗ D)x by the vec trick, without building the product and without swapping its factors."""
+"""Exercise: LoKr's branch s·(C ⊗ D)x by the vec trick: the product is not built, and its factors are not swapped."""
 
 import random
 from collections.abc import Callable
@@ -28,8 +28,7 @@ def draw_cases(stream: random.Random) -> list[Branch]:
     """Return square factors of one size, where every product has a shape, then square ones of two, then none square."""
     shapes = ((3, 3, 3, 3, 3, 1.7), (2, 2, 2, 4, 4, 2.5), (4, 3, 2, stream.randint(4, 6), 5, 0.4))
     return [
-        Branch(draw(rows, m * n, stream), draw(p, m, stream), draw(k, n, stream), s)
-        for rows, p, m, k, n, s in shapes
+        Branch(draw(rows, m * n, stream), draw(p, m, stream), draw(k, n, stream), s) for rows, p, m, k, n, s in shapes
     ]
 
 
@@ -78,7 +77,8 @@ SWAPPED = (
     "through D."
 )
 FOLDED = (
-    "x is folded column by column, and y unfolded row by row. Entry n·i + j of x is X[i, j]: fold by rows, as `view` does."
+    "x is folded column by column, and y unfolded row by row. Entry n·i + j of x is X[i, j]: fold by rows, as `view` "
+    "does."
 )
 UNFOLDED = (
     "x is folded row by row, and y unfolded column by column. Entry k·i + j of y is row i, column j of CXDᵀ: unfold by "
@@ -116,9 +116,9 @@ EXERCISE = Exercise(
     minutes=5,
     prompt=(
         "A pull request makes LoKr's forward pass cheap:\n\n```python\nX = x.view(len(x), D.shape[1], C.shape[1])\n"
-        "return s * (D @ X @ C.T).flatten(1)\n```\n\nIts test has C = D, and passes. With the files that people have, the "
-        "model writes nonsense. Write `lokr_branch(x, C, D, s)`, which returns s·(C ⊗ D)x for inputs x with one input in each "
-        "row, C: p × m and D: k × n, and never builds C ⊗ D."
+        "return s * (D @ X @ C.T).flatten(1)\n```\n\nIts test has C = D, and passes. With the files that people have, "
+        "the model writes nonsense. Write `lokr_branch(x, C, D, s)`, which returns s·(C ⊗ D)x for inputs x with one "
+        "input in each row, C: p × m and D: k × n, and never builds C ⊗ D."
     ),
     hints=(
         "Which product does the pull request compute, C ⊗ D or D ⊗ C? With C = D no test can tell.",
