@@ -34,9 +34,9 @@ def test_the_first_task_full_rank_for_52_numbers(view: Explorer) -> None:
     assert {factor for factor, _ in cheapest} == {4, 6}
     at_both = ((4, 3), (6, 2))
     reached = {name: [round(view.compute(State(*at, name)).reached, 2) for at in at_both] for name in (NOISE, FEW)}
-    assert reached == {NOISE: [0.18, 0.16], FEW: [0.27, 0.21]}
+    assert reached == {NOISE: [0.17, 0.13], FEW: [0.22, 0.3]}
     plain = [view.compute(State(4, 3, name)) for name in (NOISE, FEW)]
-    assert [(each.plain_rank, round(each.plain, 2)) for each in plain] == [(1, 0.16), (1, 0.68)]
+    assert [(each.plain_rank, round(each.plain, 2)) for each in plain] == [(1, 0.14), (1, 0.61)]
 
 
 def test_the_second_task_copies_are_reached_where_the_block_is_theirs(view: Explorer) -> None:
@@ -44,9 +44,9 @@ def test_the_second_task_copies_are_reached_where_the_block_is_theirs(view: Expl
     whole = {at: result.numbers for at, result in found.items() if result.reached > 1 - 1e-9}
     assert min(whole, key=lambda at: (whole[at], at[1])) == (4, 3)
     assert whole[4, 3] == 52
-    assert round(found[4, 3].plain, 2) == 0.36
+    assert round(found[4, 3].plain, 2) == 0.27
     beside = [view.compute(replace(START, factor=p, r=3, wanted=COPIES)).reached for p in (3, 6)]
-    assert all(0.3 < share < 0.42 for share in beside)
+    assert all(0.19 < share < 0.25 for share in beside)
 
 
 def test_the_slider_runs_from_lora_to_the_whole_matrix(view: Explorer) -> None:

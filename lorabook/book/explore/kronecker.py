@@ -81,7 +81,8 @@ def kronecker(generator: torch.Generator) -> Explorer:
 def targets(generator: torch.Generator) -> Wanted:
     """Return what ΔW may have to become: of rank 2, a 4 × 4 grid of copies of one block, random; each of norm 1."""
     draw = partial(torch.randn, generator=generator, dtype=torch.float64)
-    found = {FEW: draw(SIDE, 2) @ draw(2, SIDE), COPIES: torch.kron(draw(4, 4), draw(6, 6)), NOISE: draw(SIDE, SIDE)}
+    even = draw(4, 4).sign() * (1 + torch.rand(4, 4, generator=generator, dtype=torch.float64))
+    found = {FEW: draw(SIDE, 2) @ draw(2, SIDE), COPIES: torch.kron(even, draw(6, 6)), NOISE: draw(SIDE, SIDE)}
     return {name: m / m.norm() for name, m in found.items()}
 
 
