@@ -57,7 +57,9 @@ def answer(
     return vectors(c) + (pair(c) if saved(c) else 0)
 
 
-LORA = "You count r·(d_out + d_in) for each matrix: that is LoRA, which has a pair of its own for each. VeRA has two vectors."
+LORA = (
+    "You count r·(d_out + d_in) for each matrix: that is LoRA, with a pair of its own for each. VeRA has two vectors."
+)
 WIDTH = "You give d as many entries as the matrix has inputs. It has r: it stands between A and B."
 NO_D = "You count b (d_out) and forget d (r)."
 NO_B = "You count d (r) and forget b (d_out)."
@@ -96,10 +98,10 @@ EXERCISE = Exercise(
     difficulty=2,
     minutes=10,
     prompt=(
-        "Someone wants ten thousand VeRA adapters of one model on a disk. Write `in_file(shapes, layers, r, with_pair)`: "
-        "how many numbers the file of one adapter holds. The model has `layers` equal layers; `shapes` lists the (d_out, "
-        "d_in) of the adapted matrices of one layer. If `with_pair`, the frozen pair is saved too, as PEFT does; it is "
-        "as small as the largest matrices allow."
+        "Someone wants ten thousand VeRA adapters of one model on a disk. Write `in_file(shapes, layers, r, "
+        "with_pair)`: how many numbers the file of one adapter holds. The model has `layers` equal layers, and `shapes` lists the "
+        "(d_out, d_in) of the adapted matrices of one layer. If `with_pair`, the frozen pair is saved too, as PEFT does "
+        "unless told otherwise; it is as small as the largest matrices allow."
     ),
     hints=(
         "Per matrix: how many entries has b, and how many has d?",

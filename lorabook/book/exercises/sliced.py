@@ -25,7 +25,7 @@ class Layer:
 
 
 def draw_cases(stream: random.Random) -> list[Layer]:
-    """Return a case where all sides are alike, so that every product has a shape, then three with sides of their own."""
+    """Return a case where all sides are alike, so that every product has a shape; then sides of their own."""
     shapes = ((4, 4, 4, 4, 4), (7, 8, 3, 7, 8), (6, stream.randint(7, 9), 2, 4, 5), (stream.randint(8, 9), 6, 3, 5, 6))
     return [
         Layer(draw(r, widest, stream), draw(tallest, r, stream), draw(1, d_out, stream)[0], draw(1, r, stream)[0], d_in)
@@ -104,10 +104,10 @@ EXERCISE = Exercise(
     difficulty=2,
     minutes=5,
     prompt=(
-        "A pull request merges VeRA: `delta = b * (B @ (d * A))`. Its test has one layer, as many inputs as outputs and "
-        "as r, and b and d full of ones. Write `vera_delta(A, B, b, d, d_in)`, which returns ΔW of one layer of any "
-        "size: A is r × (most inputs of any layer), B is (most outputs of any layer) × r, b has an entry for each output "
-        "of this layer, d has r, and this layer has d_in inputs. It takes the first columns of A and the first rows of B."
+        "A pull request merges VeRA: `delta = b * (B @ (d * A))`. Its test has one layer, with as many inputs and "
+        "outputs as r, and b and d full of ones. Write `vera_delta(A, B, b, d, d_in)`, which returns ΔW of one layer of "
+        "any size. A is r × (most inputs of any layer) and B is (most outputs of any layer) × r. b has an entry for each "
+        "output of this layer, d has r, and the layer has d_in inputs. It takes A's first columns and B's first rows."
     ),
     hints=(
         "ΔW = diag(b) B diag(d) A. Does diag(v)M scale M's rows, or its columns? What does `v * M` scale?",
