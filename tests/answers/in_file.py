@@ -136,7 +136,7 @@ def in_file(shapes, layers, r, with_pair):
     return layers * sum(o + r for o, _ in shapes)
 
 
-# %% no-d+never: two slips
+# %% never+no-d: two slips
 def in_file(shapes, layers, r, with_pair):
     return layers * sum(o for o, _ in shapes)
 

@@ -105,9 +105,10 @@ EXERCISE = Exercise(
     minutes=5,
     prompt=(
         "A pull request merges VeRA: `delta = b * (B @ (d * A))`. Its test has one layer, with as many inputs and "
-        "outputs as r, and b and d full of ones. Write `vera_delta(A, B, b, d, d_in)`, which returns ΔW of one layer of "
-        "any size. A is r × (most inputs of any layer) and B is (most outputs of any layer) × r. b has an entry for each "
-        "output of this layer, d has r, and the layer has d_in inputs. It takes A's first columns and B's first rows."
+        "outputs as r, and b and d full of ones. Write `vera_delta(A, B, b, d, d_in)`, which returns ΔW of one layer "
+        "of any size. A is r × (most inputs of any layer) and B is (most outputs of any layer) × r. b has an entry "
+        "for each output of this layer, d has r, and the layer has d_in inputs. It takes A's first columns and B's "
+        "first rows."
     ),
     hints=(
         "ΔW = diag(b) B diag(d) A. Does diag(v)M scale M's rows, or its columns? What does `v * M` scale?",
