@@ -40,6 +40,7 @@ from lorabook.book.explore.training import on_models
 from lorabook.book.explore.training_models import Model
 from lorabook.book.explore.training_recorded import Recorded, recorded
 from lorabook.book.explore.training_state import SMOLLM2, TINY
+from lorabook.book.explore.vectors import shared_vectors
 from lorabook.core.training_step import Batch
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.load import load
@@ -222,6 +223,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "kept": kept_for_backward,
     "kronecker": lambda: kronecker(seeded()),
     "cuts": lambda: explore_cuts(gathered(cut_runs())),
+    "vectors": lambda: shared_vectors(seeded()),
     "memory": memory_calculator,
     "training": training,
 }

@@ -90,6 +90,12 @@ kept_for_backward()""",
 from lorabook.book.explore.kronecker import kronecker
 kronecker(torch.Generator().manual_seed(0))""",
     ),
+    "vectors": Cell(
+        "r",
+        """
+from lorabook.book.explore.vectors import shared_vectors
+shared_vectors(torch.Generator().manual_seed(0))""",
+    ),
     "cuts": Cell(
         "b",
         """

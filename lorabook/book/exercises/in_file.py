@@ -94,11 +94,11 @@ MISTAKES = (
 
 EXERCISE = Exercise(
     title="What a VeRA file weighs",
-    function="in_file",
+    function="count_in_file",
     difficulty=2,
     minutes=10,
     prompt=(
-        "Someone wants ten thousand VeRA adapters of one model on a disk. Write `in_file(shapes, layers, r, "
+        "Someone wants ten thousand VeRA adapters of one model on a disk. Write `count_in_file(shapes, layers, r, "
         "with_pair)`: how many numbers the file of one adapter holds. The model has `layers` equal layers, and "
         "`shapes` lists the (d_out, d_in) of the adapted matrices of one layer. If `with_pair`, the frozen pair is "
         "saved too, as PEFT does unless told otherwise; it is as small as the largest matrices allow."
