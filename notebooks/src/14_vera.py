@@ -159,7 +159,8 @@ book.source(vera.SharedPair.kept)
 # that every PyTorch, now and later, draws the same numbers. Its default is to save it.
 #
 # ## Measured
-# VeRA has rank 64 here, all that `k_proj` and `v_proj` allow. LoRA of rank 2 and LoKr (chapter 13) are the smallest others.
+# VeRA has rank 64 here, the most that this library lets a matrix of 64 rows have. LoRA of rank 2 and LoKr (chapter 13) are
+# the smallest others.
 
 # %%
 table = book.measured("VeRA", "LoKr factor=8", "LoRA r=2")
@@ -198,7 +199,7 @@ book.training_explorer("VeRA")
 # * **Raise $r$ first**: it costs one number a matrix. It does cost time and memory, as LoRA's does.
 # * **Leave it** when quality counts, or when you hope for speed: the pass is LoRA's, at a larger rank.
 # * **Tune the rate anew**, upwards. LoRA's is far too low.
-# * **With what**: QLoRA, LoRA+ and all else that leaves the form alone. Not with a start out of $W_0$: the pair is random.
+# * **With what**: QLoRA. Not with PiSSA or OLoRA, for the pair is random, nor with LoRA+, for no $B$ trains.
 #
 # ## Exercises
 # Stuck? `book.hint(sliced.EXERCISE, 1)`, then 2, then 3; `book.solution(sliced.EXERCISE)` comes last.
