@@ -183,11 +183,11 @@ book.verdicts({
     "VeRA forgets less of Austen than LoRA": few.forgotten < base.forgotten})
 
 # %% [markdown]
-# Plainly: a quarter of a nat behind LoRA, at a twelfth of its numbers. Per trained number nobody here gains more but LoKr;
-# per step, byte of memory and nat, LoRA does. The paper reports LoRA's quality with ten times fewer numbers, on models far
-# larger than this one. That this book cannot check.
+# Plainly: a quarter of a nat behind LoRA, at a twelfth of its numbers, and level with a LoKr of its size. The step costs more
+# than LoRA's, for the rank is eight times as high. The paper reports LoRA's quality with a fraction of its numbers, on models
+# far larger than this one. That this book cannot check.
 #
-# Train it beside LoRA. Start with LoRA's rate, and see why "VeRA does not learn" is a common complaint.
+# Train it beside LoRA, at its own rate first, and then at LoRA's, 0.008.
 
 # %%
 book.training_explorer("VeRA")
