@@ -68,7 +68,7 @@ picture
 book.card(claims.lokr_ranks_multiply)
 
 # %% [markdown]
-# With $D=BA$, as most files have it, the rank is $r$ times $C$'s. "Full" needs a $D$ that is kept whole.
+# With $D=BA$ the rank is $r$ times $C$'s. Full it is only where $D$ is kept whole.
 
 # %%
 book.card(claims.false_lokr_has_full_rank)
@@ -131,8 +131,7 @@ book.verdicts({
 # few directions, and no copies.
 #
 # ## When, when not
-# * **Stay with LoRA** unless the file must be smaller than LoRA of rank 1, which is the smallest that there is. LoKr goes
-#   below that.
+# * **Stay with LoRA** unless the file must be smaller than that of LoRA of rank 1. LoKr goes below it.
 # * **Not for speed**: two small products are fewer operations than $\Delta W$, and slower here than LoRA's two.
 # * **Mind the order**: a file of $C\otimes D$ read as $D\otimes C$ loads without an error.
 #

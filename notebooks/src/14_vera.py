@@ -58,7 +58,7 @@ picture
 # <details><summary>Answers</summary>
 #
 # 1. At VeRA's rank 64: 88 numbers against 96. VeRA reaches 39% and 49%, LoRA all. Without a pattern VeRA reaches 26% and
-# 27%, LoRA 28%. LoRA's lead is gone: it was made for few directions, and a random pair knows nothing of any.
+# 27%, LoRA 28%. LoRA's lead is gone: it is made for few directions, and a random pair is made for none.
 # 2. LoRA 16 and VeRA 256: 3.3%, or any smaller VeRA. Against LoRA of rank 1 it is half. With the pair VeRA's file is the
 # larger one from rank 32 on.
 #
