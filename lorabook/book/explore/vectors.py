@@ -147,9 +147,8 @@ def compute(state: State, best: Best) -> Result:
     pair = state.r * (max(d_out for d_out, _ in shapes) + max(d_in for _, d_in in shapes))
     lora = lora_parameters(config, state.plain, names)
     sentence = (
-        f"{state.wanted.capitalize()}: VeRA of rank {state.r} trains {numbers[0]} numbers a layer and reaches "
-        f"{reached[0]:.0%} and {reached[1]:.0%}; LoRA of rank {state.plain}, with {numbers[1]}, reaches {plain[0]:.0%} "
-        f"and {plain[1]:.0%}."
+        f"{state.wanted.capitalize()}: with {numbers[0]} numbers a layer VeRA reaches {reached[0]:.0%} and "
+        f"{reached[1]:.0%}; with {numbers[1]} LoRA of rank {state.plain} reaches {plain[0]:.0%} and {plain[1]:.0%}."
     )
     return Result(
         tuple(u.b.detach()[:, None].numpy() for u in updates), tuple(u.d.detach()[None].numpy() for u in updates),
