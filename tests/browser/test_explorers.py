@@ -84,6 +84,18 @@ blocks(torch.Generator().manual_seed(0))""",
 from lorabook.book.explore.kept import kept_for_backward
 kept_for_backward()""",
     ),
+    "kronecker": Cell(
+        "factor",
+        """
+from lorabook.book.explore.kronecker import kronecker
+kronecker(torch.Generator().manual_seed(0))""",
+    ),
+    "vectors": Cell(
+        "r",
+        """
+from lorabook.book.explore.vectors import shared_vectors
+shared_vectors(torch.Generator().manual_seed(0))""",
+    ),
     "cuts": Cell(
         "b",
         """
