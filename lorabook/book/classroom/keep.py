@@ -31,7 +31,8 @@ def settings_kept() -> Iterator[None]:
         torch.set_default_dtype(dtype)
         torch.set_default_device(None if device == torch.device("cpu") else device)
         torch.set_grad_enabled(gradients)
-        torch.use_deterministic_algorithms(strict)
+        if torch.are_deterministic_algorithms_enabled() != strict:  # to set it loads torch's compiler, for seconds
+            torch.use_deterministic_algorithms(strict)
         torch.set_num_threads(threads)
         torch.set_rng_state(streams[0])
         np.random.set_state(streams[1])

@@ -71,7 +71,8 @@ def forward_pass(function: Callable, given: Given) -> Seen:
                     "flow back through it.")  # fmt: skip
     if result.requires_grad and len(shape_of(value)) == 2:
         g = torch.tensor(cotangent(*shape_of(value)), dtype=result.dtype)
-        inside(lambda: torch.autograd.backward(result, g))
+        # Given a gradient, `backward` would import sympy first: seconds of the learner's limit, or an import cut off.
+        inside(lambda: (result * g).sum().backward())
     gradients = {name: None if one.grad is None else numbers(one.grad) for name, one in tensors.items()}
     return Seen(
         (value,),
