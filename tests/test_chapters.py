@@ -25,6 +25,7 @@ TAUGHT = {
         "qdora.form",
         "paged_adamw.same_step",
     ),
+    "11_dora": ("dora.form", "dora.direction", "dora.pattern", "dora.cost"),
     "13_lokr": ("lokr.form",),
     "14_vera": ("vera.form",),
     "16_melora_multilora": ("melora.form", "multilora.form"),

@@ -96,6 +96,12 @@ kronecker(torch.Generator().manual_seed(0))""",
 from lorabook.book.explore.vectors import shared_vectors
 shared_vectors(torch.Generator().manual_seed(0))""",
     ),
+    "one_row": Cell(
+        "b",
+        """
+from lorabook.book.explore.one_row import one_row
+one_row()""",
+    ),
     "cuts": Cell(
         "b",
         """

@@ -1,8 +1,8 @@
 """One row of W in the plane: where LoRA and DoRA take it with the same A and B, and what the gradient does to V.
 
-W₀_i has length 1, A one row a of length 1, s = 1, so V_i = W₀_i + B_i·a. LoRA's row is V_i itself, DoRA's is m_i·V_i/‖V_i‖.
-The loss is L = ½‖W_i − T‖² for DoRA's row and a wanted row T. With the norm in the graph, ∂L/∂V has no part along V
-(`claims.dora.the_constant_norm_leaves_in_the_part_along_v`).
+W₀_i has length 1, A one row a of length 1, s = 1, so V_i = W₀_i + B_i·a. LoRA's row is V_i itself, DoRA's is
+m_i·V_i/‖V_i‖. The loss is L = ½‖W_i − T‖² for DoRA's row and a wanted row T. With the norm in the graph, ∂L/∂V has no
+part along V (`claims.dora.the_constant_norm_leaves_in_the_part_along_v`).
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class State:
 class Result:
     """The points of the picture; `along` and `across` are the parts of −∂L/∂V, along V and at a right angle to it.
 
-    lora, dora: how far each row is from the wanted one; lora_reach, dora_reach: how near any B, and any m, can bring it.
+    lora, dora: how far each row is from the wanted one; lora_reach, dora_reach: how near B and m can bring it.
     push, push_in_graph: −∂L/∂B, the norm held constant or not.
     """
 
