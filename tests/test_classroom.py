@@ -169,7 +169,7 @@ def test_what_a_learner_changes_is_put_back():
         torch.set_default_dtype(torch.float64)
         torch.set_default_device("meta")
         torch.set_grad_enabled(False)
-        torch.use_deterministic_algorithms(True)
+        torch.set_deterministic_debug_mode("error")
         torch.set_num_threads(torch.get_num_threads() + 1)
         torch.set_printoptions(precision=1)
         torch.manual_seed(0)
@@ -181,13 +181,25 @@ def test_what_a_learner_changes_is_put_back():
     def settings():
         return (torch.get_default_dtype(), torch.get_default_device(),
                 torch.is_grad_enabled(), torch.get_num_threads(),
-                torch.are_deterministic_algorithms_enabled(), torch.get_rng_state().tolist(),
+                torch.get_deterministic_debug_mode(), torch.get_rng_state().tolist(),
                 np.random.get_state()[1].tolist(), np.get_printoptions(), np.geterr(),
                 repr(torch.ones(1) / 3))  # fmt: skip
 
     before = settings()
     check(scale.EXERCISE, careless)
     assert settings() == before
+
+
+def test_a_first_check_loads_no_compiler_in_the_learners_seconds():
+    program = """
+import sys
+from lorabook.book.classroom.check import check
+from lorabook.book.exercises import frozen_a
+assert check(frozen_a.EXERCISE, lambda x, A, B, s: s * (x @ A.detach().T @ B.T)).code == "right"
+print(*sorted({"sympy", "torch._dynamo", "torch._inductor"} & set(sys.modules)))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == "\n"
 
 
 def test_pythons_random_stream_is_put_back():

@@ -19,7 +19,7 @@ def settings_kept() -> Iterator[None]:
     """Run the block with gradients on, then put back torch's, NumPy's and Python's settings and random streams."""
     streams = torch.get_rng_state(), np.random.get_state(), random.getstate()
     dtype, device, threads = torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads()
-    gradients, strict = torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled()
+    gradients, strict = torch.is_grad_enabled(), torch.get_deterministic_debug_mode()
     depth, folder, trace, look = sys.getrecursionlimit(), os.getcwd(), sys.gettrace(), np.get_printoptions()
     page = dict(vars(torch._tensor_str.PRINT_OPTS))
     try:
@@ -31,8 +31,8 @@ def settings_kept() -> Iterator[None]:
         torch.set_default_dtype(dtype)
         torch.set_default_device(None if device == torch.device("cpu") else device)
         torch.set_grad_enabled(gradients)
-        if torch.are_deterministic_algorithms_enabled() != strict:  # to set it loads torch's compiler, for seconds
-            torch.use_deterministic_algorithms(strict)
+        # Not `use_deterministic_algorithms`, which loads torch's compiler, for seconds, even where nothing changed.
+        torch.set_deterministic_debug_mode(strict)
         torch.set_num_threads(threads)
         torch.set_rng_state(streams[0])
         np.random.set_state(streams[1])

@@ -27,7 +27,7 @@ PAPER = {FULL: "−0.62", BASELINE: "+0.83", "DoRA": "−0.31", FAR: "·"}
 
 
 def of_rows(sides: Mapping[str, Pattern], sentence: str) -> Picture:
-    """Draw turn and relative stretch of every row of one matrix, and 1/(1 − ΔD) − 1, which is a move at right angles."""
+    """Draw turn and relative stretch of every row of one matrix, and 1/(1 − ΔD) − 1, a move at right angles."""
     figure = _figure(sentence, 2.9)
     far = max(turn.max() for turn, _ in (sides[name].turned_rows() for name in PANELS))
     bend = np.linspace(0, far, 50)
