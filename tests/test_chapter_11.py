@@ -128,7 +128,7 @@ def test_what_is_missing_is_trained_and_what_is_there_is_not(tmp_path: Path, mon
     monkeypatch.setattr(length_runs, "train", train)
     path = tmp_path / "lengths.jsonl"
     record(path)
-    assert len(trained) == 6 * len(REPORT_SEEDS) + 2 * 3 * len(TUNING_SEEDS)
+    assert len(trained) == 6 * len(REPORT_SEEDS) + 2 * 4 * len(TUNING_SEEDS)
     assert {lr for name, lr, seed in trained if name == FIXED and seed in REPORT_SEEDS} == {8e-3 * 2**0.5}
     trained.clear()
     record(path)

@@ -47,7 +47,7 @@ class Side:
     rates: tuple[float, ...]
 
 
-AROUND = tuple(8e-3 * 2 ** (k / 2) for k in range(-1, 2))
+AROUND = tuple(8e-3 * 2 ** (k / 2) for k in range(-1, 3))
 FULL, FAR = "full fine-tuning", "full fine-tuning, LoRA's rate"
 FIXED, IN_GRAPH = FixedLengths.name, "DoRA, norm in the graph"
 SIDES: dict[str, Side] = {

@@ -8,6 +8,7 @@ import numpy as np
 
 from lorabook.arena.experiment import FULL
 from lorabook.arena.length_patterns import RELATIVE, STRETCH, TURN, Pattern
+from lorabook.arena.length_patterns import recorded as recorded
 from lorabook.arena.length_runs import FAR
 from lorabook.arena.methods import BASELINE
 from lorabook.book import style
