@@ -151,9 +151,21 @@ def test_the_record_says_what_the_chapter_says_in_words(sides: dict[str, Pattern
     assert np.polyfit(at_right_angles, stretched, 1)[0] == pytest.approx(1, abs=0.25)
 
 
+def test_lengths_are_worth_a_hundredth_and_directions_nearly_everything(sides: dict[str, Pattern]) -> None:
+    lora, dora, fixed, in_graph = (sides[name] for name in lengths.ADAPTERS)
+    base = 4.448
+    assert 0.005 < (fixed.scores - dora.scores).mean() < 0.015
+    assert abs((dora.scores - lora.scores).mean()) < 0.01
+    assert abs((in_graph.scores - dora.scores).mean()) < 0.01
+    assert (base - dora.lengths).mean() == pytest.approx(0.11, abs=5e-3)
+    assert (base - dora.scores).mean() == pytest.approx(0.64, abs=5e-3)
+    assert fixed.directions == pytest.approx(fixed.scores, abs=1e-3)
+    assert fixed.lengths == pytest.approx(base, abs=1e-3), "with m fixed there is nothing to put back"
+
+
 def test_the_pictures_and_tables_show_the_record(sides: dict[str, Pattern]) -> None:
     for picture in (lengths.of_rows(sides, "one"), lengths.of_matrices(sides, "q_proj", "two")):
         assert picture._repr_mimebundle_()[0]["image/png"].startswith(b"\x89PNG")
     assert f"{sides['DoRA'].over_rows.mean():+.2f} ± " in lengths.correlations(sides).text
-    text = lengths.worth(sides).text
-    assert all(f"| {name} | {side.lr:.4f} | {side.scores.mean():.3f} |" in text for name, side in sides.items())
+    text, adapters = lengths.worth(sides).text, {name: sides[name] for name in lengths.ADAPTERS}
+    assert all(f"| {name} | {side.lr:.4f} | {side.scores.mean():.3f} |" in text for name, side in adapters.items())

@@ -9,7 +9,7 @@ import numpy as np
 from lorabook.arena.experiment import FULL
 from lorabook.arena.length_patterns import RELATIVE, STRETCH, TURN, Pattern
 from lorabook.arena.length_patterns import recorded as recorded
-from lorabook.arena.length_runs import FAR
+from lorabook.arena.length_runs import FAR, FIXED, IN_GRAPH
 from lorabook.arena.methods import BASELINE
 from lorabook.book import style
 from lorabook.book.figures.first_steps import T_95
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TEXT = style.NEUTRAL.text
 WIDTH, LETTERS = 5.2, 66
 PANELS = (BASELINE, "DoRA", FULL)
+ADAPTERS = (BASELINE, "DoRA", FIXED, IN_GRAPH)
+"""Not full fine-tuning, which trains more than the matrices: to take these back leaves the rest as it is trained."""
 PAPER = {FULL: "−0.62", BASELINE: "+0.83", "DoRA": "−0.31", FAR: "·"}
 """The correlations that Liu et al. 2024 print, over query matrices and over their looks during training."""
 
@@ -69,10 +71,11 @@ def correlations(sides: Mapping[str, Pattern]) -> Shown:
 
 
 def worth(sides: Mapping[str, Pattern]) -> Shown:
-    """Return what contenders score, against LoRA's seed by seed, and with one of the two taken back to W₀'s."""
+    """Return what adapters score, against LoRA's seed by seed, and with one of the two taken back to W₀'s."""
     lora = sides[BASELINE].scores
     rows = []
-    for name, side in sides.items():
+    for name in ADAPTERS:
+        side = sides[name]
         apart = "·" if name == BASELINE else _interval(side.scores - lora)
         back = (f"{values.mean():.3f}" for values in (side.directions, side.lengths))
         rows.append((name, f"{side.lr:.4f}", f"{side.scores.mean():.3f}", apart, *back))
