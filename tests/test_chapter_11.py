@@ -140,6 +140,7 @@ def test_what_is_missing_is_trained_and_what_is_there_is_not(tmp_path: Path, mon
 def test_the_record_says_what_the_chapter_says_in_words(sides: dict[str, Pattern]) -> None:
     lora, dora, full, far = (sides[name] for name in ("LoRA", "DoRA", FULL, FAR))
     assert lora.longer.min() > 0.8
+    assert 1 - lora.longer.mean() == pytest.approx(0.15, abs=5e-3)
     assert dora.longer.max() < 0.5 < full.longer.min()
     for side in (dora, full, far):
         assert abs(side.over_rows).max() < 0.15 < 0.55 < lora.over_rows.min(), "LoRA alone ties stretch to turn"
