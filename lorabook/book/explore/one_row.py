@@ -47,7 +47,7 @@ class State:
     wanted: str = control("longer", Choice("the task wants the row", tuple(WANTED)))
     b: float = control(0.0, B)
     m: float = control(1.0, M)
-    angle: int = control(90, Steps("angle of W₀ᵢ and A's row", (60, 90, 120), "°"))
+    angle: int = control(90, Steps("A's angle to W₀", (60, 90, 120), "°"))
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ def compute(state: State) -> Result:
     lora, dora = (float(np.linalg.norm(row - target)) for row in (v, w))
     push, in_graph = (float(step @ a) for step in (along + across, across))
     sentence = (
-        f"The task wants the row {state.wanted}. LoRA's is {lora:.2f} off, and with this A never less than "
-        f"{lora_reach:.2f}; DoRA's is {dora:.2f} off, never less than {dora_reach:.2f}. B's gradient step is "
-        f"{_signed(push)}, with the norm in the graph {_signed(in_graph)}."
+        f"The task wants the row {state.wanted}. LoRA is {lora:.2f} off (with this A {lora_reach:.2f} at best), DoRA "
+        f"{dora:.2f} ({dora_reach:.2f} at best). B's gradient step is {_signed(push)}; with the norm in the graph it "
+        f"is {_signed(in_graph)}."
     )
     points = (_point(each) for each in (a, v, w, target, along, across))
     return Result(*points, lora, dora, float(lora_reach), float(dora_reach), push, in_graph, sentence)
