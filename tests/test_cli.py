@@ -302,7 +302,7 @@ def test_a_misconception_is_shown_where_its_sides_differ(capsys: pytest.CaptureF
 def test_a_misconception_is_printed_with_what_holds_in_its_place(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "false_rows_left_out_cost_nothing"]) == 0
     printed = capsys.readouterr().out
-    assert "instead: If the clients drew their ranks, row" in printed
+    assert "instead: If the clients drew their ranks, row i of the mean" in printed
     assert "source: it would, if each row were divided" in printed
 
 
