@@ -122,9 +122,7 @@ def base(width: int) -> Decoder:
     lr = 0.3 / width
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
     stream = batches(austen(), 8, LENGTH, torch.Generator().manual_seed(0))
-    _exhaust(
-        take_steps(model, optimizer, stream, 0, 600, language_loss, rates=[lr], schedule=warmup_cosine, clip=CLIP)
-    )
+    _exhaust(take_steps(model, optimizer, stream, 0, 600, language_loss, rates=[lr], schedule=warmup_cosine, clip=CLIP))
     return model.eval()
 
 
