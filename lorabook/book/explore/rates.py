@@ -1,7 +1,7 @@
-"""Rate explorer: recorded trainings at every pair (η_A, η_B), on decoders of three widths; LoRA+ is a line in the plane.
+"""Rate explorer: recorded trainings at every pair (η_A, η_B), on decoders of three widths; LoRA+ is a line there.
 
-Left the plane of one width, its loss as colour and number, the line η_B = λη_A, the best point of every width. Right the
-losses along the line: what a sweep of the learning rate shows to somebody who has chosen λ.
+Left the plane of one width, its loss as colour and number, the line η_B = λη_A, the best point of every width. Right
+the losses along the line: what a sweep of the learning rate shows to somebody who has chosen λ.
 """
 
 from collections.abc import Sequence
