@@ -1,7 +1,6 @@
 """The measure at work: what a build says of a chapter that is too long; and every chapter is inside its own."""
 
 import re
-from datetime import date
 from pathlib import Path
 
 import nbformat
@@ -22,9 +21,6 @@ from lorabook.book.timing import waits
 from lorabook.models.paths import notebooks_dir
 
 NAMES = chapters.chapters(notebooks_dir())
-TO_BE_SPLIT = ("03_qlora",)
-"""Written before there was a measure; it becomes two or three chapters."""
-SPLIT_BY = date(2026, 12, 20)
 
 
 def source_of(folder: Path, exercise: str, name: str = "99_a") -> Path:
@@ -71,18 +67,7 @@ def test_a_slow_cell_with_a_bar_is_no_wait() -> None:
 # The book's own chapters
 
 
-def marked(name: str) -> object:
-    if name in TO_BE_SPLIT and date.today() <= SPLIT_BY:
-        reason = f"to be split into chapters of their measure, by {SPLIT_BY}; remove the mark when it is"
-        return pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=reason))
-    return name
-
-
-def test_what_waits_to_be_split_is_still_there() -> None:
-    assert set(TO_BE_SPLIT) <= set(NAMES), "take what was split or renamed off the list"
-
-
-@pytest.mark.parametrize("name", [marked(name) for name in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_chapter_is_inside_its_measure(name: str) -> None:
     found = measure(nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4), explorers())
     assert found.faults() == []
@@ -116,7 +101,7 @@ def test_no_stored_output_tells_the_answer_of_a_prediction(name: str) -> None:
     assert not any("Measured" in text for text in told)
 
 
-@pytest.mark.parametrize("name", [name if name == "03_qlora" else marked(name) for name in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_a_cell_decides_is_a_sentence_and_no_bare_truth(name: str) -> None:
     assert not [text for _, text in outputs(name) if re.search(r"\b(True|False)\b", text)]
 

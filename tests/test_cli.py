@@ -34,7 +34,7 @@ NAMES = [command.name for command in COMMANDS]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with four empty chapters."""
-    for name in ("00_start", "01_low_rank", "02_lora", "03_qlora"):
+    for name in ("00_start", "01_low_rank", "02_lora", "10_qlora"):
         (tmp_path / f"{name}.ipynb").write_text(
             '{"cells": [], "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}}, '
             '"nbformat": 4, "nbformat_minor": 5}',
@@ -86,9 +86,9 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         ("02", "02_lora"),
         ("lora", "02_lora"),
         ("LoRA", "02_lora"),
-        ("qlo", "03_qlora"),
+        ("qlo", "10_qlora"),
         ("01_low_rank", "01_low_rank"),
-        ("03_qlora.ipynb", "03_qlora"),
+        ("10_qlora.ipynb", "10_qlora"),
     ],
 )
 def test_a_chapter_goes_by_number_name_or_part_of_it(folder: Path, wanted: str, found: str) -> None:
@@ -100,7 +100,7 @@ def test_a_chapter_goes_by_number_name_or_part_of_it(folder: Path, wanted: str, 
     [
         ("9", "there is no chapter '9'"),
         ("dora", "there is no chapter 'dora'"),
-        ("r", "chapter 'r' could be any of 00_start, 01_low_rank, 02_lora, 03_qlora"),
+        ("r", "chapter 'r' could be any of 00_start, 01_low_rank, 02_lora, 10_qlora"),
     ],
 )
 def test_an_unknown_chapter_lists_the_chapters(folder: Path, wanted: str, message: str) -> None:

@@ -38,6 +38,12 @@ def test_every_solution_in_a_chapter_belongs_to_an_exercise():
     assert len(EXERCISES) == len(CELLS) >= 8
 
 
+def test_no_two_exercises_ask_for_a_function_of_one_name():
+    """By that name the solution is found, in the book and in what was handed in."""
+    names = [exercise.function for exercise in EXERCISES.values()]
+    assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
+
+
 @each
 def test_the_solution_in_the_chapter_passes_and_its_stub_waits(exercise):
     assert check(exercise, defined(written(exercise), exercise.function)).mark == "✓"

@@ -84,8 +84,8 @@ def test_a_judge_says_something_of_any_numbers(exercise):
     names = list(cases[0].given)
     parts = len(getattr(exercise.observe, "names", "1"))
     for junk in JUNK:
-        for rest in (junk, 0.0):
-            seen = Seen((junk, rest)[:parts], gradients=dict.fromkeys(names))
+        for rest in (junk, 0.0):  # in one part, or in all
+            seen = Seen((junk, *[rest] * (parts - 1)), gradients=dict.fromkeys(names))
             judgement = judge(exercise, cases, [seen] * len(cases))
             assert judgement.code != "right"
             assert judgement.says

@@ -150,7 +150,8 @@ def test_the_installed_package_finds_its_data_and_chapters(unpacked: Path, tmp_p
     assert json.loads(done.stdout.splitlines()[-1]) == [False, True, str(tmp_path / "lorabook-notebooks")]
     assert "your copy of the notebooks" in done.stdout
     copied = {path.name for path in (tmp_path / "lorabook-notebooks").iterdir()}
-    assert copied == {path.name for path in paths.notebooks_dir().glob("*.ipynb")}
+    pages = paths.notebooks_dir().glob("*.md")
+    assert copied == {path.name for path in (*paths.notebooks_dir().glob("*.ipynb"), *pages)}
 
 
 def test_every_data_file_is_listed_with_its_hash_and_all_are_small() -> None:

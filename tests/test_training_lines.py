@@ -176,6 +176,11 @@ def test_the_sentence_says_both_gains_and_the_record() -> None:
     assert other.endswith("The record, from another machine or version, has 3.810 nats.")
 
 
+def test_a_loss_is_no_negative_gain() -> None:
+    told = words.of_line(curve(at("DoRA", 7, 0.016)), "1: DoRA", words.Shares(-1.46, -1.9), 60, None)
+    assert told == "1: DoRA ends at 3.800 nats per token on unseen text: worse than the base before any step."
+
+
 def test_a_gain_over_a_reference_that_gained_nothing_is_not_said() -> None:
     knobs = at("DoRA", 7, 0.016)
     assert words.shares(curve(knobs), 4.0, curve(knobs, 2, 4.0), None) == words.Shares(None, None)

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 
 import lorabook as lb
 from lorabook.book import reading as book
-from lorabook.book.exercises import scale, two_path
+from lorabook.book.exercises import count, scale, two_path
 from lorabook.book.figures import lora as pictures
 from lorabook.claims import lora, rslora
 from lorabook.tasks import drift, text
@@ -354,7 +354,19 @@ guess_double.look_back(f"as much: × {times['Adam, α = 16'][0] ** 0.25:.2f} for
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Further
-# The other cards, and the sources.
+# One more exercise, the other cards, and the sources.
+
+# %%
+book.show(count.EXERCISE)
+
+# %%
+def how_many(shapes, layers, r):
+    ### BEGIN SOLUTION
+    return layers * sum(r * (d_out + d_in) for d_out, d_in in shapes)
+    ### END SOLUTION
+
+
+book.check(count.EXERCISE, how_many)
 
 # %%
 book.fold(

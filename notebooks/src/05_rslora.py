@@ -30,30 +30,31 @@ book.diagram("rslora")
 # ## Predict
 
 # %%
-guess_first = book.predict("Adam, s = α/r, α = 16, one learning rate. After six steps the loss has fallen by some "
-    "amount at rank 8. At rank 64 it has fallen by …", book.Choice("your answer", (
-        "an eighth of it", "a third of it", "as much", "three times as much", "eight times as much")))
+guess_first = book.predict("Adam, s = α/r, α = 16, one learning rate. After six steps the loss has "
+    "fallen by some amount at rank 8. At rank 64 it has fallen by …", book.Choice("your answer", (
+    "an eighth of it", "a third of it", "as much", "three times as much", "eight times as much")))
 guess_first
 
 # %%
-guess_rate = book.predict("Rank 64. You switch to s = α/√r, keep α, and tune the learning rate again. The new best "
-    "rate, over the old one, is about …", book.Choice("your answer", ("8", "3", "1", "1/3", "1/8")))
+guess_rate = book.predict("Rank 64. You switch to s = α/√r, keep α, and tune the learning rate again. "
+    "The new best rate, over the old one, is about …",
+    book.Choice("your answer", ("8", "3", "1", "1/3", "1/8")))
 guess_rate
 
 # %% [markdown]
 # ## See it
-# The book's small model learns the King James Bible: 60 steps of Adam, $\alpha=16$ everywhere, two seeds, all recorded. The
-# ranks end at 64, because `k_proj` and `v_proj` have 64 rows.
+# The book's small model learns the King James Bible: 60 steps of Adam, $\alpha=16$ everywhere, recorded, means of two
+# seeds. The ranks end at 64, because `k_proj` and `v_proj` have 64 rows.
 
 # %%
 book.rank_curves()
 
 # %% [markdown]
-# Black is the rank that you read off.
+# The larger the rank, the thicker its line.
 #
 # 1. Set the rate to 0.001. Which rank is the fastest? Then switch to $\alpha/\sqrt r$.
 # 2. Find the smallest rate at which rank 64 ends lowest of all under $\alpha/r$, and above rank 2 under $\alpha/\sqrt r$.
-#    Then give each rank its best rate. Is rank 64 still the worse one?
+#    Then slide to "own best", each rank at its own rate. Is 64 still the worse one?
 #
 # <details><summary>Answers</summary>
 #
@@ -69,7 +70,7 @@ book.rank_curves()
 # what made $B$.**
 #
 # ### A random B
-# Random signs: the variance of the sum grows as $r$, its size as $\sqrt r$.
+# Here the signs are random:
 
 # %%
 book.card(claims.the_variance_under_both_scales)
@@ -111,7 +112,7 @@ book.card(claims.a_new_input_is_stable_under_root_r)
 
 # %% [markdown]
 # Which holds in a language model? Take one step at ranks 4 and 64, and compare how far the logits move, on the batch itself
-# and on new verses: as $r^p$, with the $p$ of this table.
+# and on new verses. The table shows $p$, if they move as $r^p$.
 
 # %%
 def moved(recipe, optimiser, lr):
@@ -120,8 +121,8 @@ def moved(recipe, optimiser, lr):
     step = optimiser([p for p in model.parameters() if p.requires_grad], lr=lr)
     KJV.loss(model, batch).backward()
     step.step()
-    new = KJV.corpus.val[:512].view(8, 64)
-    return torch.stack([branch_output(model, tokens) for tokens in (batch[0], new)])
+    new_verses = KJV.corpus.val[:512].view(8, 64)
+    return torch.stack([branch_output(model, tokens) for tokens in (batch[0], new_verses)])
 
 
 def powers(recipe, *how):
@@ -131,7 +132,7 @@ def powers(recipe, *how):
 
 recipes = {"α/r": lb.LoRA, "α/√r": lb.rsLoRA}
 optimisers = {"SGD": (torch.optim.SGD, 1e-2), "Adam": (torch.optim.Adam, 1e-4)}
-found = {(o, s): powers(recipe, *how) for o, how in optimisers.items() for s, recipe in recipes.items()}
+found = {(o, s): powers(recipes[s], *optimisers[o]) for o in optimisers for s in recipes}
 
 # %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
 laws = {("SGD", "α/r"): ("−1", "−3/2"), ("SGD", "α/√r"): ("0", "−1/2"),
@@ -152,9 +153,9 @@ book.verdicts({
 # %% [markdown]
 # Our guess at the last line: verses share words and positions, so what the layers see is far from right angles.
 #
-# ### What you hear next
-# "$\alpha/\sqrt r$ makes the learning rate independent of the rank." For the first step of gradient descent it does. Under
-# Adam that step is $\sqrt r$ times as large, and the rate for an equal one $\sqrt r$ times lower.
+# ### "No need to tune the rate again"
+# The best rate, one hears, does not depend on the rank under $\alpha/\sqrt r$. For the first step of gradient descent it
+# does not. Under Adam that step is $\sqrt r$ times as large, and the rate for an equal one $\sqrt r$ times lower.
 
 # %%
 book.card(claims.false_no_rate_to_retune_under_adam)
@@ -187,12 +188,12 @@ book.verdicts({
         max(abs(x - y) for x, y in zip(plus, root, strict=True)) < 1e-3})
 
 # %% [markdown]
-# So no file needs a flag. PEFT writes one, `use_rslora`. A reader that does not know it divides by $r$, raises no error, and
-# serves an update that is $\sqrt r$ times too small.
+# So no file needs a flag. PEFT writes one, `use_rslora`. A reader that does not know it divides by $r$, without an error,
+# and serves an update $\sqrt r$ times too small.
 #
 # ## Measured
 # ### At each one's own rate
-# The explorer's record: each rank at the best of eight rates.
+# Each rank at the best of the explorer's eight rates.
 
 # %% jupyter={"source_hidden": true}
 record = ranks.gathered(ranks.read())
@@ -212,8 +213,8 @@ book.verdicts({
     "At own rates rank 64 ends more than 0.05 below rank 8, under either scale":
         min(x[3] - x[-1] for x in (plain, root)) > 0.05,
     "At own rates the two scales end within 0.03 of each other, at every rank": bool((abs(plain - root) < 0.03).all()),
-    "The best rate of rank 64 is lower under α/√r": best["α/√r"][-1] < best["α/r"][-1],
-    "It is √64 = 8 times lower": ranks.RATES[best["α/r"][-1]] > 7 * ranks.RATES[best["α/√r"][-1]]})
+    "The best rate of rank 64 is √64 = 8 times lower under α/√r":
+        ranks.RATES[best["α/r"][-1]] > 7 * ranks.RATES[best["α/√r"][-1]]})
 
 # %% [markdown]
 # **So why did nothing get better?** The rate was too low, and $\alpha/r$ gave every rank the same steps with it. Under
@@ -221,8 +222,8 @@ book.verdicts({
 # tuned rates the rank does pay, under both alike.
 #
 # The first step asks for one rate at every rank under $\alpha/r$, and for one that falls as $1/\sqrt r$ under the root.
-# After 60 steps the best ones lie between: from rank 2 to 64 the one doubles, the other falls by a $\sqrt2$. The first step
-# is $B$'s alone. But the rate is $A$'s too.
+# After 60 steps neither holds: from rank 2 to 64 the best one doubles, and falls by a $\sqrt2$ under the root. In the first
+# step only $B$ moves; the rate is $A$'s too.
 #
 # ### At rank 8, ten seeds
 
@@ -241,8 +242,8 @@ book.training_explorer("rsLoRA")
 # * **Tune the rate first.** "More rank, no gain" at one rate says little about the rank.
 # * **With Adam, either will do** once the rate is tuned: here they end within a few hundredths of a nat. Neither spares
 #   you the tuning when the rank changes.
-# * **Take $\alpha/\sqrt r$** if you train by gradient descent. The paper also reports gains with Adam, on a 7B model at
-#   ranks up to 2048; this model cannot check that.
+# * **Take $\alpha/\sqrt r$** if you train by gradient descent. The paper also reports gains on a 7B model at ranks up to
+#   2048; this model cannot check that.
 # * **Never switch the scale alone.** Tune again, or divide $\alpha$ by $\sqrt r$, which is no change at all.
 # * **With what**: every variant that has an $\alpha$. Beside LoRA+ the two ratios multiply. $\alpha=2r$ belongs to
 #   $\alpha/r$: under the root it makes $s=2\sqrt r$.
@@ -280,16 +281,16 @@ book.check(exported.EXERCISE, for_server)
 # %% [markdown]
 # ## Look back
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
 gains = record.first_gain("α/r", 1e-3)
 guess_first.look_back(f"{gains[-1] / gains[3]:.2f} times as much, at rate 0.001")
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
 new, old = (ranks.RATES[best[s][-1]] for s in ("α/√r", "α/r"))
 guess_rate.look_back(f"{new:g} over {old:g}, so about 1/{old / new:.0f}, of rates a √2 apart")
 
 # %% [markdown]
-# Three questions before you go on. Answer aloud, then open.
+# Answer aloud, then open.
 #
 # <details><summary>1. Which s keeps a random B's output at one size, and why does it not speak of training?</summary>
 # α/√r: r terms of random signs. B starts at zero, and what training makes of it has the signs of Ax.</details>

@@ -8,7 +8,7 @@
 #
 # | minutes | tier | axis | teaches | you need |
 # | --- | --- | --- | --- | --- |
-# | 45 | core | init | PiSSA | chapter 01: singular values; chapter 02: LoRA's two gradients; chapter 03: four bits |
+# | 45 | core | init | PiSSA | chapter 01: singular values; chapter 02: LoRA's two gradients; for QPiSSA, chapter 10: four bits |
 
 # %%
 import torch

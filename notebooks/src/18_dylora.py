@@ -148,7 +148,7 @@ book.verdicts({
 book.show(nested.EXERCISE)
 
 # %%
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     ### BEGIN SOLUTION
     A, B = A[:b], B[:, :b]
     if frozen:
@@ -158,7 +158,7 @@ def branch(x, A, B, alpha, b, frozen):
     ### END SOLUTION
 
 
-book.check(nested.EXERCISE, branch)
+book.check(nested.EXERCISE, branch_at)
 
 # %% [markdown]
 # ## Look back

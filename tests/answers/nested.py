@@ -1,5 +1,5 @@
 # %% right: the solution
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     A, B = A[:b], B[:, :b]
     if frozen:
         A = torch.cat([A[:-1].detach(), A[-1:]])
@@ -8,14 +8,14 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% right: two products, one of them still
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     k = b - 1 if frozen else 0
     still = x @ A[:k].detach().T @ B[:, :k].detach().T
     return alpha / b * (still + x @ A[k:b].T @ B[:, k:b].T)
 
 
 # %% right: F.linear
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     k = frozen * (b - 1)
     low = torch.vstack((A[:k].detach(), A[k:b]))
     up = torch.hstack((B[:, :k].detach(), B[:, k:b]))
@@ -23,7 +23,7 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% right: a mask on the factors
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     i = torch.arange(A.shape[0])
     moves = (i == b - 1) if frozen else (i < b)
     A = torch.where(moves[:, None], A, A.detach()) * (i < b)[:, None]
@@ -32,7 +32,7 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% right: a sum over the ranks
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     y = 0
     for i in range(b):
         row, column = A[i], B[:, i]
@@ -43,7 +43,7 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% right: the roots of the authors' code, on both
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     r = A.shape[0]
     root = math.sqrt(r / b)
     keep = (lambda t: t.detach()) if frozen else (lambda t: t)
@@ -53,7 +53,7 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% right: einsum
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     A, B = A[:b], B[:, :b]
     if frozen:
         last = torch.zeros(b)
@@ -64,14 +64,14 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% right: ΔW first
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     k = b - 1 if frozen else 0
     delta = B[:, :k].detach() @ A[:k].detach() + B[:, k:b] @ A[k:b]
     return x @ (alpha / b * delta).T
 
 
 # %% right: hooks that drop the gradient
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     A, B = A[:b], B[:, :b]
     if frozen:
         last = torch.zeros(b)
@@ -82,7 +82,7 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% right: split
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     old_A, new_A = A[:b].split([b - 1, 1])
     old_B, new_B = B[:, :b].split([b - 1, 1], dim=1)
     if frozen:
@@ -91,7 +91,7 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% right: float64 on the way
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     x, A, B = x.double(), A[:b].double(), B[:, :b].double()
     if frozen:
         A = torch.cat([A[:-1].detach(), A[-1:]])
@@ -100,7 +100,7 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% right: a clone, written in place
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     low, up = A[:b], B[:, :b]
     if frozen:
         low, up = low.detach().clone(), up.detach().clone()
@@ -109,7 +109,7 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% kept: the pull request
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     r = A.shape[0]
     A, B = A[:b], B[:, :b]
     if frozen:
@@ -118,7 +118,7 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% kept: all but the scale
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     k = b - 1 if frozen else 0
     A_b = torch.cat([A[:k].detach(), A[k:b]])
     B_b = torch.cat([B[:, :k].detach(), B[:, k:b]], dim=1)
@@ -126,56 +126,56 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% root: on one of the two
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     r, k = len(A), b - 1 if frozen else 0
     A, B = torch.cat([A[:k].detach(), A[k:b]]), torch.cat([B[:, :k].detach(), B[:, k:b]], dim=1)
     return alpha / r * (x @ A.T * (r / b) ** 0.5) @ B.T
 
 
 # %% no-scale: α as it is
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     return alpha * x @ A[:b].T @ B[:, :b].T
 
 
 # %% whole: nothing cut
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     return alpha / b * x @ A.T @ B.T
 
 
 # %% kept+whole: LoRA
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     return alpha / len(A) * x @ A.T @ B.T
 
 
 # %% alone: in the frozen form
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     k = b - 1 if frozen else 0
     return alpha / b * x @ A[k:b].T @ B[:, k:b].T
 
 
 # %% alone+kept: with the pull request's scale
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     k = b - 1 if frozen else 0
     return alpha / A.shape[0] * x @ A[k:b].T @ B[:, k:b].T
 
 
 # %% less: counted from 0
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     return alpha / b * x @ A[: b - 1].T @ B[:, : b - 1].T
 
 
 # %% more: the index b included
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     return alpha / b * x @ A[: b + 1].T @ B[:, : b + 1].T
 
 
 # %% last: from the end
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     return alpha / b * x @ A[-b:].T @ B[:, -b:].T
 
 
 # %% last-still: the pull request with the right scale
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     A, B = A[:b], B[:, :b]
     if frozen:
         A, B = A.detach(), B.detach()
@@ -183,25 +183,25 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% first-move: nothing is frozen
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     return alpha / b * (x @ A[:b].T) @ B[:, :b].T
 
 
 # %% first-move: A alone is frozen
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     A = torch.cat([A[: b - 1].detach(), A[b - 1 : b]]) if frozen else A[:b]
     return alpha / b * (x @ A.T) @ B[:, :b].T
 
 
 # %% first-still: always frozen
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     A = torch.cat([A[: b - 1].detach(), A[b - 1 : b]])
     B = torch.cat([B[:, : b - 1].detach(), B[:, b - 1 : b]], dim=1)
     return alpha / b * (x @ A.T) @ B.T
 
 
 # %% cuts-input: the product is detached
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     k = b - 1 if frozen else 0
     with torch.no_grad():
         still = x @ A[:k].T @ B[:, :k].T
@@ -209,12 +209,12 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% first-still+last-still: .data everywhere
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     return alpha / b * (x @ A.data[:b].T) @ B.data[:, :b].T
 
 
 # %% first-move+last-still: the wrong ones are detached
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     A, B = A[:b], B[:, :b]
     if frozen:
         A = torch.cat([A[:-1], A[-1:].detach()])
@@ -223,21 +223,21 @@ def branch(x, A, B, alpha, b, frozen):
 
 
 # %% raised: the rows of B
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     return alpha / b * x @ A[:b].T @ B[:b].T
 
 
 # %% raised: a leaf is written in place
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     A[b:] = 0
     return alpha / b * x @ A.T @ B.T
 
 
 # %% unknown: subtracted
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     return -alpha / b * x @ A[:b].T @ B[:, :b].T
 
 
 # %% no-return: assigned
-def branch(x, A, B, alpha, b, frozen):
+def branch_at(x, A, B, alpha, b, frozen):
     y = alpha / b * x @ A[:b].T @ B[:, :b].T

@@ -83,7 +83,7 @@ def answer(
     return give(c.A, cut(c.A, rows(c.earlier)))
 
 
-INSIDE = "You return the part that lies *in* the earlier rows. Asked is what is left of A without it."
+INSIDE = "You return the part that lies in the earlier rows. Asked is what is left of A without it."
 ONE_BY_ONE = (
     "You project every earlier row out of the same A and subtract all parts. What two rows share is subtracted twice: "
     "that is right for orthogonal rows only. Make them orthonormal first (QR), or use a pseudo-inverse."

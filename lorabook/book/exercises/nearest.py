@@ -76,13 +76,13 @@ def answer(
     return [float(back(pick(x / s, c.codes), s, c.codes)) for x in c.w]
 
 
-SIGNED = "You scale by the largest weight. The largest *size* is meant, and that may be a negative weight: max |w|."
+SIGNED = "You scale by the largest weight. The largest size is meant, and that may be a negative weight: max |w|."
 SEVENTHS = "You round w/s with s = absmax/7: that is 4-bit integers, evenly spaced. The codes given here are not."
 NOT_BACK = "You return codes between −1 and 1. Multiply by the block's scale: Ŵ must be comparable with W."
-FLOOR = "You take the next code *below*. The nearest one may lie above; searching a sorted table alone does not round."
+FLOOR = "You take the next code below. The nearest one may lie above; searching a sorted table alone does not round."
 UNSCALED = "You look for the nearest code without dividing by the scale: codes live on [−1, 1], weights do not."
 SPREAD = "You scale by the standard deviation. Large weights then fall outside [−1, 1]; absmax makes the largest ±1."
-INDEX = "You return the number of the code. That is what is *stored*; asked is what it stands for, scale included."
+INDEX = "You return the number of the code. That is what is stored; asked is what it stands for, scale included."
 MEAN = "You scale by the mean size. Large weights then fall outside [−1, 1]; absmax makes the largest ±1."
 
 MISTAKES = (
@@ -98,14 +98,16 @@ MISTAKES = (
 )
 
 EXERCISE = Exercise(
-    title="Quantise a block",
+    title="Repair the rounding",
     function="quantise",
-    difficulty=3,
-    minutes=12,
+    difficulty=2,
+    minutes=5,
     prompt=(
-        "Write `quantise(w, codes)`: `w` is one block of weights (n), `codes` a table of numbers on [−1, 1]. "
-        "Return what the block reads like after storage: every weight replaced by the block's scale times its "
-        "nearest code."
+        "A pull request says\n\n```python\ns = w.max()\n"
+        "place = (torch.searchsorted(codes, w / s, right=True) - 1).clamp_min(0)\nreturn s * codes[place]\n```\n\n"
+        "Ŵ is off by more than it should be, in two ways. Write `quantise(w, codes)`: `w` is one block of weights (n), "
+        "`codes` a sorted table of numbers from −1 to 1. Return the block as it is read back: every weight replaced by "
+        "the block's absmax times the code nearest to it."
     ),
     hints=(
         "Which number makes the largest weight of the block, of either sign, land exactly on ±1?",

@@ -136,13 +136,14 @@ CONDITIONS = (
 
 EXERCISE = Exercise(
     title="One step at rank b",
-    function="branch",
+    function="branch_at",
     difficulty=2,
     minutes=8,
     prompt=(
         "A pull request brings DyLoRA's branch, and its frozen form:\n\n```python\nr = A.shape[0]\n"
         "A, B = A[:b], B[:, :b]\nif frozen:\n    A, B = A.detach(), B.detach()\nreturn alpha / r * (x @ A.T) @ B.T\n"
-        "```\n\nIts test has b = r and nothing frozen. Two lines are wrong. Write `branch(x, A, B, alpha, b, frozen)`, "
+        "```\n\nIts test has b = r and nothing frozen. Two lines are wrong. Write "
+        "`branch_at(x, A, B, alpha, b, frozen)`, "
         "which returns what the branch adds to W₀x at the drawn rank b, for inputs x with one input in each row; A is "
         "r × d_in, B is d_out × r. With `frozen`, row b of A and column b of B alone get a gradient."
     ),

@@ -1,26 +1,23 @@
 // Above: the codes on the number line, with the weights of the outlier's block under them. Below: all weights, what they
-// come back as, and an outlier to drag.
+// come back as, and an outlier to drag. Drawn in the page's own pixels, so that no letter shrinks with the window.
 import { explorer } from "./explorer.js";
-import { marker, svg } from "./svg.js";
+import { rule, soft, upright, words } from "./panel.js";
+import { fitted, marker, svg } from "./svg.js";
 
-const [WIDTH, LEFT, RIGHT] = [900, 176, 884];
-const [LINES, GAP, FLOOR, CEILING] = [34, 30, 480, 196]; // first number line, their distance; bottom and top of the plot
+const [LEFT, MARGIN] = [56, 16];
+const [LINES, GAP, FLOOR, CEILING] = [34, 42, 452, 252]; // first number line, their distance; bottom and top of the plot
 const [LOW, HIGH] = [-3.6, 8.6];
-const onLine = (code) => LEFT + ((RIGHT - LEFT) * (code + 1)) / 2;
-const across = (i, n) => 56 + ((RIGHT - 56) * (i + 0.5)) / n;
 const up = (value) => FLOOR - ((FLOOR - CEILING) * (value - LOW)) / (HIGH - LOW);
-
-function words(text, x, y, more = {}) {
-  return svg("text", { x, y, "font-size": 12.5, ...more }, text);
-}
 
 const signed = (v) => String(v).replace("-", "−");
 
-function rule(x1, y1, x2, y2, colour, more = {}) {
-  return svg("line", { x1, y1, x2, y2, stroke: colour, ...more });
+// Where a picture of this width has the code -1 … 1, and the i-th of n weights.
+function places(width) {
+  const right = width - MARGIN;
+  return { right, onLine: (code) => LEFT + ((right - LEFT) * (code + 1)) / 2, across: (i, n) => LEFT + ((right - LEFT) * (i + 0.5)) / n };
 }
 
-function numberLines({ books, codes, used }, chosen, style) {
+function numberLines({ books, codes, used }, chosen, { onLine, right }, style) {
   const looks = [
     { colour: style.role("quantised").colour, symbol: "circle" },
     { colour: style.role("false").colour, symbol: "diamond", dash: "5 4" },
@@ -33,34 +30,31 @@ function numberLines({ books, codes, used }, chosen, style) {
       if (on && !used.includes(place)) for (const [key, value] of Object.entries({ "fill-opacity": 0, stroke: colour, "stroke-width": 1.5 })) dot.setAttribute(key, value);
       return dot;
     });
-    return [words(name, LEFT - 16, y + 4, { "text-anchor": "end", "font-weight": on ? 600 : 400, class: on ? "" : "lb-soft" }),
-      rule(LEFT, y, RIGHT, y, colour, { "stroke-dasharray": dash ?? "", opacity: on ? 1 : 0.5 }), ...dots];
+    return [words(name, LEFT, y - 14, { "font-weight": on ? 600 : 400, class: on ? "" : "lb-soft" }),
+      rule(LEFT, y, right, y, colour, { "stroke-dasharray": dash ?? "", opacity: on ? 1 : 0.5 }), ...dots];
   });
 }
 
-function rug(scaled, style) {
+function rug(scaled, { onLine }, style) {
   const y = LINES + 3 * GAP;
   const ticks = [...scaled].map((w) => `M${onLine(w).toFixed(1)},${y - 8}v16`).join("");
-  const scale = [-1, -0.5, 0, 0.5, 1].map((v) => words(signed(v), onLine(v), y + 28, { "text-anchor": "middle", class: "lb-soft" }));
-  return [words("the block's w / absmax", LEFT - 16, y + 4, { "text-anchor": "end" }),
-    svg("path", { d: ticks, stroke: style.text, "stroke-width": 1.5, opacity: 0.7 }), ...scale];
+  const scale = [-1, -0.5, 0, 0.5, 1].map((v) => soft(signed(v), onLine(v), y + 24, "middle"));
+  return [words("the block's w / absmax", LEFT, y - 14), svg("path", { d: ticks, stroke: style.text, "stroke-width": 1.5, opacity: 0.7 }), ...scale];
 }
 
-function plane({ at, weights }, block, style) {
+function plane({ at, weights }, block, { right }, style) {
   const n = weights.length;
   const first = Math.floor(at / block) * block;
-  const wide = (RIGHT - 56) / n;
-  const grid = [-2, 0, 2, 4, 6, 8].flatMap((v) => [rule(56, up(v), RIGHT, up(v), style.grid),
-    words(signed(v), 48, up(v) + 4, { "text-anchor": "end", class: "lb-soft" })]);
-  const edges = Array.from({ length: n / block - 1 }, (_, i) => 56 + (i + 1) * block * wide);
-  return [svg("rect", { x: 56 + first * wide, y: CEILING, width: block * wide, height: FLOOR - CEILING, fill: style.variant("QLoRA").colour, opacity: 0.13 }),
+  const wide = (right - LEFT) / n;
+  const grid = [-2, 0, 2, 4, 6, 8].flatMap((v) => [rule(LEFT, up(v), right, up(v), style.grid), soft(signed(v), LEFT - 8, up(v) + 4, "end")]);
+  const edges = Array.from({ length: n / block - 1 }, (_, i) => LEFT + (i + 1) * block * wide);
+  return [svg("rect", { x: LEFT + first * wide, y: CEILING, width: block * wide, height: FLOOR - CEILING, fill: style.variant("QLoRA").colour, opacity: 0.13 }),
     ...grid, ...edges.map((x) => rule(x, CEILING, x, FLOOR, style.quiet, { "stroke-dasharray": "2 4" })),
-    words("value (σ)", 16, (FLOOR + CEILING) / 2, { transform: `rotate(-90 16 ${(FLOOR + CEILING) / 2})`, "text-anchor": "middle", class: "lb-soft" }),
-    words(`${n} weights in blocks of ${block}`, (RIGHT + 56) / 2, FLOOR + 20, { "text-anchor": "middle", class: "lb-soft" })];
+    upright("value (σ)", (FLOOR + CEILING) / 2), soft(`${n} weights in blocks of ${block}`, (right + LEFT) / 2, FLOOR + 20, "middle")];
 }
 
 // One path for all weights, one for all ŵ, one for all errors: three nodes redraw faster than eight hundred.
-function cloud({ weights, restored, at }, style) {
+function cloud({ weights, restored, at }, { across }, style) {
   const colour = style.variant("QLoRA").colour;
   const block = restored[0].length;
   const paths = ["", "", ""];
@@ -74,12 +68,13 @@ function cloud({ weights, restored, at }, style) {
     svg("path", { d: paths[2], fill: style.text })];
 }
 
-function key(style) {
-  const [y, colour] = [CEILING - 12, style.variant("QLoRA").colour];
-  const items = [[marker("circle", 560, y - 4, 2.5, style.text), "weight w", 570],
-    [svg("rect", { x: 650, y: y - 6, width: 8, height: 5, fill: colour }), "comes back as ŵ", 664],
-    [rule(790, y + 2, 790, y - 10, colour, { "stroke-width": 1.5 }), "error", 798]];
-  return items.flatMap(([shape, text, x]) => [shape, words(text, x, y, { class: "lb-soft" })]);
+function key({ absmax, bits }, style) {
+  const [y, colour] = [CEILING - 14, style.variant("QLoRA").colour];
+  const items = [[marker("circle", LEFT + 4, y - 4, 2.5, style.text), "weight w", LEFT + 14],
+    [svg("rect", { x: LEFT + 100, y: y - 6, width: 8, height: 5, fill: colour }), "comes back as ŵ", LEFT + 114],
+    [rule(LEFT + 244, y + 2, LEFT + 244, y - 10, colour, { "stroke-width": 1.5 }), "error", LEFT + 254]];
+  return [words(`absmax ${absmax.toFixed(2)}σ · ${bits.toFixed(2)} bits a weight`, LEFT, y - 20, { "font-weight": 600 }),
+    ...items.flatMap(([shape, text, x]) => [shape, soft(text, x, y, "start")])];
 }
 
 function handle(style) {
@@ -99,21 +94,23 @@ function draggable(node, canvas, outliers, move) {
 }
 
 export default explorer((stage, { model, move }) => {
-  const canvas = svg("svg", { viewBox: `0 0 ${WIDTH} ${FLOOR + 30}` });
   const [picture, grips] = [svg("g"), svg("g")]; // the grip stays while the picture is drawn anew, or a drag would end
-  canvas.append(picture, grips);
-  stage.append(canvas);
   let grip;
-  return ({ state, answer, style }) => {
-    const { at, weights, absmax, bits } = answer;
-    const x = across(at, weights.length);
-    picture.replaceChildren(...numberLines(answer, state.book, style), ...rug(answer.scaled, style),
-      ...plane(answer, state.block, style), ...cloud(answer, style), ...key(style),
-      words(`absmax ${absmax.toFixed(2)}σ · ${bits.toFixed(2)} bits a weight`, 56, CEILING - 12, { "font-weight": 600 }),
-      words("drag me", x + 16, up(state.outlier) + 4, { class: "lb-soft" }));
-    if (!grip) { grip = handle(style); draggable(grip, canvas, model.get("specs").outlier.values, move); grips.append(grip); }
+  return fitted(stage, (canvas, { state, answer, style }, width) => {
+    const place = places(width);
+    const x = place.across(answer.at, answer.weights.length);
+    canvas.setAttribute("viewBox", `0 0 ${width} ${FLOOR + 30}`);
+    picture.replaceChildren(...numberLines(answer, state.book, place, style), ...rug(answer.scaled, place, style),
+      ...plane(answer, state.block, place, style), ...cloud(answer, place, style), ...key(answer, style),
+      soft("drag me", x + 16, up(state.outlier) + 4, "start"));
+    if (!grip) {
+      canvas.append(picture, grips);
+      grip = handle(style);
+      draggable(grip, canvas, model.get("specs").outlier.values, move);
+      grips.append(grip);
+    }
     grip.setAttribute("transform", `translate(${x},${up(state.outlier)})`);
     for (const ring of grip.querySelectorAll("[stroke]")) ring.setAttribute("stroke", style.text);
     grip.lastChild.setAttribute("fill", style.text);
-  };
+  });
 });

@@ -1,10 +1,10 @@
 // Left: loss over the steps, a line a rank, thicker with the rank. Right: where each rank ends, over the learning rate.
 import { axis, chart, stroke } from "./chart.js";
 import { explorer } from "./explorer.js";
-import { row, show } from "./numbers.js";
+import { row } from "./numbers.js";
 
 const STROKES = { "α/r": "LoRA", "α/√r": "rsLoRA" };
-const TOP = 5;
+const TOP = 4.6;
 const width = (i) => 1 + 0.6 * i;
 
 function line(name, x, y, i, panel, look) {
@@ -20,7 +20,7 @@ function level(x, start, panel, style) {
 const log = (from, to) => [Math.log10(from), Math.log10(to)];
 
 function curves({ ranks, steps, all_rates, curves, ends, start }, look, style) {
-  const [last, low] = [steps.at(-1), Math.min(...ends) - 0.05];
+  const [last, low] = [steps.at(-1), Math.min(...ends) - 0.1];
   const wide = { range: [low, TOP], tickformat: ".1f" };
   const [least, most] = [all_rates[0], all_rates.at(-1)];
   const doublings = [...all_rates].filter((rate) => Math.abs(Math.log2(rate / least) % 1) < 0.01);
@@ -46,7 +46,7 @@ function labels(ranks, x, ys, panel, look) {
   return { kind: "labels", items, panel };
 }
 
-function marks(state, { ranks, steps, all_rates, curves, ends, rates, best, start, s }, look, style) {
+function marks(state, { ranks, steps, all_rates, curves, ends, rates, best, start }, look, style) {
   const i = ranks.indexOf(state.r);
   const [last, most, low] = [steps.at(-1), all_rates.at(-1), Math.min(...ends)];
   const at = (array, k) => [...row(array, k)];
@@ -59,12 +59,12 @@ function marks(state, { ranks, steps, all_rates, curves, ends, rates, best, star
     { kind: "text", text: "rank", x: last, dx: 8, colour: look.colour, anchor: "start" },
     { kind: "text", text: "rank", x: most, dx: 8, panel: "2", colour: look.colour, anchor: "start" },
     { kind: "text", text: "the base", x: 1, y: start, dx: 4, dy: -6, colour: style.quiet, anchor: "start" },
-    { kind: "text", text: "dots: each rank's best rate", x: all_rates[0], panel: "2", colour: style.quiet, anchor: "start" },
+    { kind: "text", text: "marks: each rank's best rate", x: all_rates[0], panel: "2", colour: style.quiet, anchor: "start" },
     ...own,
     { kind: "path", x: points.map(([x]) => x), y: points.map(([, y]) => y), colour: style.text, width: 1.5 },
     ...points.map(([x, y]) => ({ kind: "dot", x, y, colour: style.text, size: 3 })),
     ...ranks.map((r, k) => ({ kind: "dot", x: best[k], y: Math.min(...at(ends, k)), panel: "2", colour: k === i ? style.text : look.colour, symbol: look.marker, size: k === i ? 7 : 4 })),
-    { kind: "text", text: `rank ${state.r}: s = ${show(s)}, best rate ${show(best[i])}`, x: 1, y: low, dy: 2, dx: 4, colour: style.text, anchor: "start" },
+    { kind: "text", text: `with dots: rank ${state.r}`, x: 1, y: low, dy: 2, dx: 4, colour: style.text, anchor: "start" },
   ];
 }
 

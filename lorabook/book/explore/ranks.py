@@ -18,10 +18,10 @@ from lorabook.book.explore.state import Choice, Steps, control
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-OWN = "each rank's best"
+OWN = "own best"
 WARM = STEPS.index(6)
 """The end of the warm-up: what is called the first steps here."""
-TOP = 5.0
+TOP, MARGIN = 4.6, 0.1
 """Losses above are not drawn: the base stands at 4.45, and they are worse than no training."""
 
 
@@ -30,7 +30,7 @@ class State:
     """The factor in front of BA, the learning rate, and the rank that is read off."""
 
     scale: str = control(PLAIN, Choice("s =", tuple(SCALES)))
-    rate: float | str = control(4e-3, Steps("learning rate", (*RATES, OWN)))
+    rate: float | str = control(4e-3, Steps("rate", (*RATES, OWN)))
     r: int = control(64, Steps("rank r", RANKS))
 
 
@@ -49,7 +49,6 @@ class Result:
     rates: tuple[float, ...]
     best: tuple[float, ...]
     start: float
-    s: float
     sentence: str
 
 
@@ -112,7 +111,7 @@ def compute(state: State, losses: Losses) -> Result:
         f"after {STEPS[WARM]} steps; it {end}. Its best rate is {RATES[best[i]]:g}."
     ).replace("-", "−")
     rates, own = (tuple(RATES[k] for k in places) for places in (at, best))
-    return Result(RANKS, STEPS, RATES, drawn, curves[:, :, -1], rates, own, losses.start, s, sentence)
+    return Result(RANKS, STEPS, RATES, drawn, curves[:, :, -1], rates, own, losses.start, sentence)
 
 
 def still(state: State, result: Result) -> "Figure":
@@ -130,6 +129,6 @@ def still(state: State, result: Result) -> "Figure":
     for axes in (left, right):
         axes.set_xscale("log")
         axes.axhline(result.start, color=style.NEUTRAL.text, linestyle=":", linewidth=1)
-        axes.set_ylim(result.ends.min() - 0.05, TOP)
+        axes.set_ylim(result.ends.min() - MARGIN, TOP)
     left.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
     return figure

@@ -14,7 +14,7 @@ MODELS = (TINY, SMOLLM2)
 ALL = "all seven"
 TARGETS = {ALL: "_proj", "attention": "[qkvo]_proj", "MLP": "mlp", "q, v": "q_proj|v_proj"}
 RATES = tuple(1e-3 * 2.0**i for i in range(-4, 9))
-"""The arena's: powers of two, times 10⁻³."""
+"""Powers of two, times 10⁻³: every second one of the arena's."""
 TIMES_R = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 SEEDS = (0, 1, 2, 3, 4)
 
@@ -70,9 +70,9 @@ def at(variant: str, size: int, lr: float, model: str = TINY, seed: int = 0, tar
 
 
 def followed(before: State, now: State) -> State:
-    """Return `now` with α moved as the rank was: α/r is what is kept, for on it the size of the update depends."""
+    """Return `now` with α moved as the rank was, where s is α/r: that is kept, for the update's size depends on it."""
     alpha_stood = NONE not in (before.alpha, now.alpha, before.r, now.r) and now.alpha == before.alpha
-    if alpha_stood and now.r != before.r and now.variant == before.variant:
+    if alpha_stood and now.chosen.divides_by_r and now.r != before.r and now.variant == before.variant:
         return replace(now, alpha=before.alpha * now.r / before.r)
     return now
 

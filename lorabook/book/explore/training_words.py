@@ -40,10 +40,17 @@ def of_line(curve: Curve, label: str, part: Shares, steps: int, again: Curve | N
     if curve.score is None:
         ended = "was stopped" if curve.state == "stopped" else "broke off"
         return f"{name} {ended} after {len(curve.losses)} of {steps} steps."
-    whose = {"full fine-tuning's": None if is_full(curve.knobs) else part.full, "LoRA's": part.lora}
-    gains = [f"{share:.0%} of {theirs}" for theirs, share in whose.items() if share not in (None, 1.0)]
-    told = f": {' and '.join(gains)} gain over the base" if gains else ""
-    return f"{name} ends at {curve.score:.3f} nats per token on unseen text{told}.{_again(curve, again)}"
+    ended = f"{name} ends at {curve.score:.3f} nats per token on unseen text"
+    return f"{ended}{_gain(part, is_full(curve.knobs))}.{_again(curve, again)}"
+
+
+def _gain(part: Shares, full: bool) -> str:
+    whose = {"full fine-tuning's": None if full else part.full, "LoRA's": part.lora}
+    gains = {theirs: share for theirs, share in whose.items() if share not in (None, 1.0)}
+    if any(share < 0 for share in gains.values()):
+        return ": worse than the base before any step"
+    told = " and ".join(f"{share:.0%} of {theirs}" for theirs, share in gains.items())
+    return f": {told} gain over the base" if told else ""
 
 
 def _begins(name: str) -> str:

@@ -1,65 +1,59 @@
-"""Chapter 03's pictures: codes on the number line, what each table loses, and training on what is left."""
+"""What is left of an adapter that was merged: the share of its gain against the size of its update."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import fill
 
-import numpy as np
-from jaxtyping import Float
 from torch import Tensor
 
+from lorabook.axes.base.blocks import unpack
+from lorabook.axes.base.nf4 import NF4
 from lorabook.book import style
 from lorabook.book.figures.picture import Picture
 
 TEXT = style.NEUTRAL.text
+WIDTH, LETTERS = 5.2, 66
 
 
-def codes_on_the_line(
-    x: Float[Tensor, " n"], tables: Mapping[str, Tensor], false: Sequence[str], sentence: str
-) -> Picture:
-    """Draw where normalised weights lie, and beneath them the codes of each table; false tables dashed vermilion."""
-    figure = style.figure(6.8, 3.0)
-    axes = style.axes(figure, sentence, "w / absmax of its block", "weights (share per 0.02)")
-    axes.hist(x.numpy(), bins=np.linspace(-1, 1, 101), weights=np.full(len(x), 1 / len(x)), color=style.FROZEN.light)
-    top = axes.get_ylim()[1]
-    for row, (name, codes) in enumerate(tables.items(), start=1):
-        wrong = name in false
-        colour = style.FALSE.light if wrong else style.OKABE_ITO[row][0]
-        y = -0.16 * top * row
-        axes.vlines(codes.numpy(), y - 0.05 * top, y + 0.05 * top, color=colour, linestyle="--" if wrong else "-")
-        axes.text(1.03, y, name, ha="left", va="center", color=colour, fontsize=8)
-    axes.axhline(0, color=style.NEUTRAL.quiet, linewidth=0.8)
-    axes.set_xlim(-1.02, 1.02)
-    axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= top])
-    return Picture(sentence, figure)
+@dataclass(frozen=True)
+class Merged:
+    """An adapter after some steps: mean ‖ΔW‖/‖Ŵ‖, share of weights that merging recodes, and four losses."""
+
+    step: int
+    size: float
+    recoded: float
+    start: float
+    apart: float
+    four_bits: float
+    sixteen_bits: float
+
+    def kept(self, loss: float) -> float:
+        """Return which share of the gain is still there at this loss."""
+        return (self.start - loss) / (self.start - self.apart)
 
 
-def losses(base: float, runs: Mapping[str, Sequence[Sequence[float]]], sentence: str, over: int = 3) -> Picture:
-    """Draw training curves: `runs[variant][seed]` are losses per step; thin lines are seeds, thick ones their mean."""
-    figure = style.figure(6.8, 3.2)
-    axes = style.axes(figure, sentence, "step", f"loss (nats per token, mean of {over} steps)")
-    smooth = np.ones(over) / over
-    for name, seeds in runs.items():
-        stroke = style.variant(name)
-        curves = np.array([np.convolve(seed, smooth, "valid") for seed in seeds])
-        steps = np.arange(over, over + curves.shape[1])
-        axes.plot(steps, curves.T, color=stroke.light, linewidth=0.6, alpha=0.6)
-        dash = style.MATPLOTLIB_DASH[stroke.dash]
-        marker = style.MATPLOTLIB_MARKER[stroke.marker]
-        axes.plot(steps, curves.mean(0), color=stroke.light, linestyle=dash, marker=marker, markevery=4, label=name)
-    axes.axhline(base, color=style.FROZEN.light, linestyle=":", label="the base, untrained")
-    axes.legend(frameon=False, fontsize=8, labelcolor=TEXT)
-    return Picture(sentence, figure)
+def recoded(before: Tensor, after: Tensor) -> Tensor:
+    """Return the share of weights that NF4 stores under another code after than before."""
+    codes = [unpack(NF4(w).packed) for w in (before, after)]
+    return (codes[0] != codes[1]).float().mean()
 
 
-def bars(values: Mapping[str, float], unit: str, sentence: str, false: Sequence[str] = ()) -> Picture:
-    """Draw one horizontal bar for each name, with its number; what is false in vermilion, hatched."""
-    figure = style.figure(6.8, 0.6 + 0.42 * len(values))
-    axes = style.axes(figure, sentence, unit, "")
-    for place, (name, value) in enumerate(values.items()):
-        wrong = name in false
-        colour = style.FALSE.light if wrong else style.QUANTISED.light
-        axes.barh(place, value, color=colour, hatch="//" if wrong else None, alpha=0.85, height=0.6)
-        axes.text(value, place, f" {value:.3g}", va="center", color=TEXT, fontsize=8)
-    axes.set_yticks(range(len(values)), list(values))
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.12 * max(values.values()))
+def merging(runs: Mapping[str, Sequence[Merged]], sentence: str) -> Picture:
+    """Draw the share of the gain that is left, against the size of the update; a line for each run and each format."""
+    figure = style.figure(WIDTH, 3.2)
+    figure.suptitle(fill(sentence, LETTERS), color=TEXT, fontsize=10, x=0.01, ha="left")
+    axes = style.axes(figure, "", "‖ΔW‖ / ‖Ŵ‖, mean of the matrices (%)", "gain left after merging (%)")
+    for place, (name, run) in enumerate(runs.items()):
+        sizes = [100 * one.size for one in run]
+        marker = style.MATPLOTLIB_MARKER[style.MARKERS[place]]
+        for values, colour, dash, kind in (
+            ([one.kept(one.sixteen_bits) for one in run], style.FROZEN.light, ":", "16 bits"),
+            ([one.kept(one.four_bits) for one in run], style.OKABE_ITO[1 + place][0], "-", "4 bits"),
+        ):
+            shares = [100 * value for value in values]
+            axes.plot(sizes, shares, dash, marker=marker, markersize=5, color=colour, label=f"{name}, into {kind}")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_ylim(-5, 112)
+    axes.legend(frameon=False, labelcolor=TEXT, fontsize=8, loc="lower right")
     return Picture(sentence, figure)
