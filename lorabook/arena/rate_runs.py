@@ -16,14 +16,14 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lorabook.arena.method import CLIP
 from lorabook.arena.run import device, versions
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.core.schedule import warmup_cosine
-from lorabook.core.training_step import take_steps
+from lorabook.core.training_step import Batch, take_steps
 from lorabook.models.decoder import Decoder, DecoderConfig, initialise
 from lorabook.models.paths import data_dir, data_file
 from lorabook.tasks.text import Corpus, batches, evaluate, language_loss, read, split
@@ -94,19 +94,22 @@ def adapted(width: int, rate_a: float, rate_b: float, seed: int) -> float:
     """Return the loss after training A at one rate and B at the other."""
     model = copy.deepcopy(base(width))
     inject(model, LoRA(R, ALPHA), "_proj", torch.Generator().manual_seed(seed))
+    stream = batches(capitals(), BATCH, LENGTH, torch.Generator().manual_seed(seed))
+    train_apart(model, (rate_a, rate_b), stream, STEPS)
+    return score(model)
+
+
+def train_apart(model: nn.Module, rates: tuple[float, float], stream: Iterator[Batch], steps: int) -> None:
+    """Train A at the first rate and B at the second, with the arena's warm-up and its clipping."""
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     # Not LoRAPlusAdamW: half of the plane has A as the faster one, which that refuses.
-    rates = {".A": rate_a, ".B": rate_b}
-    groups = [{"params": [p for n, p in named.items() if n.endswith(end)], "lr": lr} for end, lr in rates.items()]
+    groups = [{"params": [p for name, p in named.items() if name.endswith(end)]} for end in (".A", ".B")]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
-    stream = batches(capitals(), BATCH, LENGTH, torch.Generator().manual_seed(seed))
     _exhaust(
         take_steps(
-            model, optimizer, stream, 0, STEPS, language_loss, rates=list(rates.values()), schedule=warmup_cosine,
-            clip=CLIP,
+            model, optimizer, stream, 0, steps, language_loss, rates=rates, schedule=warmup_cosine, clip=CLIP
         )
     )  # fmt: skip
-    return score(model)
 
 
 @cache
