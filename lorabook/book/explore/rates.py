@@ -76,6 +76,23 @@ class Planes:
         plane = self.plane(width)
         return min(among, key=lambda point: plane[point])
 
+    def edge(self, width: int, more: float = 0.05) -> float:
+        """Return the largest η_A at which B, at its best rate, still ends within `more` nats of the best."""
+        row, _ = self.lowest(width, EVERYWHERE)
+        losses = self.plane(width)[row]
+        return max(rate for rate, loss in zip(RATES_A, losses, strict=True) if loss <= losses.min() + more)
+
+    def held_out(self, width: int, among: Sequence[Point]) -> np.ndarray:
+        """Return each seed's loss at the point that is the best of these for the other seeds.
+
+        The lowest of many noisy means is lower than what it stands for; this is not.
+        """
+        losses = self.losses[WIDTHS.index(width)]
+        others = [np.delete(losses, seed, axis=0).mean(0) for seed in range(len(losses))]
+        return np.array(
+            [mine[min(among, key=lambda point: other[point])] for mine, other in zip(losses, others, strict=True)]
+        )
+
 
 EVERYWHERE = tuple(np.ndindex(len(RATES_B), len(RATES_A)))
 
