@@ -14,7 +14,7 @@
 import torch
 
 import lorabook as lb
-from lorabook.arena import ratio_runs
+from lorabook.arena import ratio_runs, record
 from lorabook.arena.tasks import KJV
 from lorabook.book import reading as book
 from lorabook.book.exercises import one_rate, two_rates
@@ -50,14 +50,15 @@ guess_width
 book.rate_plane()
 
 # %% [markdown]
-# 1. Width 512: slide $\lambda$ up. From where on does the best point of the line end 0.05 or more below LoRA's best, on
-#    every line? And with the reversed ratio, $\lambda<1$?
-# 2. Find the lowest cell of each width, marked in the plane, and follow its row. What does it cost to go left, to the
-#    smallest $\eta_A$? How far right is the loss within 0.05 of the row's lowest, at widths 128 and 512?
+# 1. Width 512: slide $\lambda$ up. From where on does the line's best point end at least 0.05 below LoRA's best? Does it
+#    ever with the reversed ratio, $\lambda<1$? And at width 32?
+# 2. The lowest cell of each width is marked. Follow its row. What does it cost to go left, to the smallest $\eta_A$? How far
+#    right is the loss within 0.05 of the row's lowest, at each width?
 #
 # <details><summary>Answers</summary>
 #
-# TODO
+# 1. From 2 on, at every $\lambda$. Reversed, never. At width 32 no $\lambda$ gains 0.05.
+# 2. Left it costs next to nothing, at most 0.03: $A$ need hardly learn here. Right, up to $\eta_A$ = 0.026, 0.0064 and 0.0008.
 #
 # </details>
 #
@@ -155,4 +156,140 @@ book.source(lb.LoRAPlus().optim.build)
 
 # %% jupyter={"source_hidden": true}
 planes = rates.gathered(rates.recorded())
-TODO
+widths = rates.WIDTHS
+best = {n: planes.lowest(n, rates.EVERYWHERE) for n in widths}
+ratios = (1, 16, 64)
+held = {(n, ratio): planes.held_out(n, rates.line(ratio)) for n in widths for ratio in ratios}
+book.table(("width", "η_B of the lowest cell", "its η_A", "edge of η_A", "LoRA", "λ = 16", "λ = 64"), [
+    (n, f"{rates.RATES_B[best[n][0]]:.2g}", f"{rates.RATES_A[best[n][1]]:.2g}", f"{planes.edge(n):.2g}",
+     *(f"{held[n, ratio].mean():.3f}" for ratio in ratios)) for n in widths])
+
+# %% jupyter={"source_hidden": true}
+edges = [planes.edge(n) for n in widths]
+gain = {n: held[n, 1] - held[n, 64] for n in widths}
+book.verdicts({
+    "B's best rate is the same at all three widths": len({best[n][0] for n in widths}) == 1,
+    "A's best rate falls with the width": best[32][1] > best[128][1] > best[512][1],
+    "The edge of A's rate falls at least as fast as the width grows":
+        all(4 * wide <= narrow for narrow, wide in zip(edges, edges[1:], strict=False)),
+    "λ = 16 and λ = 64 end below LoRA, at each width and with each seed":
+        all((held[n, ratio] < held[n, 1]).all() for n in widths for ratio in (16, 64)),
+    "λ = 64 gains more than twice as much at width 512 as at 32": gain[512].mean() > 2 * gain[32].mean()})
+
+# %% [markdown]
+# The edge is the largest $\eta_A$ within 0.05 of the row's lowest. Losses: the best cell of the line for two seeds, read off
+# on the third.
+#
+# The paper's law shows at the edge, not at the best cell. $B$'s best rate stays. The largest rate that $A$ bears falls by 4,
+# then by 8, where the width grows by 4. Left of the edge the row is flat, so $A$'s best rate is anyone's. The ratio that the
+# width asks for is a *least* one: here 2, 8 and 64. LoRA's one rate has to spare $A$, and then it is too low for $B$.
+#
+# ### The book's model, other ratios
+# The Bible again. Each $\lambda$ at the best of four rates, means of three seeds.
+
+# %% jupyter={"source_hidden": true}
+runs = {run.key: run.score for run in ratio_runs.recorded()}
+means = {(ratio, mean): sum(runs[ratio, mean, seed] for seed in ratio_runs.SEEDS) / len(ratio_runs.SEEDS)
+    for ratio in ratio_runs.RATIOS for mean in ratio_runs.MEANS}
+chosen = {ratio: min(ratio_runs.MEANS, key=lambda mean: means[ratio, mean]) for ratio in ratio_runs.RATIOS}
+book.table(("λ", "the same as α =", "η_A", "η_B", "nats per token"), [
+    (f"{ratio:g}", f"{16 * ratio:g}", f"{mean / ratio**0.5:.2g}", f"{mean * ratio**0.5:.2g}", f"{means[ratio, mean]:.3f}")
+    for ratio, mean in chosen.items()])
+
+# %% [markdown]
+# TODO text
+#
+# ### Ten seeds
+
+# %%
+book.measured("LoRA+")
+
+# %% [markdown]
+# TODO text
+
+# %%
+book.training_explorer("LoRA+")
+
+# %% [markdown]
+# ## When, when not
+# * **Never switch $\lambda$ on at the old rate.** Here $\lambda=16$ wants a rate for $A$ that is 5.7 times lower than LoRA's.
+# * **If you tune $\alpha$ as well, you need no $\lambda$.** If $\alpha$ is fixed, try $\lambda$ = 1, 4 and 16, each at its own
+#   rate.
+# * **On wide models** the paper reports 1 to 2% better ends and up to twice the speed, at 7B. This model cannot check that.
+# * **With what**: every form with a factor $B$. Beside rsLoRA the ratios multiply. PEFT's `create_loraplus_optimizer` speeds
+#   up DoRA's magnitudes too; here they keep $\eta_A$.
+#
+# ## Exercises
+# Stuck? `book.hint(one_rate.EXERCISE, 1)`, then 2, then 3; `book.solution(one_rate.EXERCISE)` comes last.
+
+# %%
+book.show(two_rates.EXERCISE)
+
+# %%
+def groups(names, lr, ratio, decay):
+    ### BEGIN SOLUTION
+    b = {"lora_B", "lora_embedding_B"}
+    return [(ratio * lr if b & set(name.split(".")) else lr, decay) for name in names]
+    ### END SOLUTION
+
+
+book.check(two_rates.EXERCISE, groups)
+
+# %%
+book.show(one_rate.EXERCISE)
+
+# %%
+def plain_run(A0, lr, ratio):
+    ### BEGIN SOLUTION
+    p = ratio**0.5
+    return p * A0, p * lr
+    ### END SOLUTION
+
+
+book.check(one_rate.EXERCISE, plain_run)
+
+# %% [markdown]
+# ## Look back
+
+# %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
+kept = [row.score for row in record.Record().rows() if (row.method, row.task, row.lr) == ("LoRA+", KJV.name, 8e-3)]
+guess_kept.look_back(f"{sum(kept) / len(kept):.1f} nats, far above the base")
+
+# %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
+guess_width.look_back("TODO")
+
+# %% [markdown]
+# Answer aloud, then open.
+#
+# <details><summary>1. Why does a step of A count for more in a wider model, and a step of B not?</summary>
+# A's step adds n terms of one sign to each entry of Ax. B's adds r to each output.</details>
+#
+# <details><summary>2. A colleague trains with α = 256, r = 8 and one rate. Which LoRA+ run with α = 16 is the same?</summary>
+# λ = 16 at that rate for A: p = 1, q = 1/16.</details>
+#
+# <details><summary>3. A good run has one rate, 0.008. Where do you look for a rate once λ = 16?</summary>
+# Lower: around 0.008/√16 for A, which keeps √(η_A·η_B).</details>
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Further
+
+# %%
+book.fold(
+    "What else is said of the two rates, and whether it holds",
+    claims.false_a_should_learn_faster,
+    claims.false_equal_rates_keep_every_part,
+    claims.false_equal_small_rates_keep_every_part,
+    claims.the_rank_is_not_in_the_ratio,
+    claims.lora_plus_is_lora_with_a_larger_alpha,
+    claims.false_lora_plus_is_a_higher_rate,
+    claims.b_moves_sixteen_times_as_far,
+    claims.false_a_moves_sixteen_times_as_far,
+    claims.the_ratio_is_set_once,
+    claims.false_the_ratio_follows_the_gradients,
+    claims.lora_plus_adds_nothing,
+)
+
+# %% [markdown]
+# **Sources.** Hayou, Ghosh, Yu 2024 (2402.12354): section 4, what has to keep its size in the limit of large width; theorem 1
+# and section 5, the ratio, and benchmarks up to 7B. PEFT: `create_loraplus_optimizer`, where 1-D parameters get the fast rate,
+# and embeddings one of their own.

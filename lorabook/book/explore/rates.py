@@ -161,10 +161,10 @@ def still(state: State, result: Result) -> "Figure":
     for place, (width, (row, column)) in enumerate(zip(WIDTHS, result.optima, strict=True)):
         symbol = style.MATPLOTLIB_MARKER[style.series(place).marker]
         left.plot(column, row, symbol, color=style.FALSE.light, label=f"best, n = {width}", linestyle="none")
-    left.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=7)
     for points, look in ((result.lora, lora), (result.line, mine)):
         rates, losses = [RATES_A[column] for _, column in points], [result.plane[point] for point in points]
         right.plot(rates, losses, style.MATPLOTLIB_DASH[look.dash], color=look.light, marker=".")
     right.set_xscale("log")
     right.set_ylim(low - 0.03, low + 0.8)
+    right.legend(*left.get_legend_handles_labels(), frameon=False, labelcolor=style.NEUTRAL.text, fontsize=7)
     return figure
