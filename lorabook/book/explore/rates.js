@@ -33,8 +33,8 @@ function plane(answer, state, right, style) {
   const [i, j] = answer.point;
   return [
     ...all.map(({ i, j, loss }) => box(i, j, { fill, "fill-opacity": STRONGEST * Math.max(0, 1 - (loss - low) / DEPTH), stroke: style.grid })),
-    diagonal(answer.lora, style.variant("LoRA").colour, 3), diagonal(answer.line, fill, 5),
-    ...(wide < 30 ? [] : all.map(({ i, j, loss }) => words(loss.toFixed(2), x(j), y(i) + 8, { "text-anchor": "middle", "font-size": 11.5 }))),
+    diagonal(answer.lora, style.variant("LoRA").colour, 3), ...(state.ratio === 1 ? [] : [diagonal(answer.line, fill, 5)]),
+    ...(wide < 26 ? [] : all.map(({ i, j, loss }) => words(loss.toFixed(2), x(j), y(i) + 8, { "text-anchor": "middle", "font-size": wide < 30 ? 11 : 11.5 }))),
     ...(i < 0 ? [] : [box(i, j, { fill: "none", stroke: style.text, "stroke-width": 2.5 })]),
     ...answer.widths.map(star),
     ...answer.rates_a.flatMap((rate, k) => (k % every ? [] : [soft(short(rate), x(k), FLOOR + 16, "middle")])),
@@ -43,7 +43,7 @@ function plane(answer, state, right, style) {
     words("best of width", LEFT, 16),
     ...answer.widths.flatMap((n, k) => [marker(SYMBOLS[k], LEFT + 98 + 52 * k, 12, n === state.width ? 6 : 4.5, n === state.width ? style.text : style.quiet),
       words(String(n), LEFT + 108 + 52 * k, 16, { "font-weight": n === state.width ? 700 : 400 })]),
-    soft("nats per letter", right, 16, "end"),
+    ...(wide < 36 ? [] : [soft("nats per letter", right, 16, "end")]),
   ];
 }
 
@@ -55,16 +55,17 @@ function sweep(answer, state, left, right, style) {
   const loss = ([i, j]) => row(answer.plane, i)[j];
   const id = `lb-clip-${Math.random().toString(36).slice(2)}`;
   const frame = svg("rect", { x: left, y: TOP, width: right - left, height: FLOOR - TOP });
-  const [mine, lora] = [style.variant("LoRA+").colour, style.variant("LoRA").colour];
+  const same = state.ratio === 1;
+  const [mine, lora] = [style.variant(same ? "LoRA" : "LoRA+").colour, style.variant("LoRA").colour];
   const curve = (points, colour, width, more) => svg("path", { fill: "none", stroke: colour, "stroke-width": width, "clip-path": `url(#${id})`, ...more,
     d: points.map((p, k) => `${k ? "L" : "M"}${across(answer.rates_a[p[1]]).toFixed(1)},${up(loss(p)).toFixed(1)}`).join("") });
   const inside = (points) => points.filter((p) => loss(p) <= low + ABOVE);
   const dots = (points, colour, size, symbol) => inside(points).map((p) => marker(symbol, across(answer.rates_a[p[1]]), up(loss(p)), size, colour));
   const ring = (p, colour) => svg("circle", { cx: across(answer.rates_a[p[1]]), cy: up(loss(p)), r: 8, fill: "none", stroke: colour, "stroke-width": 2 });
   const grid = [0, 0.2, 0.4, 0.6, 0.8].map((v) => (Math.ceil(low * 5) / 5 + v).toFixed(1)).filter((v) => +v <= low + ABOVE);
-  const same = state.ratio === 1;
   const here = across(state.rate);
-  const key = (colour, text, x, width, more) => [rule(x, 12, x + 20, 12, colour, { "stroke-width": width, ...more }), words(text, x + 26, 16)];
+  const key = (colour, text, x, y, width, more) => [rule(x, y - 4, x + 20, y - 4, colour, { "stroke-width": width, ...more }), words(text, x + 26, y)];
+  const second = right - left < 260 ? [left, 34] : [left + 138, 16];
   const dashed = { "stroke-dasharray": "6 4" };
   return [svg("defs", {}, svg("clipPath", { id }, frame)),
     ...levels(grid, (v) => up(+v), left, right, style), rule(here, TOP, here, FLOOR, style.text, { "stroke-width": 1.2 }),
@@ -72,7 +73,7 @@ function sweep(answer, state, left, right, style) {
     curve(answer.line, mine, 3), ...dots(answer.line, mine, 4, "square"), ring(answer.best, style.text),
     ...answer.rates_a.flatMap((rate, k) => (k % 3 ? [] : [soft(short(rate), across(rate), FLOOR + 16, "middle")])),
     soft("η_A (log scale)", (left + right) / 2, FLOOR + 36, "middle"),
-    ...key(mine, `along λ = ${show(state.ratio)}`, left, 3), ...(same ? [] : key(lora, "LoRA, λ = 1", left + 138, 2, dashed))];
+    ...key(mine, same ? "LoRA, λ = 1" : `along λ = ${show(state.ratio)}`, left, 16, 3), ...(same ? [] : key(lora, "LoRA, λ = 1", ...second, 2, dashed))];
 }
 
 export default explorer((stage) => inPixels(stage, HEIGHT, ({ state, answer, style }, width) => {
