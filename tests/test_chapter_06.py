@@ -11,6 +11,7 @@ import pytest
 from explorers import rate_runs as pretended_rates
 
 from lorabook.arena import rate_runs, ratio_runs
+from lorabook.arena.job import TUNING_SEEDS, Row
 from lorabook.arena.rate_runs import RATES_A, RATES_B, WIDTHS
 from lorabook.arena.ratio_runs import MEANS, RATIOS, SEEDS, RatioRun
 from lorabook.arena.recheck import SCORE_TOLERANCE
@@ -127,3 +128,36 @@ def test_held_out_is_read_off_on_the_seed_that_did_not_choose() -> None:
     losses[0, 2, *other] = 2.0
     planes = Planes(losses, np.full(len(WIDTHS), 7.0))
     np.testing.assert_array_equal(planes.held_out(32, (one, other)), [1.0, 1.0, 5.0])
+
+
+def test_on_the_bible_the_faster_b_loses_and_the_reversed_ratio_costs_nothing(ratios: np.ndarray) -> None:
+    means = ratios.mean(2)
+    best = dict(zip(RATIOS, means.min(1), strict=True))
+    assert best[16.0] - best[1.0] > 0.03
+    assert all(abs(best[ratio] - best[1.0]) < 0.02 for ratio in RATIOS if ratio < 1)
+    assert all(0 < column < len(MEANS) - 1 for column in means.argmin(1)), (
+        "no best rate is at the end of what was tried"
+    )
+
+
+def test_the_record_decides_what_the_text_says_of_lora_plus_and_of_lora_fa() -> None:
+    """The text: LoRA-FA 0.045 above LoRA and LoRA+ as much; kept at LoRA's rate it ends near 5.5; tuned, 5.7 lower."""
+    found = {each.method: each for each in answers.read(Record().folder).comparisons if each.task == KJV.name}
+    for method in ("LoRA+", "LoRA-FA"):
+        assert (found[method].seeds, found[method].says) == (10, "worse")
+        assert found[method].difference == pytest.approx(0.045, abs=0.003)
+    rows = [row for row in Record().rows() if row.task == KJV.name]
+    kept = [row.score for row in rows if (row.method, row.lr) == ("LoRA+", 8e-3)]
+    assert np.mean(kept) == pytest.approx(5.5, abs=0.1)
+    tuned = {method: chosen_rate(rows, method) for method in ("LoRA", "LoRA+")}
+    assert tuned["LoRA"] == 8e-3
+    assert tuned["LoRA"] / tuned["LoRA+"] == pytest.approx(5.7, abs=0.05)
+
+
+def chosen_rate(rows: list[Row], method: str) -> float:
+    """The rate with the lowest mean over the tuning seeds."""
+    scores: dict[float, list[float]] = {}
+    for row in rows:
+        if (row.method, row.budget) == (method, "equal") and row.seed in TUNING_SEEDS and row.state == "finished":
+            scores.setdefault(row.lr, []).append(row.score)
+    return min(scores, key=lambda lr: np.mean(scores[lr]))

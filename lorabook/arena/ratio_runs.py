@@ -21,8 +21,8 @@ from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.models.paths import data_dir, data_file
 
-RATIOS = (1 / 16, 1 / 4, 1.0, 4.0, 16.0, 64.0)
-MEANS = tuple(4e-3 * 2 ** (k / 2) for k in range(4))
+RATIOS = (1 / 16, 1 / 4, 1.0, 4.0, 16.0)
+MEANS = tuple(4e-3 * 2 ** (k / 2) for k in range(5))
 """√(η_A·η_B). At one mean and under Adam, to change λ is to change the size of A's start, and nothing else."""
 SEEDS = (0, 1, 2)
 FILE = "recorded/ratios.jsonl"
