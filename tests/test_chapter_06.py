@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from explorers import rate_runs as pretended_rates
 
-from lorabook.arena import rate_runs, ratio_runs
-from lorabook.arena.job import TUNING_SEEDS, Row
+from lorabook.arena import answers, rate_runs, ratio_runs
 from lorabook.arena.rate_runs import RATES_A, RATES_B, WIDTHS
 from lorabook.arena.ratio_runs import MEANS, RATIOS, SEEDS, RatioRun
 from lorabook.arena.recheck import SCORE_TOLERANCE
 from lorabook.arena.record import Record
+from lorabook.arena.summary import summaries
 from lorabook.arena.tasks import KJV
 from lorabook.book.explore.rates import EVERYWHERE, Planes, State, compute, gathered, line
 from lorabook.book.explore.rates import RATIOS as SLIDER
@@ -135,9 +135,7 @@ def test_on_the_bible_the_faster_b_loses_and_the_reversed_ratio_costs_nothing(ra
     best = dict(zip(RATIOS, means.min(1), strict=True))
     assert best[16.0] - best[1.0] > 0.03
     assert all(abs(best[ratio] - best[1.0]) < 0.02 for ratio in RATIOS if ratio < 1)
-    assert all(0 < column < len(MEANS) - 1 for column in means.argmin(1)), (
-        "no best rate is at the end of what was tried"
-    )
+    assert all(0 < column < len(MEANS) - 1 for column in means.argmin(1)), "no best rate is at an end"
 
 
 def test_the_record_decides_what_the_text_says_of_lora_plus_and_of_lora_fa() -> None:
@@ -149,15 +147,6 @@ def test_the_record_decides_what_the_text_says_of_lora_plus_and_of_lora_fa() -> 
     rows = [row for row in Record().rows() if row.task == KJV.name]
     kept = [row.score for row in rows if (row.method, row.lr) == ("LoRA+", 8e-3)]
     assert np.mean(kept) == pytest.approx(5.5, abs=0.1)
-    tuned = {method: chosen_rate(rows, method) for method in ("LoRA", "LoRA+")}
+    tuned = {each.place.method: each.lr for each in summaries(rows) if each.place.budget == "equal"}
     assert tuned["LoRA"] == 8e-3
     assert tuned["LoRA"] / tuned["LoRA+"] == pytest.approx(5.7, abs=0.05)
-
-
-def chosen_rate(rows: list[Row], method: str) -> float:
-    """The rate with the lowest mean over the tuning seeds."""
-    scores: dict[float, list[float]] = {}
-    for row in rows:
-        if (row.method, row.budget) == (method, "equal") and row.seed in TUNING_SEEDS and row.state == "finished":
-            scores.setdefault(row.lr, []).append(row.score)
-    return min(scores, key=lambda lr: np.mean(scores[lr]))

@@ -3,8 +3,8 @@
 #
 # > **Should A and B learn at the same rate?**
 #
-# LoRA is trained with one learning rate. LoRA+ (Hayou et al. 2024) gives $B$ a rate $\lambda$ times that of $A$, and reports
-# faster training and better ends. Why $B$, and not $A$? And is it more than another learning rate?
+# LoRA is trained with one learning rate. LoRA+ (Hayou et al. 2024) gives $B$ a rate $\lambda$ times that of $A$, and
+# reports faster training and better ends. Why $B$, and not $A$? And is it more than another learning rate?
 #
 # | minutes | tier | axis | teaches | you need |
 # | --- | --- | --- | --- | --- |
@@ -30,8 +30,8 @@ book.diagram("lora_plus")
 # ## Predict
 
 # %%
-guess_kept = book.predict("The book's base has 4.4 nats on the Bible. LoRA at its best rate, 0.008, brings it to 3.8. You "
-    "switch on LoRA+ with λ = 16 and keep the rate: 0.008 for A, 16 times that for B. It ends at …",
+guess_kept = book.predict("The book's base has 4.4 nats on the Bible. LoRA at its best rate, 0.008, brings it to 3.8. "
+    "You switch on LoRA+ with λ = 16 and keep the rate: 0.008 for A, 16 times that for B. It ends at …",
     book.Choice("nats per token", ("3.7", "3.8", "4.0", "4.4", "5.5")))
 guess_kept
 
@@ -42,23 +42,24 @@ guess_width
 
 # %% [markdown]
 # ## See it
-# Three decoders of one layer, 32, 128 and 512 wide, have read *Emma*, letter by letter. Now they learn it in CAPITALS: LoRA of
-# rank 8, $\alpha=16$, 40 steps of Adam. Each cell is a pair of rates, a mean of three seeds. Darker is lower. LoRA is the line
-# $\lambda=1$.
+# Three decoders of one layer, 32, 128 and 512 wide, have read *Emma*, letter by letter. Now they learn it in
+# CAPITALS: LoRA of rank 8, $\alpha=16$, 40 steps of Adam. Each cell is a pair of rates, a mean of three seeds. Darker
+# is lower. LoRA is the line $\lambda=1$.
 
 # %%
 book.rate_plane()
 
 # %% [markdown]
-# 1. Width 512: slide $\lambda$ up. From where on does the line's best point end at least 0.05 below LoRA's best? Does it
-#    ever with the reversed ratio, $\lambda<1$? And at width 32?
-# 2. The lowest cell of each width is marked. Follow its row. What does it cost to go left, to the smallest $\eta_A$? How far
-#    right is the loss within 0.05 of the row's lowest, at each width?
+# 1. Width 512: slide $\lambda$ up. From where on does the line's best point end at least 0.05 below LoRA's best? Does
+#    it ever with the reversed ratio, $\lambda<1$? And at width 32?
+# 2. The lowest cell of each width is marked. Follow its row. What does it cost to go left, to the smallest $\eta_A$?
+#    How far right is the loss within 0.05 of the row's lowest, at each width?
 #
 # <details><summary>Answers</summary>
 #
 # 1. From 2 on, at every $\lambda$. Reversed, never. At width 32 no $\lambda$ gains 0.05.
-# 2. Left it costs next to nothing, at most 0.03: $A$ need hardly learn here. Right, up to $\eta_A$ = 0.026, 0.0064 and 0.0008.
+# 2. Left it costs next to nothing, at most 0.03: $A$ need hardly learn here. Right, up to $\eta_A$ = 0.026, 0.0064
+#    and 0.0008.
 #
 # </details>
 #
@@ -83,24 +84,24 @@ book.card(claims.rates_a_width_apart_keep_every_part)
 
 # %% [markdown]
 # ### "A should be the faster one"
-# The ratio is often printed upside down. Then $Ax$ grows with the width:
+# The ratio is often printed upside down. For wide models that is the worst choice: $Ax$ then grows with the width.
 
 # %%
 book.card(claims.false_a_faster_a_keeps_every_part)
 
 # %% [markdown]
 # ### "The ratio is d/r"
-# Some give a formula for it, with the rank. But what $A$ moves and what $B$ moves are both sums over the $r$ directions. The
-# rank is in neither, or in both.
+# Some give a formula for it, with the rank. But what $A$ moves and what $B$ moves are both sums over the $r$
+# directions. The rank is in neither, or in both.
 
 # %%
 book.card(claims.false_the_ratio_goes_as_d_over_r)
 
 # %% [markdown]
 # ## One run, three spellings
-# Let $A$ be $p$ times, $B$ be $q$ times what it is, and $\alpha$ be $\alpha/pq$. The update $\frac\alpha rBA$ is the same. The
-# gradients of $A$ and $B$ are $1/p$ and $1/q$ of what they were, and Adam does not feel that: its steps need $p$ and $q$ times
-# the rate.
+# Let $A$ be $p$ times, $B$ be $q$ times what it is, and $\alpha$ be $\alpha/pq$. The update $\frac\alpha rBA$ is the
+# same. The gradients of $A$ and $B$ are $1/p$ and $1/q$ of what they were, and Adam does not feel that: its steps
+# need $p$ and $q$ times the rate.
 
 # %%
 book.card(claims.start_alpha_and_rates_are_one_run)
@@ -113,7 +114,8 @@ book.card(claims.start_alpha_and_rates_are_one_run)
 book.card(claims.lora_plus_is_half_a_change_of_the_start)
 
 # %% [markdown]
-# And with $p=1$, $q=1/\lambda$ it is LoRA with $\lambda\alpha$. Real trainers have $\varepsilon>0$. Try it on the book's model:
+# And with $p=1$, $q=1/\lambda$ it is LoRA with $\lambda\alpha$. Real trainers have $\varepsilon>0$. Try it on the
+# book's model:
 
 # %%
 def losses(recipe, lr, start=1.0):
@@ -134,13 +136,13 @@ def apart(other):
 
 
 book.verdicts({
-    "LoRA at 4 times the rate, from 4 times A₀, has every loss of LoRA+ to a thousandth of a nat": apart(by_start) < 1e-3,
+    "LoRA at 4 times the rate, from 4·A₀, has every loss of LoRA+ to a thousandth of a nat": apart(by_start) < 1e-3,
     "So has LoRA with 16 times α": apart(by_alpha) < 1e-3,
     "LoRA at 16 times the rate has not: some loss is off by more than 0.05": apart(faster) > 0.05})
 
 # %% [markdown]
-# So $\lambda=1$ is nothing special. It is where $\alpha$ happens to put it. **Who tunes $\alpha$ and the rate has tuned both
-# rates.** Chapter 05 did so: rsLoRA with Adam is LoRA+ with $\lambda=\sqrt r$.
+# So $\lambda=1$ is nothing special. It is where $\alpha$ happens to put it. **Who tunes $\alpha$ and the rate has
+# tuned both rates.** Chapter 05 did so: rsLoRA with Adam is LoRA+ with $\lambda=\sqrt r$.
 #
 # Clipping and weight decay do feel $p$ and $q$. There the runs differ a little.
 #
@@ -177,12 +179,13 @@ book.verdicts({
     "λ = 64 gains more than twice as much at width 512 as at 32": gain[512].mean() > 2 * gain[32].mean()})
 
 # %% [markdown]
-# The edge is the largest $\eta_A$ within 0.05 of the row's lowest. Losses: the best cell of the line for two seeds, read off
-# on the third.
+# The edge is the largest $\eta_A$ within 0.05 of the row's lowest. Losses: the best cell of the line for two seeds,
+# read off on the third.
 #
-# The paper's law shows at the edge, not at the best cell. $B$'s best rate stays. The largest rate that $A$ bears falls by 4,
-# then by 8, where the width grows by 4. Left of the edge the row is flat, so $A$'s best rate is anyone's. The ratio that the
-# width asks for is a *least* one: here 2, 8 and 64. LoRA's one rate has to spare $A$, and then it is too low for $B$.
+# The paper's law shows at the edge, not at the best cell. $B$'s best rate stays. The largest rate that $A$ bears
+# falls by 4, then by 8, where the width grows by 4. Left of the edge the row is flat, so $A$'s best rate cannot be
+# told. The ratio that the width asks for is a *least* one: here 2, 8 and 64. LoRA's one rate has to spare $A$, and
+# then it is too low for $B$.
 #
 # ### The book's model, other ratios
 # The Bible again. Each $\lambda$ at the best of five rates, means of three seeds.
@@ -200,14 +203,16 @@ book.table(("λ", "LoRA with α =", "η_A", "η_B", "nats per token"), [
 # %% jupyter={"source_hidden": true}
 book.verdicts({
     "λ = 16 ends more than 0.03 above LoRA": ends[16] - ends[1] > 0.03,
-    "The reversed ratios end within 0.02 of LoRA": max(abs(ends[ratio] - ends[1]) for ratio in (1 / 16, 1 / 4)) < 0.02})
+    "The reversed ratios end within 0.02 of LoRA":
+        max(abs(ends[ratio] - ends[1]) for ratio in (1 / 16, 1 / 4)) < 0.02})
 
 # %% [markdown]
-# So here the faster $B$ loses, and the reversed ratio costs nothing. The argument from the width does not show on this model.
+# So here the faster $B$ loses, and the reversed ratio costs nothing. The argument from the width does not show on
+# this model.
 #
-# Our guess why letters and Bible differ: a large $\lambda$ keeps $A$ near its start. Its limit is a frozen $A$, LoRA-FA
-# (chapter 07), the left edge of your plane. In CAPITALS that costs nothing. On the Bible LoRA-FA ends 0.045 above LoRA, and
-# so does LoRA+:
+# Our guess why letters and Bible differ: a large $\lambda$ keeps $A$ near its start. Its limit is a frozen $A$,
+# LoRA-FA (chapter 07), the left edge of your plane. In CAPITALS that costs nothing. On the Bible LoRA-FA ends 0.045
+# above LoRA, and so does LoRA+:
 #
 # ### Ten seeds
 
@@ -215,19 +220,22 @@ book.verdicts({
 book.measured("LoRA+")
 
 # %% [markdown]
-# One task does not settle it: choose others, as far as they are recorded. Then train, and move $\lambda$ and the rate.
+# One task does not settle it: choose others, as far as they are recorded. Then train, and move $\lambda$ and the
+# rate.
 
 # %%
 book.training_explorer("LoRA+")
 
 # %% [markdown]
 # ## When, when not
-# * **Never switch $\lambda$ on at the old rate.** $\lambda=16$ wants LoRA's rate over 5.7 here. $\sqrt\lambda$ is a fair guess.
-# * **If you tune $\alpha$ as well, you need no $\lambda$.** If $\alpha$ is fixed, try $\lambda$ = 1, 4 and 16, each at its own
-#   rate.
-# * **On wide models** the paper reports 1 to 2% better ends and up to twice the speed, at 7B. This model cannot check that.
-# * **With what**: every form with a factor $B$. Beside rsLoRA the ratios multiply. PEFT's `create_loraplus_optimizer` speeds
-#   up DoRA's magnitudes too; here they keep $\eta_A$.
+# * **Never switch $\lambda$ on at the old rate.** With $\lambda=16$ $A$ wants LoRA's rate over 5.7 here. A
+#   fair first guess is to divide by $\sqrt\lambda$.
+# * **If you tune $\alpha$ as well, you need no $\lambda$.** If $\alpha$ is fixed, try $\lambda$ = 1, 4 and 16, each
+#   at its own rate.
+# * **On wide models** the paper reports 1 to 2% better ends and up to twice the speed, at 7B. This model cannot check
+#   that.
+# * **With what**: every form with a factor $B$. Beside rsLoRA the ratios multiply. PEFT's `create_loraplus_optimizer`
+#   speeds up DoRA's magnitudes too; here they keep $\eta_A$.
 #
 # ## Exercises
 # Stuck? `book.hint(one_rate.EXERCISE, 1)`, then 2, then 3; `book.solution(one_rate.EXERCISE)` comes last.
@@ -274,7 +282,7 @@ guess_width.look_back(f"A's: the edge fell from {edges[1]:.2g} to {edges[2]:.2g}
 # <details><summary>1. Why does a step of A count for more in a wider model, and a step of B not?</summary>
 # A's step adds n terms of one sign to each entry of Ax. B's adds r to each output.</details>
 #
-# <details><summary>2. A colleague trains with α = 256, r = 8 and one rate. Which LoRA+ run with α = 16 is the same?</summary>
+# <details><summary>2. A colleague trains with α = 256 and one rate. Which LoRA+ run with α = 16 is the same?</summary>
 # λ = 16 at that rate for A: p = 1, q = 1/16.</details>
 #
 # <details><summary>3. A good run has one rate, 0.008. Where do you look for a rate once λ = 16?</summary>
@@ -300,6 +308,6 @@ book.fold(
 )
 
 # %% [markdown]
-# **Sources.** Hayou, Ghosh, Yu 2024 (2402.12354): section 4, what has to keep its size in the limit of large width; theorem 1
-# and section 5, the ratio, and benchmarks up to 7B. PEFT: `create_loraplus_optimizer`, where 1-D parameters get the fast rate,
-# and embeddings one of their own.
+# **Sources.** Hayou, Ghosh, Yu 2024 (2402.12354): section 4, what has to keep its size in the limit of large width;
+# theorem 1 and section 5, the ratio, and benchmarks up to 7B. PEFT: `create_loraplus_optimizer`, where 1-D parameters
+# get the fast rate, and embeddings one of their own.
