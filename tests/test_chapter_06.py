@@ -139,14 +139,14 @@ def test_on_the_bible_the_faster_b_loses_and_the_reversed_ratio_costs_nothing(ra
 
 
 def test_the_record_decides_what_the_text_says_of_lora_plus_and_of_lora_fa() -> None:
-    """The text: LoRA-FA 0.045 above LoRA and LoRA+ as much; kept at LoRA's rate it ends near 5.5; tuned, 5.7 lower."""
+    """The text: LoRA-FA 0.045 above LoRA and LoRA+ as much; kept at LoRA's rate it ends near 5.6; tuned, 5.7 lower."""
     found = {each.method: each for each in answers.read(Record().folder).comparisons if each.task == KJV.name}
     for method in ("LoRA+", "LoRA-FA"):
         assert (found[method].seeds, found[method].says) == (10, "worse")
         assert found[method].difference == pytest.approx(0.045, abs=0.003)
     rows = [row for row in Record().rows() if row.task == KJV.name]
     kept = [row.score for row in rows if (row.method, row.lr) == ("LoRA+", 8e-3)]
-    assert np.mean(kept) == pytest.approx(5.5, abs=0.1)
+    assert np.mean(kept) == pytest.approx(5.6, abs=0.06)
     tuned = {each.place.method: each.lr for each in summaries(rows) if each.place.budget == "equal"}
     assert tuned["LoRA"] == 8e-3
     assert tuned["LoRA"] / tuned["LoRA+"] == pytest.approx(5.7, abs=0.05)

@@ -32,7 +32,7 @@ book.diagram("lora_plus")
 # %%
 guess_kept = book.predict("The book's base has 4.4 nats on the Bible. LoRA at its best rate, 0.008, brings it to 3.8. "
     "You switch on LoRA+ with λ = 16 and keep the rate: 0.008 for A, 16 times that for B. It ends at …",
-    book.Choice("nats per token", ("3.7", "3.8", "4.0", "4.4", "5.5")))
+    book.Choice("nats per token", ("3.7", "3.8", "4.0", "4.4", "5.6")))
 guess_kept
 
 # %%
@@ -43,8 +43,8 @@ guess_width
 # %% [markdown]
 # ## See it
 # Three decoders of one layer, 32, 128 and 512 wide, have read *Emma*, letter by letter. Now they learn it in
-# CAPITALS: LoRA of rank 8, $\alpha=16$, 40 steps of Adam. Each cell is a pair of rates, a mean of three seeds. Darker
-# is lower. LoRA is the line $\lambda=1$.
+# CAPITALS: LoRA of rank 8, $\alpha=16$, 40 steps of Adam. Each cell is a pair of rates, a mean of three seeds. The
+# stronger its colour, the lower. LoRA is the line $\lambda=1$.
 
 # %%
 book.rate_plane()
@@ -162,7 +162,7 @@ widths = rates.WIDTHS
 best = {n: planes.lowest(n, rates.EVERYWHERE) for n in widths}
 ratios = (1, 16, 64)
 held = {(n, ratio): planes.held_out(n, rates.line(ratio)) for n in widths for ratio in ratios}
-book.table(("width", "η_B of the lowest cell", "its η_A", "edge of η_A", "LoRA", "λ = 16", "λ = 64"), [
+book.table(("width", "η_B of the lowest cell", "its η_A", "edge of η_A", "LoRA, λ = 1", "λ = 16", "λ = 64"), [
     (n, f"{rates.RATES_B[best[n][0]]:.2g}", f"{rates.RATES_A[best[n][1]]:.2g}", f"{planes.edge(n):.2g}",
      *(f"{held[n, ratio].mean():.3f}" for ratio in ratios)) for n in widths])
 
