@@ -84,7 +84,7 @@ book.card(claims.rates_a_width_apart_keep_every_part)
 
 # %% [markdown]
 # ### "A should be the faster one"
-# The ratio is often printed upside down. For wide models that is the worst choice: $Ax$ then grows with the width.
+# The ratio is often printed upside down. Then $Ax$ grows with the width:
 
 # %%
 book.card(claims.false_a_faster_a_keeps_every_part)
@@ -207,8 +207,8 @@ book.verdicts({
         max(abs(ends[ratio] - ends[1]) for ratio in (1 / 16, 1 / 4)) < 0.02})
 
 # %% [markdown]
-# So here the faster $B$ loses, and the reversed ratio costs nothing. The argument from the width does not show on
-# this model.
+# So here the faster $B$ loses, and the reversed ratio costs nothing. What goes wrong as $n$ grows need not show at
+# $n=192$.
 #
 # Our guess why letters and Bible differ: a large $\lambda$ keeps $A$ near its start. Its limit is a frozen $A$,
 # LoRA-FA (chapter 07), the left edge of your plane. In CAPITALS that costs nothing. On the Bible LoRA-FA ends 0.045
@@ -228,7 +228,7 @@ book.training_explorer("LoRA+")
 
 # %% [markdown]
 # ## When, when not
-# * **Never switch $\lambda$ on at the old rate.** With $\lambda=16$ $A$ wants LoRA's rate over 5.7 here. A
+# * **Never switch $\lambda$ on at the old rate.** With $\lambda=16$, $A$'s best rate here is LoRA's divided by 5.7. A
 #   fair first guess is to divide by $\sqrt\lambda$.
 # * **If you tune $\alpha$ as well, you need no $\lambda$.** If $\alpha$ is fixed, try $\lambda$ = 1, 4 and 16, each
 #   at its own rate.
