@@ -45,7 +45,7 @@ def one_rate(lr: float) -> Optimiser:
     return two_rates(lr, lr)
 
 
-def lora_plus(named: dict[str, Tensor]) -> torch.optim.Optimizer:
+def lora_plus_adamw(named: dict[str, Tensor]) -> torch.optim.Optimizer:
     """Return LoRA+'s AdamW at the rate and the ratio of this file."""
     return LoRAPlusAdamW(RATIO).build(named, RATE)
 
@@ -75,7 +75,7 @@ def start_alpha_and_rates_are_one_run(case: Case):
     when=WHEN,
 )
 def lora_plus_is_half_a_change_of_the_start(case: Case):
-    return change(case, lora_plus), change(case, one_rate(RATIO**0.5 * RATE), start=RATIO**0.5)
+    return change(case, lora_plus_adamw), change(case, one_rate(RATIO**0.5 * RATE), start=RATIO**0.5)
 
 
 @claim(
@@ -86,7 +86,7 @@ def lora_plus_is_half_a_change_of_the_start(case: Case):
     when=WHEN,
 )
 def lora_plus_is_lora_with_a_larger_alpha(case: Case):
-    return change(case, lora_plus), change(case, one_rate(RATE), alpha=RATIO)
+    return change(case, lora_plus_adamw), change(case, one_rate(RATE), alpha=RATIO)
 
 
 @misconception(
@@ -95,4 +95,4 @@ def lora_plus_is_lora_with_a_larger_alpha(case: Case):
     source="“B learns faster” taken for “LoRA learns faster”; A then moves λ times as far too",
 )
 def false_lora_plus_is_a_higher_rate(case: Case):
-    return change(case, lora_plus), change(case, one_rate(RATIO * RATE))
+    return change(case, lora_plus_adamw), change(case, one_rate(RATIO * RATE))
