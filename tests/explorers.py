@@ -1,5 +1,6 @@
 """Every explorer of the book, small enough for a test: a new one is added to BUILD and is swept with the others."""
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
@@ -16,6 +17,8 @@ from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.plan import around
 from lorabook.arena.rank_runs import STEPS, RankRun
 from lorabook.arena.rank_runs import asked as asked_of_ranks
+from lorabook.arena.rate_runs import RATES_A, RateRuns
+from lorabook.arena.rate_runs import asked as asked_of_rates
 from lorabook.arena.record import Record
 from lorabook.arena.task import Task
 from lorabook.arena.turns import WAYS, Run
@@ -34,6 +37,8 @@ from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.principal import decompose, explore
 from lorabook.book.explore.ranks import explore_ranks
 from lorabook.book.explore.ranks import gathered as gathered_ranks
+from lorabook.book.explore.rates import explore_rates
+from lorabook.book.explore.rates import gathered as gathered_rates
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
 from lorabook.book.explore.training import on_models
@@ -181,6 +186,17 @@ def rank_runs(*seeds: int) -> list[RankRun]:
     return [one(*key) for key in asked_of_ranks(seeds)]
 
 
+def rate_runs() -> list[RateRuns]:
+    """A record of the plane of two rates as if it had been measured: B's best rate is one, A's falls with the width."""
+
+    def one(width: int, rate_b: float, seed: int) -> RateRuns:
+        off = [abs(math.log2(rate_b / 0.0256)), *(abs(math.log2(rate_a * width / 0.4096)) for rate_a in RATES_A)]
+        losses = tuple(3.0 + seed / 100 + 0.1 * off[0] + 0.05 * each for each in off[1:])
+        return RateRuns(width, rate_b, seed, 7.0, losses, "CPU", "torch", "2026-11-27")
+
+    return [one(*key) for key in asked_of_rates()]
+
+
 def cut_runs() -> list[CutRun]:
     """A record of cuts as if it had been measured: a loss that falls with the rank, and is best at the middle rate."""
     runs: list[CutRun] = []
@@ -218,6 +234,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "columns": lambda: explore_columns(pretrained()),
     "scale": lambda: explore_sizes(sizes()),
     "ranks": lambda: explore_ranks(gathered_ranks(rank_runs(0, 1))),
+    "rates": lambda: explore_rates(gathered_rates(rate_runs())),
     "codebook": lambda: codebook(seeded()),
     "blocks": lambda: blocks(seeded()),
     "kept": kept_for_backward,

@@ -14,6 +14,7 @@ TAUGHT = {
     # Chapter 03 will show lora.attention_score, lora.layers, lora.merging, lora.blocks and lora.use; 04 lora.cost.
     "02_lora": ("lora.form", "lora.start", "lora.kaiming", "lora.rate", "lora.conventions", "rslora.scale"),
     "05_rslora": ("rslora.scale", "rslora.rank_laws", "rslora.rank_steps"),
+    "06_lora_plus": ("lora_plus.lora_plus", "lora_plus.rates", "lora_plus.start", "lora_plus.width"),
     "07_lora_fa": ("lora_fa.form", "lora_fa.layer"),
     "08_pissa": ("pissa.start", "qpissa.start"),
     "09_olora": ("olora.start",),

@@ -31,6 +31,7 @@ from lorabook.book.explore.memory import memory_calculator as memory_calculator
 from lorabook.book.explore.predict import predict as predict
 from lorabook.book.explore.principal import principal as principal
 from lorabook.book.explore.ranks import rank_curves as rank_curves
+from lorabook.book.explore.rates import rate_plane as rate_plane
 from lorabook.book.explore.scale import scale_law as scale_law
 from lorabook.book.explore.spectrum import spectrum as spectrum
 from lorabook.book.explore.state import Choice as Choice

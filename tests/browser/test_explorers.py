@@ -52,6 +52,12 @@ scale_law(torch.Generator().manual_seed(0))""",
 from lorabook.book.explore.ranks import rank_curves
 rank_curves()""",
     ),
+    "rates": Cell(
+        "ratio",
+        """
+from lorabook.book.explore.rates import rate_plane
+rate_plane()""",
+    ),
     "principal": Cell(
         "r",
         """
