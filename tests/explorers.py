@@ -27,6 +27,9 @@ from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.cuts import explore_cuts, gathered
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.forgetting import explore_rows
+from lorabook.book.explore.form_fits import Fits
+from lorabook.book.explore.form_fits import measure as measure_fits
+from lorabook.book.explore.forms import explore_fits
 from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.kronecker import kronecker
 from lorabook.book.explore.measured import measured
@@ -127,6 +130,12 @@ def sizes() -> Sizes:
     return measure(seeded(), seeds=2)
 
 
+@cache
+def fits() -> Fits:
+    """The fits behind the form explorer, once for all tests."""
+    return measure_fits(seeded())
+
+
 def of_chapter_size(name: str) -> Explorer:
     """An explorer as large as in its chapter; the spectra are of random matrices with the shipped base's shapes."""
     if name != "spectrum":
@@ -222,6 +231,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "blocks": lambda: blocks(seeded()),
     "kept": kept_for_backward,
     "kronecker": lambda: kronecker(seeded()),
+    "forms": lambda: explore_fits(fits()),
     "cuts": lambda: explore_cuts(gathered(cut_runs())),
     "vectors": lambda: shared_vectors(seeded()),
     "memory": memory_calculator,

@@ -1,7 +1,8 @@
 """Factors as near to a wanted matrix as a form can be brought: each factor in turn, as well as the others allow.
 
-With all factors but one fixed, every form is linear in that one, so its best is a least-squares problem. Only LoRA's best
-is known in one step (the singular vectors); the others depend on where they start, so several starts run side by side.
+With all factors but one fixed, every form is linear in that one, so its best is a least-squares problem. Only LoRA's
+best is known in one step (the singular vectors); where the others end depends on their start, so several starts run
+side by side.
 """
 
 import torch
