@@ -10,12 +10,13 @@ from jaxtyping import Float
 from torch import Tensor, linalg
 
 from lorabook.axes.form.hira import ElementwiseScaled
-from lorabook.axes.form.loha import Hadamard, row_products
+from lorabook.axes.form.loha import Hadamard
 from lorabook.axes.form.lokr import Kronecker
 from lorabook.core.lora import LowRank
 from lorabook.cost.spectrum import nearest_of_rank
 
-STARTS, TURNS, KRONECKER_TURNS = 8, 60, 300
+STARTS, TURNS = 8, 60
+KRONECKER_TURNS = 300
 RIDGE = 1e-10
 """Of the normal matrices' mean diagonal: a row that weighs nothing has no best of its own."""
 
@@ -98,7 +99,7 @@ def _best_left(a: Float[Tensor, "starts r d_in"], w: Tensor, m: Wanted) -> Float
     """Return the B that is best in w ⊙ (BA) ≈ m: for each of its rows a least-squares problem with r unknowns."""
     r = a.shape[1]
     # Row i's normal matrix is Σ_j w_ij² a_j a_jᵀ: all of them in one product with the pairs of A's rows.
-    pairs = torch.stack([row_products(one, one) for one in a])
+    pairs = (a[:, :, None] * a[:, None]).flatten(1, 2)
     normal = (w.square() @ pairs.mT).unflatten(-1, (r, r))
     ridge = RIDGE * normal.diagonal(dim1=-2, dim2=-1).mean((-2, -1))
     return linalg.solve(normal + ridge[:, None, None, None] * torch.eye(r, dtype=m.dtype), (w * m) @ a.mT)
