@@ -3,8 +3,9 @@
 #
 # > **Can the same number of parameters reach a higher rank?**
 #
-# LoRA's $\Delta W$ costs $r(d_{out}+d_{in})$ numbers and has rank $r$. Two variants multiply **entry by entry** ($\odot$, the
-# Hadamard product) and get more rank for the same numbers. LoHa multiplies two thin products, HiRA multiplies $W_0$ with one.
+# LoRA's $\Delta W$ costs $r(d_{out}+d_{in})$ numbers and has rank $r$. Two variants multiply **entry by entry**
+# ($\odot$, the Hadamard product) and get more rank for the same numbers. LoHa multiplies two thin products, HiRA
+# multiplies $W_0$ with one.
 #
 # | minutes | tier | axis | teaches | you need |
 # | --- | --- | --- | --- | --- |
@@ -33,36 +34,37 @@ book.diagram("hira")
 # ## Predict
 
 # %%
-guess_reach = book.predict("A 32 × 32 ΔW without any pattern is wanted. With 384 numbers LoRA has rank 6 and reaches 53% of "
-    "it. With 384 numbers HiRA has rank 32 and reaches …", book.Steps("your answer", tuple(range(0, 101, 5)), "%"))
+guess_reach = book.predict("A 32 × 32 ΔW without any pattern is wanted. With 384 numbers LoRA has rank 6 and reaches "
+    "53% of it. With 384 numbers HiRA has rank 32 and reaches …", book.Steps("your answer", tuple(range(0, 101, 5)), "%"))
 guess_reach
 
 # %%
-guess_best = book.predict("The King James Bible, equal numbers, each at its own rate. The rank of HiRA's ΔW is far above "
-    "LoRA's. After ten seeds HiRA is …", book.Choice("your answer", ("better", "worse", "not told apart from LoRA")))
+guess_best = book.predict("The King James Bible, equal numbers, each at its own rate. The rank of HiRA's ΔW is far "
+    "above LoRA's. After ten seeds HiRA is …", book.Choice("your answer", ("better", "worse", "not told apart")))
 guess_best
 
 # %% [markdown]
 # ## See it
 # A wanted 32 × 32 $\Delta W$, and what four forms make of it with as many numbers; LoKr is chapter 13's. Bars are the
 # singular values of each $\Delta W$, the dotted line those of the wish. The share reached is
-# $1-\|\Delta W-\text{wish}\|^2/\|\text{wish}\|^2$. LoRA's best is known; LoHa's and HiRA's are the best of eight searches.
+# $1-\|\Delta W-M\|^2/\|M\|^2$, with $M$ the wish. LoRA's best is known; LoHa's and HiRA's are the best of eight searches.
 
 # %%
 book.forms(torch.Generator().manual_seed(0))
 
 # %% [markdown]
-# 1. Let *no pattern* be wanted, and drag the numbers. HiRA has rank 32 at once: how far ahead of LoRA does it get? Where
-#    has LoHa no more rank than LoRA, and what does it gain beyond?
-# 2. Let *a Hadamard product* be wanted, of two matrices of rank 3. LoHa with 384 numbers can be exactly that. Is it found?
-#    Then give HiRA a $W_0$ that is *half zeros*, and wish for anything.
+# 1. Let *no pattern* be wanted, and drag the numbers. HiRA has rank 32 at once: how far ahead of LoRA does it get?
+#    Where has LoHa no more rank than LoRA, and what does it gain beyond?
+# 2. Let *a Hadamard product* be wanted, of two matrices of rank 3. LoHa with 384 numbers can be exactly that. Is it
+#    found? Then give HiRA a $W_0$ that is *half zeros*, and wish for anything.
 #
 # <details><summary>Answers</summary>
 #
-# 1. Nowhere: 22% and 22%, 39% and 39%, 52% and 53%, 62% and 63%. LoHa has rank 1 against 2 with 128 numbers and 4 against 4
-# with 256. With 384 and 512 it has 9 against 6 and 16 against 8, and reaches 57% against 53%, then 72% against 63%.
-# 2. No: LoHa reaches 94%, and LoRA, which cannot be it, 96%. With half zeros HiRA still reaches all of *W₀ ⊙ two directions*,
-# and of anything else at most 54%.
+# 1. Nowhere: 22% and 22%, 39% and 39%, 52% and 53%, 62% and 63%. LoHa has rank 1 against 2 with 128 numbers and 4
+# against 4 with 256. With 384 and 512 it has 9 against 6 and 16 against 8, and reaches 57% against 53%, then 72%
+# against 63%.
+# 2. No: LoHa reaches 94%, and LoRA, which cannot be it, 96%. With half zeros HiRA still reaches all of *W₀ ⊙ two
+# directions*, and of anything else at most 54%.
 #
 # </details>
 #
@@ -71,8 +73,8 @@ book.forms(torch.Generator().manual_seed(0))
 #
 # ## Why
 # ### LoHa: every pair of directions
-# $\Delta W=s\,(B_1A_1)\odot(B_2A_2)$, with $A_1,A_2$: r × d_in and $B_1,B_2$: d_out × r. Multiply two sums, and you have a sum
-# over all pairs: $\Delta W_{ij}=s\sum_{k,l}(B_1)_{ik}(B_2)_{il}\,(A_1)_{kj}(A_2)_{lj}$.
+# $\Delta W=s\,(B_1A_1)\odot(B_2A_2)$, with $A_1,A_2$: r × d_in and $B_1,B_2$: d_out × r. Multiply two sums, and you
+# have a sum over all pairs: $\Delta W_{ij}=s\sum_{k,l}(B_1)_{ik}(B_2)_{il}\,(A_1)_{kj}(A_2)_{lj}$.
 
 # %%
 book.card(loha_claims.a_hadamard_product_of_products_is_a_product)
@@ -103,8 +105,8 @@ print(f"W₀: {before:.1f} nats per token on the Bible.   W₀ ⊙ I: {KJV.score
 
 # %% [markdown]
 # ### HiRA: W₀ lends its rank
-# With ones in the place of $I$ the formula is HiRA: $W=W_0\odot(\mathbf 1+BA)$, a gate on every weight. The smallest case:
-# $W_0=I$, and $BA$ all ones, of rank 1. Then $\Delta W=I$ has full rank, from $2d$ numbers.
+# With ones in the place of $I$ the formula is HiRA: $W=W_0\odot(\mathbf 1+BA)$, a gate on every weight. The smallest
+# case: $W_0=I$, and $BA$ all ones, of rank 1. Then $\Delta W=I$ has full rank, from $2d$ numbers.
 
 # %%
 book.card(hira_claims.hira_rank_is_a_product)
@@ -120,8 +122,9 @@ book.card(hira_claims.a_zero_stays_zero)
 book.card(loha_claims.false_two_zero_factors_can_learn)
 
 # %% [markdown]
-# One step of Adam moves each entry of $B$ by $\eta$, as in LoRA. But before that reaches $W$ it is multiplied by a small
-# number: an entry of $W_0$, 0.07 on average here, or of a random $B_2A_2$. How far does one step at LoRA's best rate go?
+# One step of Adam moves each entry of $B$ by $\eta$, as in LoRA. But before that reaches $W$ it is multiplied by a
+# small number: an entry of $W_0$, 0.07 on average here, or of a random $B_2A_2$. How far does one step at LoRA's best
+# rate go?
 
 # %%
 moved = {}
@@ -189,8 +192,8 @@ book.verdicts({
 rank_and_loss.rank_and_loss("With equal numbers (orange) more rank is not less loss. More numbers are.")
 
 # %% [markdown]
-# LoKr's $\Delta W$ has twelve times LoRA's effective rank and ends highest; HiRA's has more still and ends lowest. What a
-# matrix can be is set by how its numbers are tied, and not by its rank alone.
+# LoKr's $\Delta W$ has twelve times LoRA's effective rank and ends highest; HiRA's has more still and ends lowest. What
+# a matrix can be is set by how its numbers are tied, and not by its rank alone.
 #
 # ### How could a comparison see a difference?
 # It keeps one rate for all. Here is what that does, mean of two other seeds:
@@ -199,8 +202,8 @@ rank_and_loss.rank_and_loss("With equal numbers (orange) more rank is not less l
 book.table(("rate for all", *tuned), [(f"{lr:.3f}", *(f"{each[lr]:.3f}" for each in tuned.values())) for lr in rates])
 
 # %% [markdown]
-# At LoRA's best rate, 0.008, HiRA is worse by a third of a nat. At twice that rate LoHa is level with LoRA, which is past its
-# best. Train it yourself, then lower HiRA's rate:
+# At LoRA's best rate, 0.008, HiRA is worse by a third of a nat. At twice that rate LoHa is level with LoRA, which is
+# past its best. Train it yourself, then lower HiRA's rate:
 
 # %%
 book.training_explorer("HiRA")
@@ -208,10 +211,10 @@ book.training_explorer("HiRA")
 # %% [markdown]
 # ## When, when not
 # * **Stay with LoRA** until something that you measure says otherwise. Here neither is told apart from it.
-# * **HiRA** if $W_0$'s large weights should move most, and its zeros not at all. A step takes a third longer than LoRA's and
-#   keeps a third more for backward.
-# * **LoHa** from $r=3$ on; below, LoRA has as much rank for the same numbers. $r=16$ costs what LoRA of 32 costs, and not what
-#   LoRA of 64 does.
+# * **HiRA** if $W_0$'s large weights should move most, and its zeros not at all. A step takes a third longer than
+#   LoRA's and keeps a third more for backward.
+# * **LoHa** from $r=3$ on; below, LoRA has as much rank for the same numbers. $r=16$ costs what LoRA of 32 costs, and
+#   not what LoRA of 64 does.
 # * **Tune the rate** from four times LoRA's upwards.
 # * **“Better in vision, or for value projections”** is said of LoHa without a source. We did not check it.
 # * **The file**: a server that knows LoRA alone gets LoHa as rank $r^2$, exactly. HiRA it gets merged.
@@ -292,6 +295,6 @@ book.fold(
 )
 
 # %% [markdown]
-# **Sources.** Hyeon-Woo, Ye-Bin, Oh 2021 (FedPara, 2108.06098): proposition 1, for federated learning. Yeh et al. 2023 (LyCORIS,
-# 2309.14859): LoHa, for pictures. Huang et al. 2025 (HiRA, ICLR 2025): equation 3. Slyusar 1996: the row-wise product. PEFT:
-# `LoHaConfig`, `HiraConfig`; it sets the other half of the second pair to zero.
+# **Sources.** Hyeon-Woo, Ye-Bin, Oh 2021 (FedPara, 2108.06098): proposition 1, for federated learning. Yeh et al. 2023
+# (LyCORIS, 2309.14859): LoHa, for pictures. Huang et al. 2025 (HiRA, ICLR 2025): equation 3. Slyusar 1996: the row-wise
+# product. PEFT: `LoHaConfig`, `HiraConfig`; it sets the other half of the second pair to zero.
