@@ -35,7 +35,7 @@ book.diagram("hira")
 
 # %%
 guess_reach = book.predict("A 32 × 32 ΔW without any pattern is wanted. With 384 numbers LoRA has rank 6 and reaches "
-    "53% of it. With 384 numbers HiRA has rank 32 and reaches …", book.Steps("your answer", tuple(range(0, 101, 5)), "%"))
+    "53% of it. With 384 numbers HiRA has rank 32 and reaches …", book.Steps("share", tuple(range(0, 101, 5)), "%"))
 guess_reach
 
 # %%
@@ -47,7 +47,8 @@ guess_best
 # ## See it
 # A wanted 32 × 32 $\Delta W$, and what four forms make of it with as many numbers; LoKr is chapter 13's. Bars are the
 # singular values of each $\Delta W$, the dotted line those of the wish. The share reached is
-# $1-\|\Delta W-M\|^2/\|M\|^2$, with $M$ the wish. LoRA's best is known; LoHa's and HiRA's are the best of eight searches.
+# $1-\|\Delta W-M\|^2/\|M\|^2$, with $M$ the wish. LoRA's best is known; LoHa's and HiRA's are the best of eight
+# searches.
 
 # %%
 book.forms(torch.Generator().manual_seed(0))
@@ -68,8 +69,8 @@ book.forms(torch.Generator().manual_seed(0))
 #
 # </details>
 #
-# So rank is not reach. HiRA's $\Delta W$ are LoRA's, each entry stretched by its $W_0$: no more of them, only others.
-# And what a form can be, training need not find.
+# So rank is not reach. HiRA's $\Delta W$ are LoRA's, each entry stretched by its $W_0$: no more of them, only others. And
+# what a form can be, a search need not find.
 #
 # ## Why
 # ### LoHa: every pair of directions
@@ -139,7 +140,7 @@ for name, recipe in {"LoRA": lb.LoRA(8, 16), "LoHa": lb.LoHa(4, 8), "HiRA": lb.H
 # %% jupyter={"source_hidden": true}
 tuned = {name: line.rates for name, line in first_steps.recorded("LoRA", "LoHa", "HiRA").items()}
 book.table(("", "‖ΔW‖ of the model after one step at 0.008", "best rate in the arena"), [
-    (name, f"{size:.2f}", f"{min(tuned[name], key=tuned[name].get):.3f}") for name, size in moved.items()])
+    (name, f"{size:.3f}", f"{min(tuned[name], key=tuned[name].get):.3f}") for name, size in moved.items()])
 
 # %% [markdown]
 # ## The code

@@ -114,9 +114,9 @@ def _hira(numbers: int, m: Square, w0: Square) -> Fit:
 
 
 def _lokr(numbers: int, m: Square, w0: Square) -> Fit:
-    """Choose the factor as well; there may be no LoKr of so many numbers, and then it takes fewer."""
+    """Choose the factor as well, and fewer numbers where more reach no more; there may be no LoKr of so many."""
     tried = [_kronecker(factor, r, m, w0) for factor, r in kronecker_sizes(numbers)]
-    return min(tried, key=lambda fit: float((m - fit.delta).square().sum()))
+    return min(tried, key=lambda fit: (round(float((m - fit.delta).square().sum()), 9), fit.numbers))
 
 
 NEAREST: dict[str, Callable[[int, Square, Square], Fit]] = {"LoRA": _lora, "LoHa": _loha, "HiRA": _hira, "LoKr": _lokr}

@@ -5,7 +5,7 @@ import { entries } from "./heat.js";
 import { percent } from "./numbers.js";
 import { fitted, svg } from "./svg.js";
 
-const [SIDE, HEAD, LINE, BARS, WIDE] = [32, 24, 15, 64, 720];
+const [SIDE, HEAD, LINE, BARS, WIDE, ROOM] = [32, 24, 15, 64, 720, 12]; // ROOM: for words wider than the last column
 const [SOFT, STRONG] = [{ class: "lb-soft" }, { "font-weight": 600 }];
 const FORMS = ["LoRA", "LoHa", "HiRA", "LoKr"];
 
@@ -45,7 +45,7 @@ function column(one, x, cell, wish, paints) {
 
 function draw(canvas, { answer, style }, width) {
   const cell = width < WIDE ? 3 : 4;
-  const step = cell * SIDE + Math.min(36, (width - 5 * cell * SIDE) / 4);
+  const step = cell * SIDE + Math.min(36, (width - ROOM - 5 * cell * SIDE) / 4);
   const trained = style.role("trainable").colour;
   const signs = [style.variant("rsLoRA").colour, trained];
   const paints = { signs, ground: style.grid, quiet: style.quiet, wish: style.text };

@@ -30,7 +30,7 @@ class State:
 
     wanted: str = control(FEW, Choice("wanted ΔW", WISHES))
     numbers: int = control(BUDGETS[0], Steps("numbers that train", BUDGETS))
-    w0: str = control(FULL, Choice("W₀", BASES))
+    w0: str = control(FULL, Choice("HiRA's W₀", BASES))
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def compute(state: State, found: Fits) -> Result:
     told = [
         f"{form} of rank {rank} reaches {share:.0%}" for form, rank, share in zip(NEAREST, ranks, reached, strict=True)
     ]
-    sentence = f"{state.wanted.capitalize()}, {state.numbers} numbers: {', '.join(told)}."
+    sentence = f"{state.wanted[0].upper()}{state.wanted[1:]}, {state.numbers} numbers: {', '.join(told)}."
     return Result(
         m.numpy(), sigma.numpy(), rank, tuple(fit.delta.numpy() for fit in fits),
         tuple(each.numpy() for each in sigmas), tuple(fit.size for fit in fits), tuple(ranks),
