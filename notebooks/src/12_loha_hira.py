@@ -69,8 +69,8 @@ book.forms(torch.Generator().manual_seed(0))
 #
 # </details>
 #
-# So rank is not reach. HiRA's $\Delta W$ are LoRA's, each entry stretched by its $W_0$: no more of them, only others. And
-# what a form can be, a search need not find.
+# So rank is not reach. HiRA's $\Delta W$ are LoRA's, each entry stretched by its $W_0$: no more of them, only others.
+# And what a form can be, a search need not find. LoHa's gain on *no pattern* we measure, and do not derive.
 #
 # ## Why
 # ### LoHa: every pair of directions
