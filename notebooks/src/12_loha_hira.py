@@ -16,11 +16,11 @@ import torch
 
 import lorabook as lb
 from lorabook.arena.tasks import KJV
-from lorabook.axes.form import hira, loha
+from lorabook.axes import form
 from lorabook.book import reading as book
 from lorabook.book.exercises import gated_branch, hadamard_branch
 from lorabook.book.figures import first_steps, rank_and_loss
-from lorabook.claims import hira as hira_claims, loha as loha_claims
+from lorabook.claims import hira, loha
 
 book.axis_strip("form")
 
@@ -78,19 +78,19 @@ book.forms(torch.Generator().manual_seed(0))
 # have a sum over all pairs: $\Delta W_{ij}=s\sum_{k,l}(B_1)_{ik}(B_2)_{il}\,(A_1)_{kj}(A_2)_{lj}$.
 
 # %%
-book.card(loha_claims.a_hadamard_product_of_products_is_a_product)
+book.card(loha.a_hadamard_product_of_products_is_a_product)
 
 # %% [markdown]
 # LoHa is a LoRA of rank $r^2$ whose rows and columns are not free: they are products of few.
 
 # %%
-book.card(loha_claims.loha_has_more_rank_for_its_numbers)
+book.card(loha.loha_has_more_rank_for_its_numbers)
 
 # %% [markdown]
 # Another formula goes by LoHa's name:
 
 # %%
-book.card(loha_claims.false_loha_multiplies)
+book.card(loha.false_loha_multiplies)
 
 # %% [markdown]
 # Put it on the book's model before any training, with $BA=0$:
@@ -110,17 +110,17 @@ print(f"W₀: {before:.1f} nats per token on the Bible.   W₀ ⊙ I: {KJV.score
 # case: $W_0=I$, and $BA$ all ones, of rank 1. Then $\Delta W=I$ has full rank, from $2d$ numbers.
 
 # %%
-book.card(hira_claims.hira_rank_is_a_product)
+book.card(hira.hira_rank_is_a_product)
 
 # %%
-book.card(hira_claims.a_zero_stays_zero)
+book.card(hira.a_zero_stays_zero)
 
 # %% [markdown]
 # ### The start, and the rate
 # $B=0$ in HiRA, $B_1=0$ in LoHa, and the rest random. No more zeros than that:
 
 # %%
-book.card(loha_claims.false_two_zero_factors_can_learn)
+book.card(loha.false_two_zero_factors_can_learn)
 
 # %% [markdown]
 # One step of Adam moves each entry of $B$ by $\eta$, as in LoRA. But before that reaches $W$ it is multiplied by a
@@ -146,13 +146,13 @@ book.table(("", "‖ΔW‖ of the model after one step at 0.008", "best rate in 
 # ## The code
 
 # %%
-book.source(loha.Hadamard.weight)
+book.source(form.loha.Hadamard.weight)
 
 # %%
-book.source(loha.row_products)
+book.source(form.loha.row_products)
 
 # %%
-book.source(hira.ElementwiseScaled.weight)
+book.source(form.hira.ElementwiseScaled.weight)
 
 # %% [markdown]
 # Two calls of `row_products` turn LoHa into two thin factors, and then it runs as LoRA does. That pays while
@@ -276,23 +276,23 @@ guess_best.look_back(f"not told apart: LoRA {lora.mean:.3f} nats, HiRA {gated.me
 # %%
 book.fold(
     "What else is said of LoHa, and whether it holds",
-    loha_claims.loha_rank_is_at_most_r_squared,
-    loha_claims.false_loha_rank_is_at_most_r,
-    loha_claims.loha_adds,
-    loha_claims.loha_breaks_even,
-    loha_claims.loha_trains_twice_as_many,
-    loha_claims.false_loha_trains_as_many,
-    loha_claims.loha_builds_two_matrices,
-    loha_claims.false_loha_computes_as_lora_does,
-    loha_claims.one_zero_factor_can_learn,
+    loha.loha_rank_is_at_most_r_squared,
+    loha.false_loha_rank_is_at_most_r,
+    loha.loha_adds,
+    loha.loha_breaks_even,
+    loha.loha_trains_twice_as_many,
+    loha.false_loha_trains_as_many,
+    loha.loha_builds_two_matrices,
+    loha.false_loha_computes_as_lora_does,
+    loha.one_zero_factor_can_learn,
 )
 
 # %%
 book.fold(
     "What else is said of HiRA, and whether it holds",
-    hira_claims.false_hira_rank_is_r,
-    hira_claims.ones_gate_every_entry,
-    hira_claims.false_the_identity_gates_every_entry,
+    hira.false_hira_rank_is_r,
+    hira.ones_gate_every_entry,
+    hira.false_the_identity_gates_every_entry,
 )
 
 # %% [markdown]
