@@ -30,6 +30,9 @@ from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.cuts import explore_cuts, gathered
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.forgetting import explore_rows
+from lorabook.book.explore.form_fits import Fits
+from lorabook.book.explore.form_fits import measure as measure_fits
+from lorabook.book.explore.forms import explore_fits
 from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.kronecker import kronecker
 from lorabook.book.explore.measured import measured
@@ -130,6 +133,12 @@ def training(
 def sizes() -> Sizes:
     """The measurement behind the scale explorer, once for all tests."""
     return measure(seeded(), seeds=2)
+
+
+@cache
+def fits() -> Fits:
+    """The fits behind the form explorer, once for all tests."""
+    return measure_fits(seeded())
 
 
 def of_chapter_size(name: str) -> Explorer:
@@ -239,6 +248,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "blocks": lambda: blocks(seeded()),
     "kept": kept_for_backward,
     "kronecker": lambda: kronecker(seeded()),
+    "forms": lambda: explore_fits(fits()),
     "cuts": lambda: explore_cuts(gathered(cut_runs())),
     "vectors": lambda: shared_vectors(seeded()),
     "memory": memory_calculator,

@@ -26,6 +26,7 @@ TAUGHT = {
         "qdora.form",
         "paged_adamw.same_step",
     ),
+    "12_loha_hira": ("loha.form", "loha.cost", "hira.form"),
     "13_lokr": ("lokr.form",),
     "14_vera": ("vera.form",),
     "16_melora_multilora": ("melora.form", "multilora.form"),

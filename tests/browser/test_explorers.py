@@ -96,6 +96,12 @@ kept_for_backward()""",
 from lorabook.book.explore.kronecker import kronecker
 kronecker(torch.Generator().manual_seed(0))""",
     ),
+    "forms": Cell(
+        "numbers",
+        """
+from lorabook.book.explore.forms import forms
+forms(torch.Generator().manual_seed(0))""",
+    ),
     "vectors": Cell(
         "r",
         """
