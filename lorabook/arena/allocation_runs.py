@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import linalg, nn
 
 from lorabook.arena.allocation_trace import Trace, Tracer
 from lorabook.arena.choices import ChosenBy, drawn, largest
@@ -29,7 +29,9 @@ from lorabook.arena.job import TUNING_SEEDS
 from lorabook.arena.method import CLIP
 from lorabook.arena.run import device, versions
 from lorabook.arena.tasks import KJV
+from lorabook.axes.form.adalora import PLQ
 from lorabook.axes.rule.adalora import AdaLoRA
+from lorabook.core.adapted_layer import adapted
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.core.optimizer import optimizer
@@ -45,13 +47,14 @@ WARM_UPS, FINALS, TARGETS = (0, WARM_UP, 20), (5, FINAL), (1, TARGET, 4)
 REPORT_SEEDS = (0, 1, 2, 3, 4)
 FILE = "recorded/allocation.jsonl"
 
-SCORE, RANDOM, LAMBDA = "by score", "at random", "by |λ|"
-FREE, RETRAINED = "by score, γ = 0", "LoRA with its ranks"
-"""RETRAINED: LoRA from the start with the ranks that the run by score with this seed ended with, s = 2 everywhere."""
-RATES = {way: tuple(1e-3 * 2 ** (k / 2) for k in powers) for way, powers in {
-    SCORE: (9, 10, 11), RANDOM: (9, 10, 11), RETRAINED: (7, 8, 9), LAMBDA: (9, 10, 11), FREE: (9, 10, 11),
-}.items()}  # fmt: skip
-"""√2 apart, around what the arena found for AdaLoRA and for LoRA of rank 2."""
+SCORE, RANDOM, LAMBDA, FREE = "by score", "at random", "by |λ|", "by score, γ = 0"
+RETRAINED, CUT = "LoRA with its ranks", "LoRA r=6, cut at the end"
+"""RETRAINED: LoRA from the start with the ranks that the run by score with this seed ended with, s = 2 everywhere. CUT:
+LoRA of rank 6, of whose ΔW the 56 largest singular values of the whole model are left after the last step."""
+POWERS = {SCORE: range(9, 13), RANDOM: range(9, 13), CUT: range(6, 9), RETRAINED: range(7, 10), LAMBDA: range(9, 13),
+          FREE: range(9, 13)}  # fmt: skip
+RATES = {way: tuple(1e-3 * 2 ** (k / 2) for k in powers) for way, powers in POWERS.items()}
+"""√2 apart, around what the arena found for AdaLoRA and for LoRA."""
 
 
 class Asked(NamedTuple):
@@ -88,7 +91,7 @@ class AllocationRun:
 
 def asked_for(runs: Sequence[AllocationRun]) -> Iterator[Asked]:
     """Yield every run that belongs to the record; those on report seeds once the rate of their way is known."""
-    for way in (SCORE, RANDOM, RETRAINED, LAMBDA, FREE):
+    for way in RATES:
         yield from (Asked(way, lr, seed) for lr in RATES[way] for seed in TUNING_SEEDS)
         if (lr := tuned(runs, way)) is not None:
             yield from (Asked(way, lr, seed) for seed in REPORT_SEEDS)
@@ -149,12 +152,26 @@ def _of_row(row: dict) -> AllocationRun:
 def train(asked: Asked, runs: Sequence[AllocationRun] = ()) -> AllocationRun:
     """Train once; `runs` has the run whose ranks LoRA takes over."""
     model, generator = copy.deepcopy(KJV.base), torch.Generator().manual_seed(asked.seed)
+    rule = tracer = None
     if asked.way == RETRAINED:
-        rule = tracer = None
         _inject_ranks(model, _ranks_of(asked.seed, runs), generator)
+    elif asked.way == CUT:
+        inject(model, LoRA(R, 2 * R), KJV.targets, generator)
     else:
         rule, tracer = _adalora(model, asked, generator)
-    chosen = optimizer(model, asked.lr)
+    losses = _take_steps(model, asked, rule, tracer)
+    if asked.way == CUT:
+        keep_largest(model, asked.target)
+    seen = (tracer.off(), len(tracer.back)) if tracer is not None else (None, 0)
+    trace = tracer.trace() if tracer is not None and (asked.way, asked.seed) == (SCORE, 0) else None
+    return AllocationRun(
+        asked, _start(), round(KJV.score(model), 4), ranks(model), losses, *seen, trace, device(), versions(),
+        datetime.date.today().isoformat(),
+    )  # fmt: skip
+
+
+def _take_steps(model: nn.Module, asked: Asked, rule: StepRule | None, tracer: Tracer | None) -> tuple[float, ...]:
+    chosen, losses = optimizer(model, asked.lr), []
     rates = [group["lr"] for group in chosen.param_groups]
     model.train()
     torch.manual_seed(asked.seed)
@@ -162,18 +179,12 @@ def train(asked: Asked, runs: Sequence[AllocationRun] = ()) -> AllocationRun:
         model, chosen, KJV.stream(asked.seed), 0, KJV.steps, KJV.loss, rates=rates, schedule=warmup_cosine, rule=rule,
         clip=CLIP,
     )  # fmt: skip
-    losses = []
     for t, loss in enumerate(steps):
         losses.append(round(loss, 3))
         if tracer is not None:
             tracer.look(t)
     model.eval()
-    ranks = tracer.ranks() if tracer is not None else _ranks_of(asked.seed, runs)
-    kept = tracer.trace() if tracer is not None and (asked.way, asked.seed) == (SCORE, 0) else None
-    return AllocationRun(
-        asked, _start(), round(KJV.score(model), 4), ranks, tuple(losses), None if tracer is None else tracer.off(),
-        0 if tracer is None else len(tracer.back), kept, device(), versions(), datetime.date.today().isoformat(),
-    )  # fmt: skip
+    return tuple(losses)
 
 
 def _adalora(model: nn.Module, asked: Asked, generator: torch.Generator) -> tuple[StepRule, Tracer]:
@@ -199,6 +210,28 @@ def _ranks_of(seed: int, runs: Sequence[AllocationRun]) -> tuple[int, ...]:
     if (run := next((run for run in runs if run.asked == Asked(SCORE, lr, seed)), None)) is None:
         return train(Asked(SCORE, lr, seed)).ranks
     return run.ranks
+
+
+@torch.no_grad()
+def keep_largest(model: nn.Module, mean_rank: int) -> None:
+    """Leave of all ΔW = s·BA the largest singular values of the whole model, `mean_rank` for each matrix on average."""
+    updates = [layer.update for layer in adapted(model).values()]
+    parts = [linalg.svd(update.s * update.B @ update.A, full_matrices=False) for update in updates]
+    sizes = torch.cat([sigma for _, sigma, _ in parts]).sort(descending=True).values
+    least = sizes[mean_rank * len(updates) - 1]
+    for update, (u, sigma, vt) in zip(updates, parts, strict=True):
+        k = int((sigma >= least).sum())
+        update.B.zero_()[:, :k] = u[:, :k] * sigma[:k] / update.s
+        update.A.zero_()[:k] = vt[:k]
+
+
+def ranks(model: nn.Module) -> tuple[int, ...]:
+    """Return the rank that is left in each matrix, 0 where nothing was adapted: λ or columns of B that are not zero."""
+    layers = adapted(model)
+    live = {
+        name: (layer.update.E if isinstance(layer.update, PLQ) else layer.update.B.T) for name, layer in layers.items()
+    }
+    return tuple(int((live[name] != 0).any(1).sum()) if name in live else 0 for name in matrices())
 
 
 @cache

@@ -55,10 +55,6 @@ class Tracer:
             self._masks.append(now)
             self._scores.append(torch.stack(list(self.rule.scores().values())))
 
-    def ranks(self) -> tuple[int, ...]:
-        """Return how many triplets of each matrix live now."""
-        return tuple(self.rule.ranks().values())
-
     @torch.no_grad()
     def off(self) -> float:
         """Return ‖σ(ΔW) − s|λ|‖ / ‖σ(ΔW)‖ over all matrices, both in order of size."""

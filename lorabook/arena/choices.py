@@ -51,7 +51,9 @@ class ChosenBy(StepRule):
             order = self.worth(self.rule).argsort(descending=True, stable=True)
             lives = torch.zeros(self.rule.start, dtype=torch.bool)
             lives[order[: schedule.budget(t, self.rule.start, self.rule.target)]] = True
-            for kept, mine in zip(self.rule.kept.values(), lives.split([len(e.E) for e in layers.values()]), strict=True):
+            for kept, mine in zip(
+                self.rule.kept.values(), lives.split([len(e.E) for e in layers.values()]), strict=True
+            ):
                 kept.copy_(mine)
         if schedule.reallocates(t) or t > schedule.last:
             for name, layer in layers.items():
