@@ -11,61 +11,44 @@ seed 0 at its best rate; they also keep what the allocator saw.
 import copy
 import datetime
 import json
-import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from torch import linalg, nn
+from torch import nn
 
 from lorabook.arena.allocation_trace import Trace, Tracer
-from lorabook.arena.choices import ChosenBy, drawn, largest
+from lorabook.arena.allocation_ways import (
+    CUT,
+    FINAL,
+    RANDOM,
+    RATES,
+    RETRAINED,
+    SCORE,
+    TARGET,
+    WARM_UP,
+    Asked,
+    keep_largest,
+    prepare,
+    ranks,
+)
 from lorabook.arena.job import TUNING_SEEDS
 from lorabook.arena.method import CLIP
 from lorabook.arena.run import device, versions
 from lorabook.arena.tasks import KJV
-from lorabook.axes.form.adalora import PLQ
-from lorabook.axes.rule.adalora import AdaLoRA
-from lorabook.core.adapted_layer import adapted
-from lorabook.core.inject import inject
-from lorabook.core.lora import LoRA
 from lorabook.core.optimizer import optimizer
 from lorabook.core.schedule import warmup_cosine
 from lorabook.core.step_rule import StepRule
 from lorabook.core.training_step import take_steps
 from lorabook.models.paths import data_dir, data_file
 
-R, ALPHA, TARGET, EVERY, GAMMA = 6, 8, 2, 5, 0.001
-WARM_UP, FINAL = KJV.steps // 10, KJV.steps // 3
-"""What the recipe has if nothing is said: a tenth and a third of the run."""
 WARM_UPS, FINALS, TARGETS = (0, WARM_UP, 20), (5, FINAL), (1, TARGET, 4)
 REPORT_SEEDS = (0, 1, 2, 3, 4)
 FILE = "recorded/allocation.jsonl"
-
-SCORE, RANDOM, LAMBDA, FREE = "by score", "at random", "by |λ|", "by score, γ = 0"
-RETRAINED, CUT = "LoRA with its ranks", "LoRA r=6, cut at the end"
-"""RETRAINED: LoRA from the start with the ranks that the run by score with this seed ended with, s = 2 everywhere. CUT:
-LoRA of rank 6, of whose ΔW the 56 largest singular values of the whole model are left after the last step."""
-POWERS = {SCORE: range(9, 13), RANDOM: range(9, 13), CUT: range(6, 9), RETRAINED: range(7, 10), LAMBDA: range(9, 13),
-          FREE: range(9, 13)}  # fmt: skip
-RATES = {way: tuple(1e-3 * 2 ** (k / 2) for k in powers) for way, powers in POWERS.items()}
-"""√2 apart, around what the arena found for AdaLoRA and for LoRA."""
-
-
-class Asked(NamedTuple):
-    """A run: how triplets are chosen, the mean rank at the end, the two phases, the rate, the seed."""
-
-    way: str
-    lr: float
-    seed: int
-    target: int = TARGET
-    warm_up: int = WARM_UP
-    final: int = FINAL
 
 
 @dataclass(frozen=True)
@@ -152,17 +135,12 @@ def _of_row(row: dict) -> AllocationRun:
 def train(asked: Asked, runs: Sequence[AllocationRun] = ()) -> AllocationRun:
     """Train once; `runs` has the run whose ranks LoRA takes over."""
     model, generator = copy.deepcopy(KJV.base), torch.Generator().manual_seed(asked.seed)
-    rule = tracer = None
-    if asked.way == RETRAINED:
-        _inject_ranks(model, _ranks_of(asked.seed, runs), generator)
-    elif asked.way == CUT:
-        inject(model, LoRA(R, 2 * R), KJV.targets, generator)
-    else:
-        rule, tracer = _adalora(model, asked, generator)
+    found = _ranks_of(asked.seed, runs) if asked.way == RETRAINED else ()
+    rule, tracer = prepare(model, asked, found, generator)
     losses = _take_steps(model, asked, rule, tracer)
     if asked.way == CUT:
         keep_largest(model, asked.target)
-    seen = (tracer.off(), len(tracer.back)) if tracer is not None else (None, 0)
+    seen = (None, 0) if tracer is None else (tracer.off(), len(tracer.back))
     trace = tracer.trace() if tracer is not None and (asked.way, asked.seed) == (SCORE, 0) else None
     return AllocationRun(
         asked, _start(), round(KJV.score(model), 4), ranks(model), losses, *seen, trace, device(), versions(),
@@ -187,57 +165,11 @@ def _take_steps(model: nn.Module, asked: Asked, rule: StepRule | None, tracer: T
     return tuple(losses)
 
 
-def _adalora(model: nn.Module, asked: Asked, generator: torch.Generator) -> tuple[StepRule, Tracer]:
-    gamma = 0.0 if asked.way == FREE else GAMMA
-    recipe = AdaLoRA(
-        R, ALPHA, total_steps=KJV.steps, target_r=asked.target, warm_up=asked.warm_up, final=asked.final, every=EVERY,
-        orthogonality=gamma,
-    )  # fmt: skip
-    inject(model, recipe, KJV.targets, generator)
-    rule = recipe.rule.build(model)
-    others = {RANDOM: drawn(asked.seed), LAMBDA: largest}
-    return ChosenBy(rule, others[asked.way]) if asked.way in others else rule, Tracer(rule)
-
-
-def _inject_ranks(model: nn.Module, ranks: Sequence[int], generator: torch.Generator) -> None:
-    for name, r in zip(matrices(), ranks, strict=True):
-        if r:
-            inject(model, LoRA(r, 2 * r), f"^{re.escape(name)}$", generator)
-
-
 def _ranks_of(seed: int, runs: Sequence[AllocationRun]) -> tuple[int, ...]:
     lr = tuned(runs, SCORE)
     if (run := next((run for run in runs if run.asked == Asked(SCORE, lr, seed)), None)) is None:
         return train(Asked(SCORE, lr, seed)).ranks
     return run.ranks
-
-
-@torch.no_grad()
-def keep_largest(model: nn.Module, mean_rank: int) -> None:
-    """Leave of all ΔW = s·BA the largest singular values of the whole model, `mean_rank` for each matrix on average."""
-    updates = [layer.update for layer in adapted(model).values()]
-    parts = [linalg.svd(update.s * update.B @ update.A, full_matrices=False) for update in updates]
-    sizes = torch.cat([sigma for _, sigma, _ in parts]).sort(descending=True).values
-    least = sizes[mean_rank * len(updates) - 1]
-    for update, (u, sigma, vt) in zip(updates, parts, strict=True):
-        k = int((sigma >= least).sum())
-        update.B.zero_()[:, :k] = u[:, :k] * sigma[:k] / update.s
-        update.A.zero_()[:k] = vt[:k]
-
-
-def ranks(model: nn.Module) -> tuple[int, ...]:
-    """Return the rank that is left in each matrix, 0 where nothing was adapted: λ or columns of B that are not zero."""
-    layers = adapted(model)
-    live = {
-        name: (layer.update.E if isinstance(layer.update, PLQ) else layer.update.B.T) for name, layer in layers.items()
-    }
-    return tuple(int((live[name] != 0).any(1).sum()) if name in live else 0 for name in matrices())
-
-
-@cache
-def matrices() -> tuple[str, ...]:
-    """Return the names of the adapted matrices, in the order in which ranks are kept."""
-    return tuple(name for name, _ in KJV.base.named_modules() if name.endswith(KJV.targets))
 
 
 @cache

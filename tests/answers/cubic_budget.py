@@ -76,7 +76,9 @@ def budgets(steps, warm_up, final, start, target):
 # %% right: keywords and floats
 def budgets(*, steps, warm_up, final, start, target):
     n = steps - warm_up - final
-    return [float(int(target + (start - target) * min(1.0, max(0.0, 1 - (t - warm_up) / n)) ** 3)) for t in range(steps)]
+    return [
+        float(int(target + (start - target) * min(1.0, max(0.0, 1 - (t - warm_up) / n)) ** 3)) for t in range(steps)
+    ]
 
 
 # %% pulled: the pull request
