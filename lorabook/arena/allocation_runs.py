@@ -2,10 +2,10 @@
 
     python -c "from lorabook.arena.allocation_runs import record; record()"
 
-trains what the file does not have yet. Every run is one of `KJV`, with the arena's warm-up and clipping. AdaLoRA starts
-with rank 6 in all 28 matrices. Ways are compared at a budget of 56 triplets, a mean rank of 2: each is tried at its
-rates on the tuning seeds, and its best one is trained on the report seeds. The runs of the explorer are AdaLoRA's, of
-seed 0 at its best rate; they also keep what the allocator saw.
+trains what the file does not have yet. Every run is one of `KJV`, with the arena's warm-up and clipping. Ways are
+compared at budgets of 56 and of 28 triplets, a mean rank of 2 and of 1: each is tried at its rates on the tuning seeds,
+and its best one is trained on the report seeds. The runs of the explorer are AdaLoRA's, of seed 0 at the rate that is
+best for 56; they also keep what the allocator saw.
 """
 
 import copy
@@ -48,6 +48,8 @@ from lorabook.models.paths import data_dir, data_file
 
 WARM_UPS, FINALS, TARGETS = (0, WARM_UP, 20), (5, FINAL), (1, TARGET, 4)
 REPORT_SEEDS = (0, 1, 2, 3, 4)
+COMPARED = {TARGET: tuple(RATES), 1: (SCORE, RANDOM, CUT, RETRAINED)}
+"""The mean ranks at the end, and the ways that are compared there."""
 FILE = "recorded/allocation.jsonl"
 
 
@@ -74,32 +76,32 @@ class AllocationRun:
 
 def asked_for(runs: Sequence[AllocationRun]) -> Iterator[Asked]:
     """Yield every run that belongs to the record; those on report seeds once the rate of their way is known."""
-    for way in RATES:
-        yield from (Asked(way, lr, seed) for lr in RATES[way] for seed in TUNING_SEEDS)
-        if (lr := tuned(runs, way)) is not None:
-            yield from (Asked(way, lr, seed) for seed in REPORT_SEEDS)
-        if way == RANDOM and (lr := tuned(runs, SCORE)) is not None:
-            yield from (Asked(SCORE, lr, 0, *phases) for phases in product(TARGETS, WARM_UPS, FINALS))
+    for target, ways in COMPARED.items():
+        for way in ways:
+            yield from (Asked(way, lr, seed, target) for lr in RATES[way] for seed in TUNING_SEEDS)
+            if (lr := tuned(runs, way, target)) is not None:
+                yield from (Asked(way, lr, seed, target) for seed in REPORT_SEEDS)
+    if (lr := tuned(runs, SCORE)) is not None:
+        yield from (Asked(SCORE, lr, 0, *plan) for plan in product(TARGETS, WARM_UPS, FINALS))
 
 
-def tuned(runs: Sequence[AllocationRun], way: str) -> float | None:
+def tuned(runs: Sequence[AllocationRun], way: str, target: int = TARGET) -> float | None:
     """Return the rate with the lowest mean score on the tuning seeds, None while one of them has not been tried."""
-    scores = {lr: [run.score for run in runs if run.asked in tries(way, lr)] for lr in RATES[way]}
-    if any(len(found) < len(TUNING_SEEDS) for found in scores.values()):
-        return None
-    return min(scores, key=lambda lr: statistics.fmean(scores[lr]))
-
-
-def tries(way: str, lr: float) -> list[Asked]:
-    """Return the runs on the tuning seeds."""
-    return [Asked(way, lr, seed) for seed in TUNING_SEEDS]
-
-
-def reported(runs: Sequence[AllocationRun], way: str) -> list[AllocationRun]:
-    """Return the runs of a way at its best rate, in the order of the report seeds."""
-    lr = tuned(runs, way)
     by_asked = {run.asked: run for run in runs}
-    return [by_asked[key] for seed in REPORT_SEEDS if (key := Asked(way, lr, seed)) in by_asked]
+    tried = {lr: [by_asked.get(Asked(way, lr, seed, target)) for seed in TUNING_SEEDS] for lr in RATES[way]}
+    if any(run is None for found in tried.values() for run in found):
+        return None
+    return min(tried, key=lambda lr: statistics.fmean(run.score for run in tried[lr]))
+
+
+def reported(runs: Sequence[AllocationRun], way: str, target: int = TARGET) -> list[AllocationRun]:
+    """Return the runs of a way at its best rate, in the order of the report seeds.
+
+    Raises:
+        KeyError: the record lacks one of them.
+    """
+    by_asked, lr = {run.asked: run for run in runs}, tuned(runs, way, target)
+    return [by_asked[Asked(way, lr, seed, target)] for seed in REPORT_SEEDS]
 
 
 def record(path: Path | None = None) -> None:
@@ -135,7 +137,7 @@ def _of_row(row: dict) -> AllocationRun:
 def train(asked: Asked, runs: Sequence[AllocationRun] = ()) -> AllocationRun:
     """Train once; `runs` has the run whose ranks LoRA takes over."""
     model, generator = copy.deepcopy(KJV.base), torch.Generator().manual_seed(asked.seed)
-    found = _ranks_of(asked.seed, runs) if asked.way == RETRAINED else ()
+    found = _ranks_of(asked, runs) if asked.way == RETRAINED else ()
     rule, tracer = prepare(model, asked, found, generator)
     losses = _take_steps(model, asked, rule, tracer)
     if asked.way == CUT:
@@ -165,11 +167,11 @@ def _take_steps(model: nn.Module, asked: Asked, rule: StepRule | None, tracer: T
     return tuple(losses)
 
 
-def _ranks_of(seed: int, runs: Sequence[AllocationRun]) -> tuple[int, ...]:
-    lr = tuned(runs, SCORE)
-    if (run := next((run for run in runs if run.asked == Asked(SCORE, lr, seed)), None)) is None:
-        return train(Asked(SCORE, lr, seed)).ranks
-    return run.ranks
+def _ranks_of(asked: Asked, runs: Sequence[AllocationRun]) -> tuple[int, ...]:
+    """Return the ranks that the run by score with this seed and budget ended with; trained now where it is missing."""
+    same = asked._replace(way=SCORE, lr=tuned(runs, SCORE, asked.target))
+    found = [run for run in runs if run.asked == same]
+    return (found[0] if found else train(same)).ranks
 
 
 @cache

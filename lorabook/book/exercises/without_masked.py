@@ -57,8 +57,8 @@ def answer(
 
 
 FOLLOWS = (
-    "Your α is the pull request's: divided by the rank that is left, it makes ΔW r/k times too large. s was α/r with the "
-    "starting r through the whole run, and must stay so: return α·k/r."
+    "Your α is the pull request's: divided by the rank that is left, it makes ΔW r/k times too large. s was α/r with "
+    "the starting r through the whole run, and must stay so: return α·k/r."
 )
 INVERSE = "You return α·r/k. The reader divides by k, so that it takes α·k/r to get α/r."
 NO_LAMBDA = "λ is in neither factor. Put it into one of them, or its root into both."

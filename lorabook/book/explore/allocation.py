@@ -1,4 +1,4 @@
-"""Allocation explorer: the triplets of every matrix as dots at their score, the cut through the whole model, the budget.
+"""Allocation explorer: every triplet of the model as a dot at its score, the cut through all of them, the budget.
 
 The runs are recorded (`lorabook.arena.allocation_runs`): AdaLoRA on the Bible from rank 6 everywhere, seed 0.
 """
