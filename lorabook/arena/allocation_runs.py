@@ -30,6 +30,7 @@ from lorabook.arena.allocation_ways import (
     RETRAINED,
     SCORE,
     TARGET,
+    UNIFORM,
     WARM_UP,
     Asked,
     keep_largest,
@@ -48,7 +49,7 @@ from lorabook.models.paths import data_dir, data_file
 
 WARM_UPS, FINALS, TARGETS = (0, WARM_UP, 20), (5, FINAL), (1, TARGET, 4)
 REPORT_SEEDS = (0, 1, 2, 3, 4)
-COMPARED = {TARGET: tuple(RATES), 1: (SCORE, RANDOM, CUT, RETRAINED)}
+COMPARED = {TARGET: tuple(RATES), 1: (SCORE, RANDOM, CUT, RETRAINED, UNIFORM), 4: (UNIFORM,)}
 """The mean ranks at the end, and the ways that are compared there."""
 FILE = "recorded/allocation.jsonl"
 

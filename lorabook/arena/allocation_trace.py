@@ -37,6 +37,12 @@ class Trace:
         return bits[: np.prod(self.shape)].reshape(self.shape).astype(bool)
 
 
+def packed(scores: Tensor, masks: Tensor) -> Trace:
+    """Return scores and masks by time, matrix and triplet, as they are kept."""
+    levels = ((scores.clamp(min=1e-30).log10() - LEAST) * FINEST).round().clamp(0, 255)
+    return Trace(tuple(scores.shape), _text(levels.numpy().astype(np.uint8)), _text(np.packbits(masks.numpy())))
+
+
 class Tracer:
     """Looks at an allocator after every step."""
 
@@ -67,9 +73,7 @@ class Tracer:
 
     def trace(self) -> Trace:
         """Return what was seen."""
-        scores, masks = torch.stack(self._scores), torch.stack(self._masks)
-        levels = ((scores.clamp(min=1e-30).log10() - LEAST) * FINEST).round().clamp(0, 255)
-        return Trace(tuple(scores.shape), _text(levels.numpy().astype(np.uint8)), _text(np.packbits(masks.numpy())))
+        return packed(torch.stack(self._scores), torch.stack(self._masks))
 
     def _mask(self) -> Tensor:
         return torch.stack(list(self.rule.kept.values())).clone()
