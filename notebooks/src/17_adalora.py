@@ -48,3 +48,98 @@ guess_race
 
 # %%
 book.allocation()
+
+# %% [markdown]
+# 1. Go through the steps. TASK-A
+# 2. TASK-B
+#
+# <details><summary>Answers</summary>
+#
+# 1. A
+# 2. B
+#
+# </details>
+#
+# ## Why
+# ### A direction that can be switched off
+# AdaLoRA writes the update like a singular value decomposition, $\Delta W=s\,P\Lambda Q$: $P$ is d_out × r, $Q$ is
+# r × d_in, $\Lambda$ is diagonal with $\lambda_1\dots\lambda_r$, which start at zero. Column $P_{\cdot i}$, $\lambda_i$ and
+# row $Q_{i\cdot}$ are a **triplet**. $\lambda_i=0$ takes it out and leaves the rest alone.
+
+# %%
+book.card(claims.a_masked_lambda_takes_out_its_triplet)
+
+# %% [markdown]
+# ### What a triplet is worth
+# $|w\,\partial L/\partial w|$ is, to first order, what the loss changes by when the number $w$ becomes zero. One batch
+# makes it noisy; so it is averaged, and multiplied by how much it still jumps.
+
+# %%
+book.card(claims.the_score_is_sensitivity_times_uncertainty)
+
+# %% [markdown]
+# It looks like a singular value decomposition, and so two things are believed of it. First:
+
+# %%
+book.card(claims.false_p_and_q_are_orthogonal)
+
+# %% [markdown]
+# A penalty, $\gamma(\lVert P^\top P-I\rVert^2+\lVert QQ^\top-I\rVert^2)$, pulls towards it. How far does that get on the
+# book's model? Second, if $|\lambda_i|$ is no singular value, it is at least the importance:
+
+# %%
+book.card(claims.false_lambda_is_the_importance)
+
+# %% [markdown]
+# Keep the largest $|\lambda|$ instead of the best scores, all else equal, five seeds:
+
+# %%
+score, largest, random = (allocation.ended(way) for way in ("by score", "by |λ|", "at random"))
+free = allocation.ended("by score, γ = 0")
+
+# %% [markdown]
+# ### One cut through the model
+# All triplets stand in one list, and the $b(t)$ best live. No layer has a share of its own.
+
+# %%
+book.card(claims.the_budget_is_of_the_whole_model)
+
+# %%
+book.card(claims.the_budget_falls_as_a_cubic)
+
+# %% [markdown]
+# Between two cuts a masked $\lambda$ may grow again:
+
+# %%
+book.card(claims.a_masked_lambda_still_has_a_gradient)
+
+# %% [markdown]
+# ## The smallest case
+# Four layers. What they have to learn has rank 5, 2, 1 and 0: eight directions, and so is the budget.
+
+# %%
+d, needs, draw = 16, (5, 2, 1, 0), torch.Generator().manual_seed(0)
+model = torch.nn.ModuleList(torch.nn.Linear(d, d, bias=False) for _ in needs)
+goals = [layer.weight.detach() + torch.randn(d, k, generator=draw) @ torch.randn(k, d, generator=draw) / d
+         for layer, k in zip(model, needs, strict=True)]
+layers = lb.inject(model, lb.AdaLoRA(r=5, alpha=10, target_r=2, every=5), r"\d", draw)
+
+
+def distance(model, _batch):
+    weights = [layer.update.weight(layer.base.matrix) for layer in layers.values()]
+    return sum((w - goal).square().sum() for w, goal in zip(weights, goals, strict=True))
+
+
+lb.fit(model, repeat((torch.zeros(1), torch.zeros(1))), steps=150, lr=0.02, loss=distance, progress=False)
+left = [int((layer.update.E != 0).sum()) for layer in layers.values()]
+least = sum(torch.linalg.svdvals(goal - layer.base.matrix)[2:].square().sum()
+            for goal, layer in zip(goals, layers.values(), strict=True))
+print(f"triplets left: {left}; distance² {distance(model, None):.3f}")
+print(f"the least that LoRA of rank 2 everywhere could leave: {least:.3f}")
+
+# %% [markdown]
+# ## The code
+
+# %%
+rule = lb.AdaLoRA(r=5, alpha=10, target_r=2).rule.build(model)
+book.source(rule.after_step)
