@@ -235,7 +235,7 @@ def pretended_turns() -> list[Turns]:
 
 
 BUILD: dict[str, Callable[[], Explorer]] = {
-    "allocation": lambda: explore_allocation(gathered_allocation(allocation_runs())),
+    "allocation": lambda: explore_allocation(gathered_allocation(allocation_runs(), cut_runs())),
     "forgetting": lambda: explore_rows(pretended_turns()),
     "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),

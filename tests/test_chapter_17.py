@@ -1,12 +1,13 @@
 """What chapter 17 stands on: the recorded allocations, the choices that are not AdaLoRA's, the explorer's tasks."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from explorers import allocation_runs
+from explorers import allocation_runs, cut_runs
 from torch import linalg, nn
 
 import lorabook as lb
@@ -14,11 +15,9 @@ from lorabook.arena import allocation_runs as recorder
 from lorabook.arena.allocation_runs import COMPARED, REPORT_SEEDS, AllocationRun, asked_for, read, record, tuned
 from lorabook.arena.allocation_trace import TIMES, Tracer, packed
 from lorabook.arena.allocation_ways import (
-    CUT,
     RATES,
     RETRAINED,
     SCORE,
-    TARGET,
     UNIFORM,
     Asked,
     R,
@@ -27,12 +26,12 @@ from lorabook.arena.allocation_ways import (
     ranks,
 )
 from lorabook.arena.choices import ChosenBy, drawn, largest
-from lorabook.arena.job import TUNING_SEEDS
+from lorabook.arena.cut_runs import read as recorded_cuts
 from lorabook.arena.record import Record
 from lorabook.arena.tasks import KJV
 from lorabook.axes.rule.allocator import Allocator
 from lorabook.book.explore.allocation import Recorded, Result, State, compute, gathered
-from lorabook.book.figures.allocation import Ended, ended, row
+from lorabook.book.figures.allocation import ended
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def runs() -> list[AllocationRun]:
 
 @pytest.fixture(scope="module")
 def recorded(runs: list[AllocationRun]) -> Recorded:
-    return gathered(runs)
+    return gathered(runs, recorded_cuts())
 
 
 def allocator(steps: int = 12, every: int = 2, target: int = 1) -> tuple[nn.Module, Allocator]:
@@ -131,10 +130,7 @@ def test_lora_is_cut_to_the_largest_singular_values_of_the_whole_model() -> None
 
 
 def test_lora_takes_over_ranks_and_leaves_out_what_has_none() -> None:
-    model, found = torch.nn.Module(), tuple(i % 3 for i in range(28))
-    import copy
-
-    model = copy.deepcopy(KJV.base)
+    model, found = copy.deepcopy(KJV.base), tuple(i % 3 for i in range(28))
     rule, tracer = prepare(model, Asked(RETRAINED, 0.016, 0), found, torch.Generator().manual_seed(0))
     assert (rule, tracer) == (None, None)
     for layer in lb.adapted(model).values():
@@ -187,7 +183,7 @@ def test_a_record_that_lacks_a_run_is_refused() -> None:
     made = allocation_runs()
     traced = next(run for run in made if run.trace)
     with pytest.raises(ValueError, match="no traced run has the target, warm-up and final phase"):
-        gathered([run for run in made if run is not traced])
+        gathered([run for run in made if run is not traced], cut_runs())
     lr = tuned(made, SCORE)
     with pytest.raises(KeyError, match=SCORE):
         ended(SCORE, runs=[run for run in made if run.asked != Asked(SCORE, lr, REPORT_SEEDS[-1])])

@@ -25,7 +25,6 @@ from lorabook.arena.allocation_trace import Trace, Tracer
 from lorabook.arena.allocation_ways import (
     CUT,
     FINAL,
-    RANDOM,
     RATES,
     RETRAINED,
     SCORE,
@@ -49,8 +48,8 @@ from lorabook.models.paths import data_dir, data_file
 
 WARM_UPS, FINALS, TARGETS = (0, WARM_UP, 20), (5, FINAL), (1, TARGET, 4)
 REPORT_SEEDS = (0, 1, 2, 3, 4)
-COMPARED = {TARGET: tuple(RATES), 1: (SCORE, RANDOM, CUT, RETRAINED, UNIFORM), 4: (UNIFORM,)}
-"""The mean ranks at the end, and the ways that are compared there."""
+COMPARED = {1: (SCORE, UNIFORM, CUT), TARGET: (SCORE, LAMBDA, RANDOM, CUT, RETRAINED)}
+"""The mean ranks at the end, and the ways that are compared there; LoRA of rank 2 is in the arena's record."""
 FILE = "recorded/allocation.jsonl"
 
 
@@ -77,13 +76,12 @@ class AllocationRun:
 
 def asked_for(runs: Sequence[AllocationRun]) -> Iterator[Asked]:
     """Yield every run that belongs to the record; those on report seeds once the rate of their way is known."""
-    for target, ways in COMPARED.items():
-        for way in ways:
-            yield from (Asked(way, lr, seed, target) for lr in RATES[way] for seed in TUNING_SEEDS)
-            if (lr := tuned(runs, way, target)) is not None:
-                yield from (Asked(way, lr, seed, target) for seed in REPORT_SEEDS)
     if (lr := tuned(runs, SCORE)) is not None:
         yield from (Asked(SCORE, lr, 0, *plan) for plan in product(TARGETS, WARM_UPS, FINALS))
+    for target, way in ((target, way) for target, ways in COMPARED.items() for way in ways):
+        yield from (Asked(way, lr, seed, target) for lr in RATES[way] for seed in TUNING_SEEDS)
+        if (lr := tuned(runs, way, target)) is not None:
+            yield from (Asked(way, lr, seed, target) for seed in REPORT_SEEDS)
 
 
 def tuned(runs: Sequence[AllocationRun], way: str, target: int = TARGET) -> float | None:

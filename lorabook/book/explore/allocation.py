@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabook.arena.allocation_runs import FINALS, TARGETS, WARM_UPS, AllocationRun, reported
+from lorabook.arena import cut_runs
+from lorabook.arena.allocation_runs import FINALS, TARGETS, WARM_UPS, AllocationRun
 from lorabook.arena.allocation_runs import read as read_runs
 from lorabook.arena.allocation_trace import TIMES
-from lorabook.arena.allocation_ways import EVERY, FINAL, SCORE, TARGET, UNIFORM, WARM_UP, R, matrices
+from lorabook.arena.allocation_ways import EVERY, FINAL, SCORE, TARGET, WARM_UP, R, matrices
 from lorabook.arena.tasks import KJV
 from lorabook.axes.rule.schedule import CubicBudget
 from lorabook.book import style
@@ -63,7 +64,7 @@ class Recorded:
 
 def allocation() -> Explorer:
     """Return the allocation explorer, on the record that the book ships."""
-    return explore_allocation(gathered(read_runs()))
+    return explore_allocation(gathered(read_runs(), cut_runs.read()))
 
 
 def explore_allocation(recorded: Recorded) -> Explorer:
@@ -71,7 +72,7 @@ def explore_allocation(recorded: Recorded) -> Explorer:
     return tabled_explorer("allocation", State(), partial(compute, recorded=recorded), still)
 
 
-def gathered(runs: Sequence[AllocationRun]) -> Recorded:
+def gathered(runs: Sequence[AllocationRun], loras: Sequence[cut_runs.CutRun]) -> Recorded:
     """Return the runs that were traced, and LoRA's of seed 0 at their best rates.
 
     Raises:
@@ -84,7 +85,13 @@ def gathered(runs: Sequence[AllocationRun]) -> Recorded:
             f"no traced run has the target, warm-up and final phase {missing[0]}: "
             "lorabook.arena.allocation_runs.record() trains what is missing"
         )
-    return Recorded(traced, {target: reported(runs, UNIFORM, target)[0].score for target in TARGETS})
+    return Recorded(traced, {r: _end_of_lora(loras, f"LoRA r={r}") for r in TARGETS})
+
+
+def _end_of_lora(loras: Sequence[cut_runs.CutRun], side: str) -> float:
+    at = side, cut_runs.tuned(loras, side), 0
+    (run,) = [run for run in loras if run.key == at]
+    return run.scores[cut_runs.SIDES[side].tuned_for][-1]
 
 
 def compute(state: State, recorded: Recorded) -> Result:
