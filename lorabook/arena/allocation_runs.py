@@ -25,6 +25,8 @@ from lorabook.arena.allocation_trace import Trace, Tracer
 from lorabook.arena.allocation_ways import (
     CUT,
     FINAL,
+    LAMBDA,
+    RANDOM,
     RATES,
     RETRAINED,
     SCORE,
