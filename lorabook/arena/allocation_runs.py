@@ -3,9 +3,9 @@
     python -c "from lorabook.arena.allocation_runs import record; record()"
 
 trains what the file does not have yet. Every run is one of `KJV`, with the arena's warm-up and clipping. Ways are
-compared at budgets of 56 and of 28 triplets, a mean rank of 2 and of 1: each is tried at its rates on the tuning seeds,
-and its best one is trained on the report seeds. The runs of the explorer are AdaLoRA's, of seed 0 at the rate that is
-best for 56; they also keep what the allocator saw.
+compared at a budget of 56 triplets, a mean rank of 2: each is tried at its rates on the tuning seeds, and its best one
+is trained on the report seeds. The runs of the explorer are AdaLoRA's, of seed 0 at its best rate; they also keep what
+the allocator saw.
 """
 
 import copy
@@ -31,7 +31,6 @@ from lorabook.arena.allocation_ways import (
     RETRAINED,
     SCORE,
     TARGET,
-    UNIFORM,
     WARM_UP,
     Asked,
     keep_largest,
@@ -50,8 +49,8 @@ from lorabook.models.paths import data_dir, data_file
 
 WARM_UPS, FINALS, TARGETS = (0, WARM_UP, 20), (5, FINAL), (1, TARGET, 4)
 REPORT_SEEDS = (0, 1, 2, 3, 4)
-COMPARED = {1: (SCORE, UNIFORM, CUT), TARGET: (SCORE, LAMBDA, RANDOM, CUT, RETRAINED)}
-"""The mean ranks at the end, and the ways that are compared there; LoRA of rank 2 is in the arena's record."""
+LOW, LOW_SEEDS = 1, (0, 1, 2)
+"""A smaller mean rank, at which SCORE and CUT are tried too, at the rates that are best for the larger one."""
 FILE = "recorded/allocation.jsonl"
 
 
@@ -78,31 +77,36 @@ class AllocationRun:
 
 def asked_for(runs: Sequence[AllocationRun]) -> Iterator[Asked]:
     """Yield every run that belongs to the record; those on report seeds once the rate of their way is known."""
+    for way in RATES:
+        yield from (Asked(way, lr, seed) for lr in RATES[way] for seed in TUNING_SEEDS)
     if (lr := tuned(runs, SCORE)) is not None:
         yield from (Asked(SCORE, lr, 0, *plan) for plan in product(TARGETS, WARM_UPS, FINALS))
-    for target, way in ((target, way) for target, ways in COMPARED.items() for way in ways):
-        yield from (Asked(way, lr, seed, target) for lr in RATES[way] for seed in TUNING_SEEDS)
-        if (lr := tuned(runs, way, target)) is not None:
-            yield from (Asked(way, lr, seed, target) for seed in REPORT_SEEDS)
+    for way in (RETRAINED, SCORE, CUT, RANDOM, LAMBDA):
+        if (lr := tuned(runs, way)) is not None:
+            yield from (Asked(way, lr, seed) for seed in REPORT_SEEDS)
+    for way in (SCORE, CUT):
+        if (lr := tuned(runs, way)) is not None:
+            yield from (Asked(way, lr, seed, LOW) for seed in LOW_SEEDS)
 
 
-def tuned(runs: Sequence[AllocationRun], way: str, target: int = TARGET) -> float | None:
+def tuned(runs: Sequence[AllocationRun], way: str) -> float | None:
     """Return the rate with the lowest mean score on the tuning seeds, None while one of them has not been tried."""
+    way = SCORE if way == LAMBDA else way
     by_asked = {run.asked: run for run in runs}
-    tried = {lr: [by_asked.get(Asked(way, lr, seed, target)) for seed in TUNING_SEEDS] for lr in RATES[way]}
+    tried = {lr: [by_asked.get(Asked(way, lr, seed)) for seed in TUNING_SEEDS] for lr in RATES[way]}
     if any(run is None for found in tried.values() for run in found):
         return None
     return min(tried, key=lambda lr: statistics.fmean(run.score for run in tried[lr]))
 
 
 def reported(runs: Sequence[AllocationRun], way: str, target: int = TARGET) -> list[AllocationRun]:
-    """Return the runs of a way at its best rate, in the order of the report seeds.
+    """Return the runs of a way at its best rate, in the order of the seeds.
 
     Raises:
         KeyError: the record lacks one of them.
     """
-    by_asked, lr = {run.asked: run for run in runs}, tuned(runs, way, target)
-    return [by_asked[Asked(way, lr, seed, target)] for seed in REPORT_SEEDS]
+    by_asked, lr = {run.asked: run for run in runs}, tuned(runs, way)
+    return [by_asked[Asked(way, lr, seed, target)] for seed in (LOW_SEEDS if target == LOW else REPORT_SEEDS)]
 
 
 def record(path: Path | None = None) -> None:
@@ -170,7 +174,7 @@ def _take_steps(model: nn.Module, asked: Asked, rule: StepRule | None, tracer: T
 
 def _ranks_of(asked: Asked, runs: Sequence[AllocationRun]) -> tuple[int, ...]:
     """Return the ranks that the run by score with this seed and budget ended with; trained now where it is missing."""
-    same = asked._replace(way=SCORE, lr=tuned(runs, SCORE, asked.target))
+    same = asked._replace(way=SCORE, lr=tuned(runs, SCORE))
     found = [run for run in runs if run.asked == same]
     return (found[0] if found else train(same)).ranks
 

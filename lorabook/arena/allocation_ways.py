@@ -25,13 +25,12 @@ R, ALPHA, TARGET, EVERY, GAMMA = 6, 8, 2, 5, 0.001
 WARM_UP, FINAL = KJV.steps // 10, KJV.steps // 3
 """What the recipe has if nothing is said: a tenth and a third of the run."""
 SCORE, RANDOM, LAMBDA = "by score", "at random", "by |λ|"
-UNIFORM, RETRAINED, CUT = "LoRA", "LoRA with its ranks", "LoRA r=6, cut at the end"
+RETRAINED, CUT = "LoRA with its ranks", "LoRA r=6, cut at the end"
 """RETRAINED: LoRA from the start with the ranks that the run by score with this seed ended with, s = 2 everywhere. CUT:
 LoRA of rank 6, of whose ΔW the largest singular values of the whole model are left after the last step."""
-POWERS = {SCORE: range(9, 13), LAMBDA: range(10, 13), RANDOM: range(9, 13), CUT: range(5, 8), UNIFORM: range(7, 10),
-          RETRAINED: range(7, 10)}  # fmt: skip
+POWERS = {SCORE: range(9, 13), RANDOM: range(9, 13), CUT: range(5, 8), RETRAINED: range(7, 10)}
 RATES = {way: tuple(1e-3 * 2 ** (k / 2) for k in powers) for way, powers in POWERS.items()}
-"""√2 apart, around what the arena found for AdaLoRA and for LoRA."""
+"""√2 apart, around what the arena found for AdaLoRA and for LoRA. LAMBDA has SCORE's: all but the choice is the same."""
 
 
 class Asked(NamedTuple):
@@ -54,9 +53,8 @@ def prepare(
             if r:
                 inject(model, LoRA(r, 2 * r), f"^{re.escape(name)}$", generator)
         return None, None
-    if asked.way in (UNIFORM, CUT):
-        r = asked.target if asked.way == UNIFORM else R
-        inject(model, LoRA(r, 2 * r), KJV.targets, generator)
+    if asked.way == CUT:
+        inject(model, LoRA(R, 2 * R), KJV.targets, generator)
         return None, None
     recipe = AdaLoRA(
         R, ALPHA, total_steps=KJV.steps, target_r=asked.target, warm_up=asked.warm_up, final=asked.final, every=EVERY,

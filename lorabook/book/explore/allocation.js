@@ -25,9 +25,10 @@ function dots(answer, width, style) {
   const of = (i) => LEFT + wide * i;
   const found = answer.matrices.flatMap((_, i) => [...row(answer.scores, i)].map((score, k) => {
     const [x, alive] = [of(i) + wide * (0.18 + (0.64 * k) / (columns - 1)), row(answer.lives, i)[k]];
-    return alive ? marker("circle", x, y(score), 3.4, live)
-      : svg("circle", { cx: x, cy: y(score), r: 2.4, fill: "none", stroke: masked, opacity: 0.7 });
+    if (alive) return svg("circle", { cx: x, cy: y(score), r: 3.4, fill: live, ...(alive > 1 ? { stroke: style.text, "stroke-width": 2, r: 5 } : {}) });
+    return svg("circle", { cx: x, cy: y(score), r: 2.4, fill: "none", stroke: masked, opacity: 0.7 });
   }));
+
   const cut = answer.cut === null ? [] : [rule(LEFT, y(answer.cut), width, y(answer.cut), style.text, { "stroke-dasharray": "7 4", "stroke-width": 1.5 }),
     words("the cut", LEFT + 4, y(answer.cut) - 5, strong)];
   return [...cut, ...found];
@@ -36,6 +37,7 @@ function dots(answer, width, style) {
 function frame(answer, width, style) {
   const wide = (width - LEFT) / answer.matrices.length;
   const y = between(SCORES, TOP + HIGH, TOP);
+  const again = [...answer.lives].some((value) => value > 1);
   const powers = [-12, -10, -8, -6, -4];
   const lines = powers.flatMap((power) => [rule(LEFT, y(power), width, y(power), style.grid), soft(`1e${power}`.replace("-", "−"), LEFT - 6, y(power) + 4, "end")]);
   const columns = answer.matrices.flatMap((name, i) => {
@@ -48,7 +50,7 @@ function frame(answer, width, style) {
       words(answer.ranks[i] || "·", x, TOP + HIGH + 54, { "text-anchor": "middle", ...(answer.ranks[i] ? strong : { class: "lb-soft" }) }),
     ];
   });
-  return [words("Score S of each triplet, log scale", LEFT, 14, strong), ...lines, ...columns, soft("rank", LEFT - 6, TOP + HIGH + 54, "end")];
+  return [words("Score S of each triplet, log scale", LEFT, 14, strong), soft(again ? "ringed: lives again" : "orange lives, grey is masked", width, 14, "end"), ...lines, ...columns, soft("rank", LEFT - 6, TOP + HIGH + 54, "end")];
 }
 
 function path(x, y, values, look) {
@@ -61,7 +63,7 @@ function budget({ state, answer, style }, left, top, width) {
   const [x, y] = [between([0, last], left + 40, left + width - 8), between([0, most], top + HIGH, top)];
   const band = (from, to, text) => (to <= from ? [] : [
     svg("rect", { x: x(from), y: top, width: x(to) - x(from), height: HIGH, fill: style.quiet, opacity: 0.1 }),
-    soft(text, (x(from) + x(to)) / 2, top + 14, "middle")]);
+    soft(text, from ? x(to) - 4 : x(from) + 4, top + HIGH - 8, from ? "end" : "start")]);
   const stairs = living.flatMap((v, t) => (t ? [[t, living[t - 1]], [t, v]] : [[t, v]]));
   const colour = style.role("trainable").colour;
   return [

@@ -30,17 +30,17 @@ class State:
     """The step that is looked at, and the plan of the run: its budget at the end and its two phases."""
 
     t: int = control(10, Steps("step t", TIMES))
-    target: int = control(TARGET, Steps("target rank, mean", TARGETS))
-    warm_up: int = control(WARM_UP, Steps("warm-up", WARM_UPS, "steps"))
-    final: int = control(FINAL, Steps("final phase", FINALS, "steps"))
+    target: int = control(TARGET, Steps("mean rank", TARGETS))
+    warm_up: int = control(WARM_UP, Steps("warm-up", WARM_UPS))
+    final: int = control(FINAL, Steps("final phase", FINALS))
 
 
 @dataclass(frozen=True)
 class Result:
     """What the allocator sees after step t: a row a matrix, a column a triplet.
 
-    scores: log₁₀ S; lives: 1 where the triplet lives; cut: between the two scores that the last choice came between,
-    None before the first one. budget: b(t) at every step; living: how many triplets live after each.
+    scores: log₁₀ S; lives: 0 masked, 1 lives, 2 lives and did not when it was last looked at; cut: between the two
+    scores that the last choice came between, None before the first one. budget: b(t) at every step; living: how many triplets live after each.
     """
 
     matrices: tuple[str, ...]
@@ -103,6 +103,7 @@ def compute(state: State, recorded: Recorded) -> Result:
     plan = CubicBudget(KJV.steps, state.warm_up, state.final, EVERY)
     budget = np.array([plan.budget(t, whole, state.target * len(scores)) for t in range(KJV.steps)])
     living = budget[[max((c for c in range(t + 1) if plan.reallocates(c)), default=0) for t in range(KJV.steps)]]
+    back = lives & ~run.trace.lives[max(0, place - 1)]
     ranks = tuple(int(k) for k in lives.sum(1))
     cut = None if lives.all() else float((scores[lives].min() + scores[~lives].max()) / 2)
     empty = ranks.count(0)
@@ -111,7 +112,7 @@ def compute(state: State, recorded: Recorded) -> Result:
         f"{len(ranks)} matrices have none. This run ends at {run.score:.2f} nats per token; "
         f"LoRA of rank {state.target}, same seed, at {recorded.lora[state.target]:.2f}."
     )
-    return Result(names, scores, lives.astype(np.uint8), ranks, cut, budget, living,
+    return Result(names, scores, lives.astype(np.uint8) + back, ranks, cut, budget, living,
                   state.target * len(scores), sentence)  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def still(state: State, result: Result) -> "Figure":
     figure.suptitle(result.sentence, color=style.NEUTRAL.text, fontsize=8, x=0.01, ha="left", wrap=True)
     dots = style.axes(figure, "", "matrix, seven a layer", "log₁₀ of the score S", (1, 2, 1))
     x = np.arange(len(result.ranks))[:, None] + np.linspace(-0.3, 0.3, R)
-    lives = result.lives.astype(bool)
+    lives = result.lives > 0
     dots.plot(x[lives], result.scores[lives], "o", color=style.TRAINABLE.light, markersize=3)
     dots.plot(x[~lives], result.scores[~lives], "o", color=style.FROZEN.light, markersize=3, fillstyle="none")
     if result.cut is not None:
