@@ -30,7 +30,7 @@ RETRAINED, CUT = "LoRA with its ranks", "LoRA r=6, cut at the end"
 LoRA of rank 6, of whose ΔW the largest singular values of the whole model are left after the last step."""
 POWERS = {SCORE: range(9, 13), RANDOM: range(9, 13), CUT: range(5, 8), RETRAINED: range(7, 10)}
 RATES = {way: tuple(1e-3 * 2 ** (k / 2) for k in powers) for way, powers in POWERS.items()}
-"""√2 apart, around what the arena found for AdaLoRA and for LoRA. LAMBDA has SCORE's: all but the choice is the same."""
+"""√2 apart, around what the arena found. LAMBDA has SCORE's: all but the choice is the same."""
 
 
 class Asked(NamedTuple):

@@ -40,7 +40,8 @@ class Result:
     """What the allocator sees after step t: a row a matrix, a column a triplet.
 
     scores: log₁₀ S; lives: 0 masked, 1 lives, 2 lives and did not when it was last looked at; cut: between the two
-    scores that the last choice came between, None before the first one. budget: b(t) at every step; living: how many triplets live after each.
+    scores that the last choice came between, None before the first one. budget: b(t) at every step; living: how many
+    triplets live after each.
     """
 
     matrices: tuple[str, ...]
