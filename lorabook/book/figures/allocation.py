@@ -27,11 +27,11 @@ class Ended:
     ranks: np.ndarray
     off: np.ndarray
 
-    def row(self, name: str, lora: "Ended") -> tuple[str, str, str, str]:
-        """Return a row of a table: the rate, the mean, and the difference from LoRA on the same batches."""
-        apart = self.scores - lora.scores
+    def row(self, name: str, other: "Ended") -> tuple[str, str, str, str]:
+        """Return a row of a table: the rate, the mean, and the difference from another way on the same batches."""
+        apart = self.scores - other.scores
         signed = f"{apart.mean():+.3f} ± {apart.std(ddof=1):.3f}".replace("-", "−")
-        return name, f"{self.lr:.2g}", f"{self.scores.mean():.3f}", "" if self is lora else signed
+        return name, f"{self.lr:.2g}", f"{self.scores.mean():.3f}", "" if self is other else signed
 
     def share(self, part: str) -> float:
         """Return which share of the ranks lies in matrices whose name has this part, mean over the seeds."""
