@@ -136,7 +136,9 @@ def read(path: Path | None = None) -> list[AllocationRun]:
 
 def _of_row(row: dict) -> AllocationRun:
     row |= {"asked": Asked(*row["asked"]), "ranks": tuple(row["ranks"]), "losses": tuple(row["losses"])}
-    return AllocationRun(**{**row, "trace": row["trace"] and Trace(**row["trace"])})
+    if row["trace"] is not None:
+        row["trace"] = Trace(**row["trace"] | {"shape": tuple(row["trace"]["shape"])})
+    return AllocationRun(**row)
 
 
 def train(asked: Asked, runs: Sequence[AllocationRun] = ()) -> AllocationRun:

@@ -28,7 +28,7 @@ SCORE, RANDOM, LAMBDA = "by score", "at random", "by |λ|"
 RETRAINED, CUT = "LoRA with its ranks", "LoRA r=6, cut at the end"
 """RETRAINED: LoRA from the start with the ranks that the run by score with this seed ended with, s = 2 everywhere. CUT:
 LoRA of rank 6, of whose ΔW the largest singular values of the whole model are left after the last step."""
-POWERS = {SCORE: range(9, 13), RANDOM: range(9, 13), CUT: range(5, 8), RETRAINED: range(7, 10)}
+POWERS = {SCORE: range(9, 13), RANDOM: range(9, 13), CUT: range(5, 8), RETRAINED: range(6, 9)}
 RATES = {way: tuple(1e-3 * 2 ** (k / 2) for k in powers) for way, powers in POWERS.items()}
 """√2 apart, around what the arena found. LAMBDA has SCORE's: all but the choice is the same."""
 
