@@ -79,7 +79,7 @@ book.card(claims.a_masked_lambda_takes_out_its_triplet)
 book.card(claims.the_score_is_sensitivity_times_uncertainty)
 
 # %% [markdown]
-# No SVD is computed. But the update looks like one, and two things are believed of it. First:
+# No SVD is computed. But the update looks like one, and much is concluded from that:
 
 # %%
 book.card(claims.false_p_and_q_are_orthogonal)
@@ -93,21 +93,16 @@ score, largest, random = (allocation.ended(way) for way in ("by score", "by |λ|
 print(f"‖σ(ΔW) − s|λ|‖ is {score.off.mean():.0%} of ‖σ(ΔW)‖, all 28 matrices, five seeds")
 
 # %% [markdown]
-# Second: if $|\lambda_i|$ is no singular value, it still tells the importance.
-
-# %%
-book.card(claims.false_lambda_is_the_importance)
-
-# %% [markdown]
-# We trained again with the same rate, start and budget, and kept the largest $|\lambda|$. And once more, with an order
-# drawn at random:
+# Does the score matter, then? We trained again with the same rate, start and budget, and kept the largest $|\lambda|$
+# instead; and once more with an order drawn at random, at its own best rate.
 
 # %%
 book.table(("56 triplets kept", "rate", "loss, five seeds", "minus AdaLoRA's"), [
-    score.row("by score", score), largest.row("by the size of λ", score), random.row("at random", score)])
+    score.row("by score", score), largest.row("by |λ|", score), random.row("at random", score)])
 
 # %% [markdown]
-# LARGEST-TEXT
+# To choose at all is worth 0.07 nats. Score against $|\lambda|$ is not decided here: they keep other triplets, but two of
+# the five seeds end lower with $|\lambda|$.
 #
 # ### One cut through the model
 # All triplets stand in one list, and the $b(t)$ best live. No layer has a share of its own.
@@ -119,7 +114,13 @@ book.card(claims.the_budget_is_of_the_whole_model)
 book.card(claims.the_budget_falls_as_a_cubic)
 
 # %% [markdown]
-# Masked is not gone. Set warm-up to 0 in the explorer and step from 5 to 10: the ringed dots had been masked and live
+# "The same budget, better distributed", you read. The curve in the explorer says otherwise:
+
+# %%
+book.card(claims.false_the_budget_is_the_target_throughout)
+
+# %% [markdown]
+# Masked is not gone, either. Set warm-up to 0 in the explorer and step from 5 to 10: the ringed dots had been masked and live
 # again.
 
 # %%
@@ -198,10 +199,10 @@ book.table(("28 triplets at the end", "rate", "loss, three seeds", "minus LoRA's
 book.verdicts({
     "At 56 triplets AdaLoRA is ahead of LoRA of the same mean rank, with every seed": (score.scores < lora.scores).all(),
     "A random choice is too, on average": random.scores.mean() < lora.scores.mean(),
-    "LoRA, cut at the end, is within 0.02 of AdaLoRA": abs(cut.scores.mean() - score.scores.mean()) < 0.02,
-    "LoRA with AdaLoRA's ranks is ahead of AdaLoRA, on average": retrained.scores.mean() < score.scores.mean(),
-    "At 28 AdaLoRA is ahead of LoRA by more than 0.05, with every seed": (low.scores - low_score.scores > 0.05).all(),
-    "There it is ahead of LoRA cut at the end, with every seed": (low_score.scores < low_cut.scores).all()})
+    "LoRA with AdaLoRA's ranks is ahead of LoRA, with every seed": (retrained.scores < lora.scores).all(),
+    "LoRA, cut at the end, is behind AdaLoRA, on average": cut.scores.mean() > score.scores.mean(),
+    "At 28 triplets AdaLoRA is ahead of LoRA, with every seed": (low_score.scores < low.scores).all(),
+    "There LoRA, cut at the end, is behind AdaLoRA, with every seed": (low_cut.scores > low_score.scores).all()})
 
 # %% [markdown]
 # MEASURED-TEXT
@@ -216,7 +217,7 @@ book.training_explorer("AdaLoRA")
 # * **Take it** when the *final* size counts and is small: many adapters to store or to serve.
 # * **Not** to save memory in training: for that it is the rank at the start that counts.
 # * **As an instrument**: run it once, read off where the rank goes, and train plain LoRA with those ranks.
-# * **First try** LoRA of a larger rank, cut over the whole model at the end. No new knobs.
+# * **First try** LoRA of a larger rank, cut over the whole model at the end: no new knob, one SVD.
 # * **Tune its rate** on its own. `every`, `beta1` and `beta2` are knobs as well.
 # * **With what**: LoRA+, QLoRA. Not with another form or start: it brings its own.
 #
