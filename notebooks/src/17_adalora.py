@@ -155,7 +155,7 @@ print(f"left of the distance: {distance(model, None):.2f}. LoRA of rank 2 everyw
 # After each optimiser step:
 
 # %%
-rule = lb.AdaLoRA(r=5, alpha=10, target_r=2).rule.build(model)
+rule = lb.AdaLoRA(r=5, alpha=10, target_r=2, total_steps=150).rule.build(model)
 book.source(rule.after_step)
 
 # %%
