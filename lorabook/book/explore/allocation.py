@@ -5,7 +5,7 @@ The runs are recorded (`lorabook.arena.allocation_runs`): AdaLoRA on the Bible f
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,9 +101,7 @@ def compute(state: State, recorded: Recorded) -> Result:
     place = TIMES.index(state.t)
     scores, lives = run.trace.log_scores[place], run.trace.lives[place]
     names, whole = matrices()[: len(scores)], lives.size
-    plan = CubicBudget(KJV.steps, state.warm_up, state.final, EVERY)
-    budget = np.array([plan.budget(t, whole, state.target * len(scores)) for t in range(KJV.steps)])
-    living = budget[[max((c for c in range(t + 1) if plan.reallocates(c)), default=0) for t in range(KJV.steps)]]
+    budget, living = _planned(whole, state.target * len(scores), state.warm_up, state.final)
     back = lives & ~run.trace.lives[max(0, place - 1)]
     ranks = tuple(int(k) for k in lives.sum(1))
     cut = None if lives.all() else float((scores[lives].min() + scores[~lives].max()) / 2)
@@ -115,6 +113,15 @@ def compute(state: State, recorded: Recorded) -> Result:
     )
     return Result(names, scores, lives.astype(np.uint8) + back, ranks, cut, budget, living,
                   state.target * len(scores), sentence)  # fmt: skip
+
+
+@cache
+def _planned(start: int, target: int, warm_up: int, final: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return b(t) at every step, and how many triplets live after it: b of the last choice."""
+    plan = CubicBudget(KJV.steps, warm_up, final, EVERY)
+    budget = np.array([plan.budget(t, start, target) for t in range(KJV.steps)])
+    last = np.maximum.accumulate([t if plan.reallocates(t) else 0 for t in range(KJV.steps)])
+    return budget, budget[last]
 
 
 def still(state: State, result: Result) -> "Figure":
