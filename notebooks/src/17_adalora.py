@@ -296,6 +296,7 @@ book.fold(
 book.fold(
     "What else is said of its scores, and whether it holds",
     claims.sensitivity_is_the_change_of_the_loss,
+    claims.false_lambda_is_the_importance,
     claims.the_score_does_not_see_signs,
     claims.false_the_score_is_lambda_plus_gradient,
     claims.false_the_scores_are_singular_values,
