@@ -34,6 +34,7 @@ from lorabook.arena.experiment import at
 from lorabook.arena.plan import best_rate, grouped
 from lorabook.arena.plan import tuned as tuned_at
 from lorabook.arena.record import Record
+from lorabook.arena.summary import reported as reported_at
 from lorabook.arena.tasks import KJV
 from lorabook.axes.rule.allocator import Allocator
 from lorabook.book.explore.allocation import Recorded, Result, State, compute, gathered
@@ -274,6 +275,11 @@ def test_the_arena_says_what_the_chapter_says_of_equal_numbers_and_of_the_rate()
     assert best["AdaLoRA"] == pytest.approx(4 * best["LoRA"])
     tried = tuned_at(grouped(rows)[at("AdaLoRA", "kjv")])
     assert tried[best["LoRA"]] > tried[best["AdaLoRA"]] + 0.2, "far behind at LoRA's rate"
+    forgotten = {
+        name: np.mean([row.forgotten for row in reported_at(grouped(rows)[at(name, "kjv")])])
+        for name in ("LoRA", "AdaLoRA")
+    }
+    assert forgotten["AdaLoRA"] < 0.8 * forgotten["LoRA"]
     sizes = {row.size for row in grouped(rows)[at("AdaLoRA", "kjv")].values()}
     recipes = [method_named("AdaLoRA").recipe(size) for size in sizes]
     assert [(recipe.r, recipe.rule.target_r) for recipe in recipes] == [(7, 5)]

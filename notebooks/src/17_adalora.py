@@ -170,8 +170,8 @@ book.source(rule.schedule.budget)
 book.measured("AdaLoRA")
 
 # %% [markdown]
-# Here AdaLoRA starts with rank 7 and ends with 5 on average, LoRA has 8, and AdaLoRA ends behind. It needs four times LoRA's
-# rate; at LoRA's own it is far behind.
+# Here AdaLoRA starts with rank 7 and ends with 5 on average, LoRA has 8, and AdaLoRA ends behind; it forgets less of Austen. It
+# needs four times LoRA's rate: at LoRA's own it is far behind.
 #
 # ### At an equal final budget
 # Now it starts with rank 6 and may keep 56 triplets, or 28. Two rows are there for the suspicious. **Cut at the end**: plain

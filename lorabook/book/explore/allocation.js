@@ -6,7 +6,7 @@ import { row } from "./numbers.js";
 import { fitted, marker, svg } from "./svg.js";
 
 const LETTERS = { q_proj: "q", k_proj: "k", v_proj: "v", o_proj: "o", gate_proj: "gate", up_proj: "up", down_proj: "dn" };
-const [TOP, HIGH, FOOT, LEFT, RIGHT, GAP] = [46, 250, 62, 44, 270, 34];
+const [TOP, HIGH, FOOT, LEFT, RIGHT, MARGIN] = [46, 250, 62, 52, 262, 54];
 const SCORES = [-13, -3];
 const WIDE = 760; // below that the budget stands under the dots
 
@@ -30,7 +30,7 @@ function dots(answer, width, style) {
   }));
 
   const cut = answer.cut === null ? [] : [rule(LEFT, y(answer.cut), width, y(answer.cut), style.text, { "stroke-dasharray": "7 4", "stroke-width": 1.5 }),
-    words("the cut", LEFT + 4, y(answer.cut) - 5, strong)];
+    words("the cut", width + 5, y(answer.cut) + 4, strong)];
   return [...cut, ...found];
 }
 
@@ -83,10 +83,10 @@ function budget({ state, answer, style }, left, top, width) {
 
 function draw(canvas, picture, width) {
   const beside = width >= WIDE;
-  const wide = beside ? width - RIGHT - GAP : width;
+  const wide = (beside ? width - RIGHT : width) - MARGIN;
   const down = TOP + HIGH + FOOT;
   canvas.setAttribute("viewBox", `0 0 ${width} ${beside ? down : 2 * down}`);
-  const place = beside ? [wide + GAP, TOP] : [0, TOP + down];
+  const place = beside ? [width - RIGHT, TOP] : [LEFT - 40, TOP + down];
   canvas.replaceChildren(...frame(picture.answer, wide, picture.style), ...dots(picture.answer, wide, picture.style),
     ...budget(picture, ...place, RIGHT));
 }
