@@ -147,7 +147,7 @@ print("triplets that live, layer by layer:", [int((layer.update.E != 0).sum()) f
 print(f"left of the distance: {distance(model, None):.2f}. LoRA of rank 2 everywhere leaves at least {least:.2f}.")
 
 # %% [markdown]
-# This is where AdaLoRA shines: few layers need much, and most need nothing.
+# AdaLoRA's case: few layers need much, most nothing.
 #
 # ## The code
 # After each optimiser step:
@@ -220,7 +220,7 @@ book.training_explorer("AdaLoRA")
 # * **Not** to save memory in training: for that it is the rank at the start that counts.
 # * **As an instrument**: run it once, read off where the rank goes, and train plain LoRA with those ranks.
 # * **First try** LoRA of a larger rank, cut over the whole model at the end: no new knob, one SVD.
-# * **Tune its rate** on its own. `every`, `beta1` and `beta2` are knobs as well.
+# * **Tune its rate** on its own.
 # * **With what**: LoRA+, QLoRA. Not with another form or start: it brings its own.
 #
 # ## Exercises
@@ -266,7 +266,7 @@ guess_empty.look_back(f"{empty.min()} to {empty.max()}, by seed")
 guess_race.look_back(f"AdaLoRA {low_score.scores.mean():.2f}, LoRA {low.scores.mean():.2f} nats per token")
 
 # %% [markdown]
-# Three questions before you go on. Answer aloud, then open.
+# Three questions before you go on.
 #
 # <details><summary>1. A colleague sees that A and B have kept their shapes, and reports a bug. What do you look at?</summary>
 # λ: the rank of ΔW is at most the number of λ that are not zero.</details>
