@@ -9,6 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from lorabook.arena.allocation_runs import AllocationRun
+from lorabook.arena.allocation_runs import asked_for as asked_of_allocation
+from lorabook.arena.allocation_trace import TIMES, packed
+from lorabook.arena.allocation_ways import SCORE, Asked
 from lorabook.arena.answers import Answers, Compared, write
 from lorabook.arena.cut_runs import PLAIN, SIDES, CutRun, R, asked
 from lorabook.arena.cuts import CUTS
@@ -24,6 +28,8 @@ from lorabook.arena.task import Task
 from lorabook.arena.turns import WAYS, Run
 from lorabook.arena.turns_record import RATES, SEEDS, TUNING_SEED
 from lorabook.arena.turns_record import Row as Turns
+from lorabook.book.explore.allocation import explore_allocation
+from lorabook.book.explore.allocation import gathered as gathered_allocation
 from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
@@ -219,6 +225,24 @@ def cut_runs() -> list[CutRun]:
     return runs
 
 
+def allocation_runs() -> list[AllocationRun]:
+    """A record of allocations as if it had been measured: scores of four matrices, of which the last ones are kept."""
+    draw, runs = seeded(), list[AllocationRun]()
+
+    def run(asked: Asked) -> AllocationRun:
+        scores = 10 ** (-12 + 8 * torch.rand(len(TIMES), 4, 6, generator=draw))
+        lives = torch.stack(
+            [torch.ones(4, 6) if t <= asked.warm_up else torch.arange(24).view(4, 6) > 15 for t in TIMES]
+        )
+        trace = packed(scores, lives.bool()) if (asked.way, asked.seed) == (SCORE, 0) else None
+        score = 4.0 + abs(asked.lr - 0.016) + asked.seed / 1e4 - asked.target / 10
+        return AllocationRun(asked, 4.4, score, (0, 0, 2, 6), (4.0,), 0.5, 1, trace, "CPU", "torch", "2026-11-27")
+
+    while missing := [key for key in asked_of_allocation(runs) if key not in {run.asked for run in runs}]:
+        runs += [run(key) for key in dict.fromkeys(missing)]
+    return runs
+
+
 def pretended_turns() -> list[Turns]:
     """Runs of three texts in turn, of every way at seven ranks and the rates, as if they had been recorded."""
 
@@ -236,6 +260,7 @@ def pretended_turns() -> list[Turns]:
 
 
 BUILD: dict[str, Callable[[], Explorer]] = {
+    "allocation": lambda: explore_allocation(gathered_allocation(allocation_runs(), cut_runs())),
     "forgetting": lambda: explore_rows(pretended_turns()),
     "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),

@@ -30,6 +30,13 @@ TAUGHT = {
     "13_lokr": ("lokr.form",),
     "14_vera": ("vera.form",),
     "16_melora_multilora": ("melora.form", "multilora.form"),
+    "17_adalora": (
+        "adalora.form",
+        "adalora.adalora",
+        "adalora.importance",
+        "adalora.allocator",
+        "adalora.schedule",
+    ),
     "18_dylora": ("dylora.cut", "dylora.rule"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
 }

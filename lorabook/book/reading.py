@@ -17,6 +17,7 @@ from lorabook.book.classroom.cards import hint as hint
 from lorabook.book.classroom.cards import show as show
 from lorabook.book.classroom.check import check as check
 from lorabook.book.classroom.solutions import solution as solution
+from lorabook.book.explore.allocation import allocation as allocation
 from lorabook.book.explore.axis_map import axis_map as axis_map
 from lorabook.book.explore.axis_map import axis_strip as axis_strip
 from lorabook.book.explore.blocks import blocks as blocks

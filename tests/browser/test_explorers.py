@@ -78,6 +78,12 @@ columns(lb.load("tiny").model)""",
 from lorabook.book.explore.codebook import codebook
 codebook(torch.Generator().manual_seed(0))""",
     ),
+    "allocation": Cell(
+        "t",
+        """
+from lorabook.book.explore.allocation import allocation
+allocation()""",
+    ),
     "blocks": Cell(
         "n",
         """
