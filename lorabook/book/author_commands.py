@@ -138,9 +138,9 @@ class Site(Command):
     def run(self, options: Namespace) -> int:
         from functools import partial
 
-        from lorabook.book.site.build_site import build_site, no_tables
+        from lorabook.book.site.build_site import build_site, no_widgets
         from lorabook.book.site.tables import tables
         from lorabook.models.paths import notebooks_dir
 
-        made = no_tables if options.pictures else partial(tables, kept=Path("build") / "site")
+        made = no_widgets if options.pictures else partial(tables, kept=Path("build") / "site")
         return build_site(options.folder or notebooks_dir(), options.out, made)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from lorabook.book.explore.bundle import bundle, stylesheet
-from lorabook.book.site.live import Live
+from lorabook.book.site.live import Widgets
 
 HERE = Path(__file__).parent
 CHART = "plotly"
@@ -18,12 +18,9 @@ Beside them lie, under their own licences:
 """
 
 
-def write_assets(static: Path, living: dict[str, dict[str, Live]]) -> None:
-    """Write into a folder of static files all that the pages load.
-
-    Args:
-        living: what lives on each page.
-    """
+def write_assets(static: Path, widgets: dict[str, Widgets]) -> None:
+    """Write into a folder of static files all that the pages load; `widgets` are those of each page."""
+    living = {name: of_page.living for name, of_page in widgets.items() if of_page.living}
     folder = static / "lorabook"
     for part in ("views", "tables"):
         (folder / part).mkdir(parents=True)

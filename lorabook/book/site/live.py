@@ -1,5 +1,6 @@
 """Which widgets of an executed chapter need no kernel, and all that they need instead."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from nbformat import NotebookNode
@@ -11,11 +12,23 @@ from lorabook.book.outputs import WIDGET
 Live = dict[str, Any]
 """The name of its view, its state, and the buffers of bytes in it, each with its path and in base64."""
 
+LABS = ("layout", "tooltip", "tabbable")
 STATES = "application/vnd.jupyter.widget-state+json"
 
 
-def live_widgets(executed: NotebookNode) -> dict[str, Live]:
-    """Return the widgets that live without a kernel by the id of the cell that shows them.
+@dataclass(frozen=True)
+class Widgets:
+    """The widgets of a chapter by the id of the cell that shows them: what lives alone, and what asks a kernel."""
+
+    living: dict[str, Live]
+    asking: list[str]
+
+
+NONE = Widgets({}, [])
+
+
+def widgets_of(executed: NotebookNode) -> Widgets:
+    """Return the book's own widgets in an executed notebook.
 
     An explorer lives if its table was sent with it. Its buttons go: they run something.
     """
@@ -27,22 +40,22 @@ def live_widgets(executed: NotebookNode) -> dict[str, Live]:
         for output in cell.outputs
         if WIDGET in output.get("data", {})
     }
-    living = {cell: _living(model) for cell, model in shown.items()}
-    return {cell: one for cell, one in living.items() if one}
+    living, asking = {}, []
+    for cell, model in shown.items():
+        match model["state"]:
+            case {"_anywidget_id": name, "tabled": True, "view": view} if name == _name(Explorer):
+                living[cell] = _live(view, model, {"buttons": {}})
+            case {"_anywidget_id": name} if name == _name(Explorer):
+                asking.append(cell)
+            case {"_anywidget_id": name} if name == _name(Prediction):
+                living[cell] = _live("predict", model, {})
+    return Widgets(living, asking)
 
 
-def _living(model: dict[str, Any]) -> Live:
-    state = model["state"]
-    match state.get("_anywidget_id"):
-        case name if name == _name(Explorer) and state["tabled"]:
-            view, more = state["view"], {"buttons": {}}
-        case name if name == _name(Prediction):
-            view, more = "predict", {}
-        case _:
-            return {}
-    own = {key: value for key, value in state.items() if not key.startswith("_") and key not in ("layout", "tooltip")}
+def _live(view: str, model: dict[str, Any], instead: dict[str, Any]) -> Live:
+    own = {key: value for key, value in model["state"].items() if not key.startswith("_") and key not in LABS}
     buffers = [{"path": one["path"], "data": one["data"]} for one in model.get("buffers", [])]
-    return {"view": view, "state": own | more, "buffers": buffers}
+    return {"view": view, "state": own | instead, "buffers": buffers}
 
 
 def _name(widget: type) -> str:

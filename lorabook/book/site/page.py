@@ -8,35 +8,43 @@ from nbformat import NotebookNode
 from lorabook.book.explore.predict import UNANSWERED
 from lorabook.book.outputs import PNG
 from lorabook.book.site.formulas import with_formulas
-from lorabook.book.site.live import Live
+from lorabook.book.site.live import Widgets
 
 OPEN_IT = "Open what was measured"
+ASKS = (
+    '<p class="lorabook-asks">This is how the explorer begins. It computes: move it in your own copy, '
+    "<code>lorabook lab {chapter}</code>.</p>"
+)
 
 
-def page_of(notebook: NotebookNode, name: str, living: dict[str, Live]) -> NotebookNode:
+def page_of(notebook: NotebookNode, name: str, widgets: Widgets) -> NotebookNode:
     """Return the notebook of a page.
 
     Args:
         name: of the chapter; its tables lie in a script of that name.
-        living: what lives on the page, by cell.
     """
-    guesses = {live["state"]["question"]: cell for cell, live in living.items() if live["view"] == "predict"}
+    predictions = {cell: live for cell, live in widgets.living.items() if live["view"] == "predict"}
+    guesses = {live["state"]["question"]: cell for cell, live in predictions.items()}
     page = nbformat.from_dict({**notebook, "cells": []})
     for cell in notebook.cells:
-        page.cells.append(_cell(cell, cell.id in living, guesses))
-    if living:
-        page.cells.append(_scripts(name, sorted({live["view"] for live in living.values()})))
+        page.cells.append(_cell(cell, name, widgets, guesses))
+    if widgets.living:
+        page.cells.append(_scripts(name, sorted({live["view"] for live in widgets.living.values()})))
     return page
 
 
-def _cell(cell: NotebookNode, lives: bool, guesses: dict[str, str]) -> NotebookNode:
+def _cell(cell: NotebookNode, name: str, widgets: Widgets, guesses: dict[str, str]) -> NotebookNode:
     if cell.cell_type != "code":
         return cell
     hidden = cell.metadata.get("jupyter", {}).get("source_hidden", False)
     cell = nbformat.from_dict({**cell, "metadata": {"tags": ["hide-input"] * hidden}})
     outputs = [_output(output, guesses) for output in cell.outputs]
-    # The runtime draws into the place, and hides the output behind it.
-    cell.outputs = [_html(f'<div class="lorabook-live" data-live="{cell.id}"></div>')] * lives + outputs
+    if cell.id in widgets.living:
+        # The runtime draws into the place, and hides the output behind it.
+        outputs.insert(0, _html(f'<div class="lorabook-live" data-live="{cell.id}"></div>'))
+    if cell.id in widgets.asking:
+        outputs.append(_html(ASKS.format(chapter=name[:2])))
+    cell.outputs = outputs
     return cell
 
 
@@ -49,7 +57,7 @@ def _output(output: NotebookNode, guesses: dict[str, str]) -> NotebookNode:
         alt = html.escape(size.get("alt") or data.get("text/plain", ""))
         width = f' width="{size["width"]}"' if "width" in size else ""
         picture = f'<img class="lorabook-picture" src="data:{PNG};base64,{data[PNG].strip()}"{width} alt="{alt}">'
-        return _html(f'<figure class="lorabook-still">{picture}<figcaption>{alt}</figcaption></figure>')
+        return _html(picture)
     if UNANSWERED in data.get("text/markdown", ""):
         question = data["text/markdown"].partition("\n\n<details>")[0]
         opened = f'<details data-answers="{guesses.get(question, "")}"><summary>{OPEN_IT}'
@@ -65,7 +73,6 @@ def _html(text: str) -> NotebookNode:
 def _scripts(name: str, views: list[str]) -> NotebookNode:
     files = [*(f"views/{view}" for view in views), f"tables/{name}"]
     tags = "".join(f'<script src="_static/lorabook/{file}.js"></script>' for file in files)
-    cell = nbformat.v4.new_code_cell("", outputs=[_html(tags)])
+    cell = nbformat.v4.new_markdown_cell(tags)
     cell.id = "lorabook-scripts"
-    cell.metadata.tags = ["remove-input"]
     return cell

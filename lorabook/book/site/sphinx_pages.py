@@ -2,11 +2,13 @@
 
 import io
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
 from lorabook.book.refused import Refused
 
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
 SETTINGS: dict[str, Any] = {
     "project": "lorabook",
     "html_title": "lorabook",
@@ -21,6 +23,8 @@ SETTINGS: dict[str, Any] = {
     "myst_links_external_new_tab": False,
     "html_math_renderer": "mathml",
     "html_theme": "furo",
+    "pygments_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
     "html_css_files": ["lorabook/explorer.css", "lorabook/site.css"],
     "html_js_files": ["lorabook/runtime.js"],
     # A summary of what was found would be fetched, which a page opened from a folder may not do.
@@ -30,8 +34,6 @@ SETTINGS: dict[str, Any] = {
     "html_show_copyright": False,
     "html_copy_source": False,
     "html_use_index": False,
-    # Chapters begin sections of outputs and folds where they need them.
-    "suppress_warnings": ["myst.header"],
 }
 
 
@@ -50,15 +52,15 @@ def make_pages(sources: Path, static: Path, target: Path, work: Path) -> None:
         from sphinx.util.docutils import docutils_namespace, patch_docutils
     except ImportError as error:
         raise Refused("the site is made by Sphinx and MyST-NB: run `pip install lorabook[site]` first") from error
+    settings = {**SETTINGS, "html_static_path": [str(static)]}
+    # A file, for the theme's own settings: Sphinx takes those of an extension alone by argument.
+    text = "".join(f"{name} = {value!r}\n" for name, value in settings.items())
+    (sources / "conf.py").write_text(text, encoding="utf-8")
     warnings = io.StringIO()
     with patch_docutils(str(sources)), docutils_namespace():
-        app = Sphinx(
-            sources, None, target, work, "html",
-            confoverrides={**SETTINGS, "html_static_path": [str(static)]}, status=None, warning=warnings,
-        )  # fmt: skip
-        app.build()
+        Sphinx(sources, sources, target, work, "html", status=None, warning=warnings).build()
     logging.getLogger("sphinx").handlers.clear()
-    if said := warnings.getvalue().strip():
+    if said := COLOUR.sub("", warnings.getvalue()).strip():
         first, *others = said.splitlines()
         more = f" (and {len(others)} lines more)" if others else ""
         raise Refused(f"the site has a fault: {first}{more}")

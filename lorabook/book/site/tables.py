@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 from lorabook.book.build import read_source, run
 from lorabook.book.refused import Refused
-from lorabook.book.site.live import Live, live_widgets
+from lorabook.book.site.live import Widgets, widgets_of
 from lorabook.core.whole_file import replace_whole
 from lorabook.models.paths import data_dir
 
@@ -16,8 +17,8 @@ PACKAGE = Path(__file__).parents[2]
 SITE = Path(__file__).parent
 
 
-def tables(source: Path, kept: Path) -> dict[str, Live]:
-    """Return what lives on the page of a chapter, by cell; run its source if `kept` does not have it.
+def tables(source: Path, kept: Path) -> Widgets:
+    """Return the widgets of a chapter; run its source if `kept` does not have it.
 
     Raises:
         Refused: a cell of the chapter fails.
@@ -33,9 +34,9 @@ def tables(source: Path, kept: Path) -> dict[str, Live]:
         kept.mkdir(parents=True, exist_ok=True)
         for old in kept.glob(f"{source.stem}-*.json"):
             old.unlink()
-        text = json.dumps(live_widgets(notebook), ensure_ascii=False)
+        text = json.dumps(asdict(widgets_of(notebook)), ensure_ascii=False)
         replace_whole(file, lambda partial: partial.write_text(text, encoding="utf-8"))
-    return json.loads(file.read_text(encoding="utf-8"))
+    return Widgets(**json.loads(file.read_text(encoding="utf-8")))
 
 
 def _fingerprint(source: Path) -> str:
