@@ -1,6 +1,7 @@
 """A chapter as Sphinx reads it: the committed notebook, with a place for what lives beside its still picture."""
 
 import html
+import re
 
 import nbformat
 from nbformat import NotebookNode
@@ -10,6 +11,7 @@ from lorabook.book.outputs import PNG
 from lorabook.book.site.formulas import with_formulas
 from lorabook.book.site.live import Widgets
 
+BAR = re.compile(r"\d%\|.*\| \d+/\d+ \[")
 OPEN_IT = "Open what was measured"
 ASKS = (
     '<p class="lorabook-asks">This is how the explorer begins. It computes: move it in your own copy, '
@@ -38,7 +40,7 @@ def _cell(cell: NotebookNode, name: str, widgets: Widgets, guesses: dict[str, st
         return cell
     hidden = cell.metadata.get("jupyter", {}).get("source_hidden", False)
     cell = nbformat.from_dict({**cell, "metadata": {"tags": ["hide-input"] * hidden}})
-    outputs = [_output(output, guesses) for output in cell.outputs]
+    outputs = [_output(output, guesses) for output in cell.outputs if not _is_bar(output)]
     if cell.id in widgets.living:
         # The runtime draws into the place, and hides the output behind it.
         outputs.insert(0, _html(f'<div class="lorabook-live" data-live="{cell.id}"></div>'))
@@ -64,6 +66,11 @@ def _output(output: NotebookNode, guesses: dict[str, str]) -> NotebookNode:
         text = data["text/markdown"].replace(f"<details><summary>{UNANSWERED}", opened)
         return nbformat.from_dict({**output, "data": {"text/markdown": text}})
     return output
+
+
+def _is_bar(output: NotebookNode) -> bool:
+    """A progress bar as text: where it was drawn it has moved, and here it would stand still."""
+    return BAR.search(output.get("data", {}).get("text/plain", "")) is not None
 
 
 def _html(text: str) -> NotebookNode:
