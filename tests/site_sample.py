@@ -1,7 +1,9 @@
 """A small chapter for the site's tests: one explorer of each sort and a prediction, as a kernel would have left them."""
 
 import base64
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from explorers import BUILD
@@ -66,16 +68,22 @@ def sample_chapter(folder: Path, more: str = "") -> Widgets:
 
 
 def _executed(notebook: NotebookNode) -> NotebookNode:
-    guess = Prediction(QUESTION, Steps("number", (1, 2, 5, 10)))
-    views: dict[str, Widget] = {"guess": guess, **{name: BUILD[name]() for name in ("codebook", "spectrum", "training")}}
+    outputs, state = _shown()
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            shown = views[cell.source] if cell.source in views else guess.look_back("5")
-            cell.outputs = [_output(shown)]
+            cell.outputs = [nbformat.from_dict(outputs[cell.source])]
             cell.execution_count = 1
-    state = embed_data(views=list(views.values()), drop_defaults=False)["manager_state"]
     notebook.metadata["widgets"] = nbformat.from_dict({STATES: state})
     return notebook
+
+
+@cache
+def _shown() -> tuple[dict[str, NotebookNode], dict[str, Any]]:
+    """What each cell shows, by its source, and the state of all widgets; made once for all tests of a file."""
+    guess = Prediction(QUESTION, Steps("number", (1, 2, 5, 10)))
+    views: dict[str, Widget] = {"guess": guess, **{name: BUILD[name]() for name in ("codebook", "spectrum", "training")}}
+    outputs = {name: _output(shown) for name, shown in {**views, "look_back": guess.look_back("5")}.items()}
+    return outputs, embed_data(views=list(views.values()), drop_defaults=False)["manager_state"]
 
 
 def _output(shown: object) -> NotebookNode:

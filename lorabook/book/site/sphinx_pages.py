@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,14 @@ def make_pages(sources: Path, static: Path, target: Path, work: Path) -> None:
     # A file, for the theme's own settings: Sphinx takes those of an extension alone by argument.
     text = "".join(f"{name} = {value!r}\n" for name, value in settings.items())
     (sources / "conf.py").write_text(text, encoding="utf-8")
-    warnings = io.StringIO()
-    with patch_docutils(str(sources)), docutils_namespace():
-        Sphinx(sources, sources, target, work, "html", status=None, warning=warnings).build()
+    said = io.StringIO()
+    with warnings.catch_warnings(), patch_docutils(str(sources)), docutils_namespace():
+        # What Sphinx will remove one day concerns its extensions, and no page.
+        for category in (DeprecationWarning, PendingDeprecationWarning):
+            warnings.simplefilter("ignore", category)
+        Sphinx(sources, sources, target, work, "html", status=None, warning=said).build()
     logging.getLogger("sphinx").handlers.clear()
-    if said := COLOUR.sub("", warnings.getvalue()).strip():
-        first, *others = said.splitlines()
+    if faults := COLOUR.sub("", said.getvalue()).strip():
+        first, *others = faults.splitlines()
         more = f" (and {len(others)} lines more)" if others else ""
         raise Refused(f"the site has a fault: {first}{more}")
