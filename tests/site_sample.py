@@ -81,7 +81,10 @@ def _executed(notebook: NotebookNode) -> NotebookNode:
 def _shown() -> tuple[dict[str, NotebookNode], dict[str, Any]]:
     """What each cell shows, by its source, and the state of all widgets; made once for all tests of a file."""
     guess = Prediction(QUESTION, Steps("number", (1, 2, 5, 10)))
-    views: dict[str, Widget] = {"guess": guess, **{name: BUILD[name]() for name in ("codebook", "spectrum", "training")}}
+    views: dict[str, Widget] = {
+        "guess": guess,
+        **{name: BUILD[name]() for name in ("codebook", "spectrum", "training")},
+    }
     outputs = {name: _output(shown) for name, shown in {**views, "look_back": guess.look_back("5")}.items()}
     return outputs, embed_data(views=list(views.values()), drop_defaults=False)["manager_state"]
 

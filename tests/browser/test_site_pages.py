@@ -25,7 +25,8 @@ class Reading:
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", lambda said: said.type == "error" and self.faults.append(said.text))
         self.page.on("request", lambda asked: asked.url.startswith(LOCAL) or self.faults.append(asked.url))
-        self.page.on("requestfailed", lambda asked: self.faults.append(f"failed: {asked.url}"))
+        # A file that was still on its way when the reader turned the page is aborted, and is no fault.
+        self.page.on("requestfailed", lambda asked: "ABORTED" in asked.failure or self.faults.append(asked.failure))
 
     def open(self, name: str) -> None:
         self.page.goto((self.site / f"{name}.html").as_uri())
