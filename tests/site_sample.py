@@ -1,4 +1,4 @@
-"""A small chapter for the site's tests: one explorer of each sort and a prediction, as a kernel would have left them."""
+"""A small chapter for the site's tests: an explorer of each sort and a prediction, as a kernel leaves them."""
 
 import base64
 from functools import cache

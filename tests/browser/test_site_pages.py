@@ -1,4 +1,4 @@
-"""The site as a reader opens it: by file://, with the network off. What can live moves, and nothing is asked of anyone."""
+"""The site as a reader opens it: by file://, with the network off. What can live moves, and no request leaves."""
 
 from collections.abc import Iterator
 from pathlib import Path

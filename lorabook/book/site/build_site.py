@@ -19,8 +19,8 @@ from lorabook.book.site.sphinx_pages import make_pages
 MARK = "lorabook-site.txt"
 INDEX = """# lorabook
 
-LoRA and its variants as a book. Every equation is a piece of code that checks itself, every claim has its false neighbour
-beside it, and every chapter trains a real language model.
+LoRA and its variants as a book. Every equation is a piece of code that checks itself, every claim has its false
+neighbour beside it, and every chapter trains a real language model.
 
 Here you read it, and move what needs no computing; the other explorers show how they begin. In your own copy,
 `lorabook lab`, everything runs: training, exercises with their checks, all explorers.

@@ -42,8 +42,8 @@ def _cell(cell: NotebookNode, name: str, widgets: Widgets, guesses: dict[str, st
     cell = nbformat.from_dict({**cell, "metadata": {"tags": ["hide-input"] * hidden}})
     outputs = [_output(output, guesses) for output in cell.outputs if not _is_bar(output)]
     if cell.id in widgets.living:
-        # The runtime draws into the place, and hides the output behind it.
-        outputs.insert(0, _html(f'<div class="lorabook-live" data-live="{cell.id}"></div>'))
+        # A cell shows its value last. The runtime draws into the place, and hides the output behind it.
+        outputs.insert(len(outputs) - 1, _html(f'<div class="lorabook-live" data-live="{cell.id}"></div>'))
     if cell.id in widgets.asking:
         outputs.append(_html(ASKS.format(chapter=name[:2])))
     cell.outputs = outputs

@@ -1,4 +1,4 @@
-"""The tables of a chapter's explorers: made by running its source, and kept until something that they rest on changes."""
+"""The tables of a chapter's explorers: made by running its source, kept until what they rest on changes."""
 
 import hashlib
 import json
