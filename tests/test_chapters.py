@@ -14,6 +14,7 @@ TAUGHT = {
     # Chapter 03 will show lora.attention_score, lora.layers, lora.merging, lora.blocks and lora.use; 04 lora.cost.
     "02_lora": ("lora.form", "lora.start", "lora.kaiming", "lora.rate", "lora.conventions", "rslora.scale"),
     "05_rslora": ("rslora.scale", "rslora.rank_laws", "rslora.rank_steps"),
+    "06_lora_plus": ("lora_plus.lora_plus", "lora_plus.rates", "lora_plus.start", "lora_plus.width"),
     "07_lora_fa": ("lora_fa.form", "lora_fa.layer"),
     "08_pissa": ("pissa.start", "qpissa.start"),
     "09_olora": ("olora.start",),
@@ -26,9 +27,17 @@ TAUGHT = {
         "paged_adamw.same_step",
     ),
     "11_dora": ("dora.form", "dora.direction", "dora.pattern", "dora.cost"),
+    "12_loha_hira": ("loha.form", "loha.cost", "hira.form"),
     "13_lokr": ("lokr.form",),
     "14_vera": ("vera.form",),
     "16_melora_multilora": ("melora.form", "multilora.form"),
+    "17_adalora": (
+        "adalora.form",
+        "adalora.adalora",
+        "adalora.importance",
+        "adalora.allocator",
+        "adalora.schedule",
+    ),
     "18_dylora": ("dylora.cut", "dylora.rule"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
 }
