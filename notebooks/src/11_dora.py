@@ -43,7 +43,7 @@ guess_end
 # %% [markdown]
 # ## See it
 # One row in the plane, and an $A$ of one row, so $B$ is a number too. $V=W_0+s\,BA$ runs along the orange line; it *is*
-# LoRA's row. DoRA takes its direction only, and $m$ says how long.
+# LoRA's row. DoRA takes its direction only, and $m$ says how long. The angle is that of $A$ to $W_0$.
 
 # %%
 book.one_row()
@@ -51,7 +51,7 @@ book.one_row()
 # %% [markdown]
 # 1. The task wants the row *longer*. Who gets there, and with which of $B$ and $m$? Then *turned*: how near does each
 # get?
-# 2. Wanted *longer* again, $B=0$, $m=1$, and the angle at 60°. No turn is wanted, and yet $B$ gets a gradient step.
+# 2. Wanted *longer* again, $B=0$, $m=1$, and the angle 60°. No turn is wanted, and yet $B$ gets a gradient step.
 #    Which part of it is that, and what is left with the norm in the graph? And once $m=1.5$?
 #
 # <details><summary>Answers</summary>
@@ -165,7 +165,7 @@ book.card(dora.false_dora_keeps_no_more_than_lora)
 # 30, 45 and 60 steps; DoRA has rank 7, for its lengths cost it one.
 
 # %% jupyter={"source_hidden": true}
-lengths.of_matrices(sides, "q_proj", "Query matrices: full fine-tuning falls, as in the paper. DoRA rises.")
+lengths.of_matrices(sides, "q_proj", "Queries: full fine-tuning falls, as in the paper. DoRA rises.")
 
 # %% jupyter={"source_hidden": true}
 lengths.correlations(sides)

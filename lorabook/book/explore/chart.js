@@ -83,11 +83,12 @@ export function chart(stage, { model }) {
   function show() {
     if (!plotly || !picture) return;
     const { key, traces, layout, marks = [] } = picture;
-    // Plotly follows the window's width alone, and a chart's own may change before, after or without it.
-    const resized = curves.clientWidth !== width && curves.clientWidth > 0;
-    if (key !== drawn) plotly.react(curves, traces, layout, { displayModeBar: false, responsive: true });
-    else if (resized) plotly.Plots.resize(curves);
-    [drawn, width] = [key, curves.clientWidth];
+    // Plotly's own following forgets the height, and follows the window alone: a chart is as wide as its place is now.
+    const place = curves.clientWidth;
+    const sized = place ? { ...layout, width: place } : layout;
+    if (key !== drawn) plotly.react(curves, traces, sized, { displayModeBar: false });
+    else if (place && place !== width) plotly.relayout(curves, { width: place });
+    [drawn, width] = [key, place];
     mark(marks, layout);
   }
   const tell = (drawn) => holder.dispatchEvent(new CustomEvent("lorabook-chart", { bubbles: true, detail: drawn }));

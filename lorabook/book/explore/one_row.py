@@ -42,12 +42,12 @@ B, M = Slider("s·Bᵢ", -1.2, 1.2, 0.1), Slider("length mᵢ", 0.4, 1.8, 0.1)
 
 @dataclass(frozen=True)
 class State:
-    """What the task wants of the row, what is trained, and the angle between W₀ᵢ and the row of A."""
+    """What the task wants of the row, what is trained, and A's angle to W₀ᵢ."""
 
     wanted: str = control("longer", Choice("the task wants the row", tuple(WANTED)))
     b: float = control(0.0, B)
     m: float = control(1.0, M)
-    angle: int = control(90, Steps("A's angle to W₀", (60, 90, 120), "°"))
+    angle: int = control(90, Steps("A's angle", (60, 90, 120), "°"))
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def row_norms_without_the_sum(case: Case):
     return update.row_norms(base.matrix), (base.matrix + update.s * update.B @ update.A).norm(dim=1)
 
 
-@claim(statement=r"$\lVert W_i\rVert=|m_i|$: the trained $m$ *is* the length of each row.", source=f"{LIU}, equation 5")
+@claim(statement=r"$\lVert W_i\rVert=|m_i|$: the trained $m$ is the length of each row.", source=f"{LIU}, equation 5")
 def m_is_the_length_of_each_row(case: Case):
     base, update = trained(case)
     return update.weight(base.matrix).norm(dim=1), update.m.abs()
@@ -37,7 +37,7 @@ def m_is_the_length_of_each_row(case: Case):
 
 @misconception(
     of=m_is_the_length_of_each_row,
-    statement=r"$m$ holds one number per *column* of torch's $W$ (the paper says “column”; its W is the transpose).",
+    statement=r"$m$ holds one number per column of torch's $W$ (the paper says “column”; its W is the transpose).",
     source="a reading of the paper's word in torch's layout; LyCORIS offers it as an option",
 )
 def false_m_is_the_length_of_each_column(case: Case):
