@@ -191,15 +191,18 @@ def test_a_chart_is_drawn_as_wide_as_its_place_when_a_side_bar_changes_that(page
         before = place
 
 
-def test_a_chart_keeps_its_height_when_the_window_becomes_narrower(page: Opened) -> None:
+def test_a_chart_drawn_again_for_a_theme_keeps_its_height_when_the_window_changes(page: Opened) -> None:
     chart, window = page.locator(f"{frame('ranks')} .lb-chart"), page.page.viewport_size
     sizes = """chart => ['Width', 'Height'].map(side =>
       [chart[`client${side}`], +chart.querySelector('.main-svg').getAttribute(side.toLowerCase())])"""
-    for narrower in (300, 150, 0):
-        page.page.set_viewport_size({**window, "width": window["width"] - narrower})
+    for theme in ("dark", "light"):
+        page.theme(theme)
         page.page.wait_for_timeout(1000)
-        for place, drawn in chart.evaluate(sizes):
-            assert place == drawn > 200
+        for narrower in (300, 0):
+            page.page.set_viewport_size({**window, "width": window["width"] - narrower})
+            page.page.wait_for_timeout(1500)
+            for place, drawn in chart.evaluate(sizes):
+                assert place == drawn > 200
 
 
 def built(name: str) -> Explorer:
