@@ -167,6 +167,6 @@ def test_lengths_are_worth_a_hundredth_and_directions_nearly_everything(sides: d
 def test_the_pictures_and_tables_show_the_record(sides: dict[str, Pattern]) -> None:
     for picture in (lengths.of_rows(sides, "one"), lengths.of_matrices(sides, "q_proj", "two")):
         assert picture._repr_mimebundle_()[0]["image/png"].startswith(b"\x89PNG")
-    assert f"{sides['DoRA'].over_rows.mean():+.2f} ± " in lengths.correlations(sides).text
+    assert f"| {sides['DoRA'].over_rows.mean():+.2f}" in lengths.correlations(sides).text
     text, adapters = lengths.worth(sides).text, {name: sides[name] for name in lengths.ADAPTERS}
     assert all(f"| {name} | {side.lr:.4f} | {side.scores.mean():.3f} |" in text for name, side in adapters.items())

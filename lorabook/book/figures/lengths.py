@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TEXT = style.NEUTRAL.text
 WIDTH, LETTERS = 5.2, 66
+PLUS_MINUS = "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
 PANELS = (BASELINE, "DoRA", FULL)
 ADAPTERS = (BASELINE, "DoRA", FIXED, IN_GRAPH)
 """Not full fine-tuning, which trains more than the matrices: to take these back leaves the rest as it is trained."""
@@ -61,7 +62,7 @@ def of_matrices(sides: Mapping[str, Pattern], kind: str, sentence: str) -> Pictu
 def correlations(sides: Mapping[str, Pattern]) -> Shown:
     """Return the correlations of ΔM and ΔD: the paper's over matrices, ours, and ours over the rows of a matrix."""
     asked = {
-        "here": lambda side: side.over_matrices("q_proj"),
+        "queries, here": lambda side: side.over_matrices("q_proj"),
         "ΔM over length": lambda side: side.over_matrices("q_proj", RELATIVE),
         "all 28 matrices": lambda side: side.over_matrices(),
         "rows of a matrix": lambda side: side.over_rows,
@@ -83,12 +84,12 @@ def worth(sides: Mapping[str, Pattern]) -> Shown:
 
 
 def _spread(values: np.ndarray) -> str:
-    return f"{values.mean():+.2f} ± {values.std(ddof=1):.2f}".replace("-", "−")
+    return f"{values.mean():+.2f}{PLUS_MINUS}{values.std(ddof=1):.2f}".replace("-", "−")
 
 
 def _interval(apart: np.ndarray) -> str:
     half = T_95[len(apart)] * apart.std(ddof=1) / len(apart) ** 0.5
-    return f"{apart.mean():+.3f} ± {half:.3f}".replace("-", "−")
+    return f"{apart.mean():+.3f}{PLUS_MINUS}{half:.3f}".replace("-", "−")
 
 
 def _figure(sentence: str, high: float) -> "Figure":
