@@ -27,6 +27,7 @@ from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.cuts import explore_cuts, gathered
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.forgetting import explore_rows
+from lorabook.book.explore.groups import shifted_groups
 from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.kronecker import kronecker
 from lorabook.book.explore.measured import measured
@@ -220,6 +221,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "ranks": lambda: explore_ranks(gathered_ranks(rank_runs(0, 1))),
     "codebook": lambda: codebook(seeded()),
     "blocks": lambda: blocks(seeded()),
+    "groups": shifted_groups,
     "kept": kept_for_backward,
     "kronecker": lambda: kronecker(seeded()),
     "cuts": lambda: explore_cuts(gathered(cut_runs())),

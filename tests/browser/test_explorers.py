@@ -78,6 +78,12 @@ codebook(torch.Generator().manual_seed(0))""",
 from lorabook.book.explore.blocks import blocks
 blocks(torch.Generator().manual_seed(0))""",
     ),
+    "groups": Cell(
+        "layers",
+        """
+from lorabook.book.explore.groups import shifted_groups
+shifted_groups()""",
+    ),
     "kept": Cell(
         "r",
         """
