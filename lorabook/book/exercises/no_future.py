@@ -57,9 +57,7 @@ def answer(c: Text, home: Home = shifted, sees: Sees = past) -> Matrix:
     return [[float(home(i, c) == home(j, c) and sees(i, j, c)) for j in tokens] for i in tokens]
 
 
-LEAK = (
-    "That is the pull request: rolled round, the first g/2 tokens stand behind the last ones in one group, and see them."
-)
+LEAK = "That is the pull request: rolled round, the first g/2 tokens stand behind the last ones in one group, and see them."
 WRAPPED = "The last tokens still share a group with the first ones. No group may hold both ends of the text."
 ROLLED_CUT = (
     "Nobody sees the future now, but the groups are still those of the rolled text: where g does not divide the length, "

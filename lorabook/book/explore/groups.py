@@ -73,7 +73,9 @@ def compute(state: State) -> Result:
     costs = tuple(per_token(scores, adapted) for scores, adapted in ((1.0, False), (1.0, True), (share, True)))
     told = f"tokens {first} to {state.token}" if first < state.token else f"token {first} alone"
     depth = f"{state.layers} layers" if state.layers > 1 else "1 layer"
-    all_of_it = f"after {enough} layers every token has heard of all before it" if enough else "no depth crosses a border"
+    all_of_it = (
+        f"after {enough} layers every token has heard of all before it" if enough else "no depth crosses a border"
+    )
     sentence = f"Token {state.token} has heard of {told} after {depth}; {all_of_it}. {share:.1%} of the scores."
     return Result(
         tuple(mask.numpy().astype(np.uint8) for mask in masks), heard, first, enough, share,
