@@ -1,4 +1,4 @@
-"""What a training step costs as its texts grow longer: FLOPs of one layer, for a token, of full and of grouped attention.
+"""What a training step costs as its texts grow longer: FLOPs of a layer, under full attention and in groups.
 
     full fine-tuning:  3·(linear + attention)
     LoRA:              2·linear + 3·pairs + 3·share·attention

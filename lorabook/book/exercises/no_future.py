@@ -57,11 +57,11 @@ def answer(c: Text, home: Home = shifted, sees: Sees = past) -> Matrix:
     return [[float(home(i, c) == home(j, c) and sees(i, j, c)) for j in tokens] for i in tokens]
 
 
-LEAK = "That is the pull request: rolled round, the first g/2 tokens stand behind the last ones in one group, and see them."
+LEAK = "That is the pull request: rolled round, the first g/2 tokens stand behind the last ones, and see them."
 WRAPPED = "The last tokens still share a group with the first ones. No group may hold both ends of the text."
 ROLLED_CUT = (
-    "Nobody sees the future now, but the groups are still those of the rolled text: where g does not divide the length, "
-    "a border lies in the wrong place. Token i belongs to group ⌊(i + g/2)/g⌋."
+    "Nobody sees the future now, but the groups are still those of the rolled text: where g does not divide the "
+    "length, a border lies in the wrong place. Token i belongs to group ⌊(i + g/2)/g⌋."
 )
 FUTURE = "Rows and columns are exchanged: row i says whom token i sees, and that is j ≤ i."
 BOTH_WAYS = "The groups are right, but inside them everybody sees everybody. It must be causal: j ≤ i."
