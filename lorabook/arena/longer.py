@@ -45,6 +45,8 @@ class World(ABC):
     measures: tuple[str, ...]
     names: tuple[str, ...]
     """The contenders that are tried."""
+    seeds: range
+    """Those that are reported."""
 
     @property
     @abstractmethod
@@ -73,7 +75,7 @@ class Novels(World):
     """Austen for the book's base: nats per token, on about the same tokens for every length."""
 
     name, steps, rates, measures = "novels", 12, (5e-3, 1e-2), ("nats per token",)
-    names = (LONGLORA, PLAIN, SHORT)
+    names, seeds = (LONGLORA, PLAIN, SHORT), range(3)
 
     @cached_property
     def base(self) -> Decoder:
@@ -97,7 +99,7 @@ class Recall(World):
     """
 
     name, steps, rates, measures = "recall", 100, (2.5e-3, 5e-3), ("near", "far")
-    names = (LONGLORA, PLAIN, SHORT, FULL)
+    names, seeds = (LONGLORA, PLAIN, SHORT, FULL), range(5)
     texts = 128
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The record of texts four times as long: every contender at some rates, and at its best one on three seeds.
+"""The record of texts four times as long: every contender at some rates, and at its best one on some seeds.
 
     python -c "from lorabook.arena.longer_record import record; record()"
 
@@ -18,7 +18,7 @@ from lorabook.models.fingerprint import fingerprint
 from lorabook.models.paths import data_dir, data_file
 
 FILE = "recorded/longer.jsonl"
-SEEDS, TUNING_SEED = (0, 1, 2), 100
+TUNING_SEED = 100
 DIGITS = 4
 Key = tuple[str, str, float, int]
 
@@ -59,13 +59,13 @@ def tuned(rows: Sequence[Row], world: World, name: str) -> float | None:
 
 
 def asked(rows: Sequence[Row]) -> Iterator[Key]:
-    """Yield every run that belongs to the record; those on `SEEDS` once the rate of their contender is known."""
+    """Yield every run that belongs to the record; those on the world's seeds once the rate of their contender is known."""
     for world in reversed(WORLDS.values()):
         yield from ((world.name, name, 0.0, 0) for name in UNTRAINED)
         yield from ((world.name, name, lr, TUNING_SEED) for name in world.names for lr in world.rates)
         for name in world.names:
             if (lr := tuned(rows, world, name)) is not None:
-                yield from ((world.name, name, lr, seed) for seed in SEEDS)
+                yield from ((world.name, name, lr, seed) for seed in world.seeds)
 
 
 def record(path: Path | None = None) -> None:

@@ -36,7 +36,7 @@ class State:
     group: int = control(8, Steps("group g", GROUPS, "tokens"))
     shift: bool = control(True, Toggle("shift half of the heads"))
     layers: int = control(4, Slider("layers", 1, DEEPEST))
-    token: int = control(LENGTH, Slider("token (or click one)", 1, LENGTH))
+    token: int = control(LENGTH, Slider("token", 1, LENGTH))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def compute(state: State) -> Result:
     all_of_it = (
         f"after {enough} layers every token has heard of all before it" if enough else "no depth crosses a border"
     )
-    sentence = f"Token {state.token} has heard of {told} after {depth}; {all_of_it}. {share:.1%} of the scores."
+    sentence = f"Token {state.token} has heard of {told} after {depth}; {all_of_it}. "
+    sentence += f"{share:.1%} of full attention's scores."
     return Result(
         tuple(mask.numpy().astype(np.uint8) for mask in masks), heard, first, enough, share,
         np.array(LENGTHS, np.float64), (FULL, LORA, GROUPED), costs, sentence,
