@@ -10,14 +10,14 @@ from torch import nn
 
 import lorabook as lb
 from lorabook.arena import longer, longer_record
-from lorabook.arena.longer_record import Row, asked, read, reported, tuned
-from lorabook.axes.attention.interpolation import interpolate
+from lorabook.arena.longer_record import RATES, SEEDS, TUNING_SEED, Row, asked, read, reported, tuned
 from lorabook.axes.attention.longlora import LongLoRA, Shifted, in_groups
 from lorabook.book.exercises import deep_enough, no_future
 from lorabook.book.explore.groups import GROUPS, LENGTH, State, compute
+from lorabook.book.figures import longer as figures
+from lorabook.claims.case import Case
 from lorabook.claims.longlora.cost import scores, step_flops
 from lorabook.claims.longlora.shifted import reach, tokens
-from lorabook.claims.case import Case
 from lorabook.cost import longer as cost
 from lorabook.models.decoder import full
 from lorabook.tasks import recall
@@ -148,46 +148,38 @@ def test_without_a_shift_groups_are_short_texts() -> None:
 
 
 def test_contenders_differ_in_what_they_say() -> None:
-    every = longer.contenders(16)
-    assert set(every) == set(longer.WORLDS["recall"].names)
-    attends = {name: each.recipe.attention is not None for name, each in every.items()}
-    trains = {name: each.recipe.also_train is not None for name, each in every.items()}
-    assert attends == dict.fromkeys(every, False) | {longer.LONGLORA: True, longer.PLAIN: True}
-    assert trains == dict.fromkeys(every, True) | {longer.PLAIN: False}
+    every = longer.CONTENDERS
+    assert {name for name, each in every.items() if each.recipe.attention} == {longer.LONGLORA, longer.PLAIN}
+    assert {name for name, each in every.items() if not each.recipe.also_train} == {longer.PLAIN}
     assert {name: each.pieces for name, each in every.items() if each.pieces > 1} == {longer.SHORT: 4}
 
 
-class Small(longer.Recall):
-    """The same world with a decoder that knows nothing."""
-
-    steps, texts = 2, 8
-    base = recall.pretrained(steps=1)
-
-
-@pytest.mark.parametrize("name", longer.WORLDS["recall"].names)
-def test_a_run_trains_on_long_texts_and_reads_them_in_full(name: str) -> None:
-    seen = []
-
-    class Watched(Small):
-        def score(self, model: nn.Module, length: int) -> tuple[float, ...]:
-            attends = {type(layer.self_attn.attend).__name__ for layer in model.layers}
-            seen.append((length, model.config.context, model.training, attends))
-            return super().score(model, length)
-
-    near, far = longer.train(Watched(), name, 1e-3, 0)
-    grouped = {"Shifted"} if name in (longer.LONGLORA, longer.PLAIN) else {"function"}
-    assert seen == [(256, 256, False, grouped)]
-    assert 0 <= near <= 1
-    assert 0 <= far <= 1
+@pytest.fixture
+def knows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base that was hardly trained, in the place of the one that takes a minute."""
+    model = recall.pretrained(steps=1)
+    monkeypatch.setattr(longer, "base", lambda: model)
 
 
-def test_the_base_before_training_is_read_in_three_ways() -> None:
-    world = Small()
-    own, run_on, interpolated = (longer.untrained(world, name) for name in longer.UNTRAINED)
-    assert len({own, run_on, interpolated}) > 1
-    assert world.base.config.context == 64, "the base itself stays as it was"
-    squeezed = interpolate(recall.pretrained(steps=1), 256)
-    assert interpolated == world.score(squeezed, 256)
+@pytest.mark.parametrize("name", longer.CONTENDERS)
+def test_a_run_trains_on_long_texts_and_reads_them_in_full(name: str, knows_nothing: None) -> None:
+    trained = longer.train(name, 1e-3, 0, steps=1)
+    assert (trained.config.context, trained.config.position_scale, trained.training) == (256, 0.25, False)
+    grouped = name in (longer.LONGLORA, longer.PLAIN)
+    assert all(isinstance(layer.self_attn.attend, Shifted) == grouped for layer in trained.layers)
+    assert not any(torch.equal(layer.self_attn.o_proj.update.B, torch.zeros(64, 8)) for layer in trained.layers)
+    embedding = torch.equal(trained.embed_tokens.weight, longer.base().embed_tokens.weight)
+    assert embedding == (name == longer.PLAIN)
+    found = longer.score(trained, texts=4)
+    assert 0 <= found.near <= 1
+    assert 0 <= found.far <= 1
+
+
+def test_the_base_before_training_is_read_in_three_ways(knows_nothing: None) -> None:
+    configs = {name: longer.untrained(name).config for name in longer.UNTRAINED}
+    found = {name: (config.context, config.position_scale) for name, config in configs.items()}
+    assert found == {longer.OWN: (64, 1.0), longer.RUN_ON: (256, 1.0), longer.INTERPOLATED: (256, 0.25)}
+    assert longer.base().config == recall.SHAPE, "the base itself stays as it was"
 
 
 # The record
@@ -198,20 +190,20 @@ def test_the_record_is_whole() -> None:
     keys = [row.key for row in rows]
     assert len(keys) == len(set(keys))
     assert set(asked(rows)) == set(keys)
-    for world in longer.WORLDS.values():
-        best = {name: tuned(rows, world, name) for name in world.names}
-        runs = reported(rows, world)
-        assert {name: {row.lr for row in runs[name]} for name in world.names} == {n: {lr} for n, lr in best.items()}
-        assert all(len(row.scores) == len(world.measures) for row in rows if row.world == world.name)
+    assert len({row.base for row in rows}) == 1
+    runs = reported(rows)
+    assert {name: [row.seed for row in runs[name]] for name in longer.CONTENDERS} == dict.fromkeys(
+        longer.CONTENDERS, list(SEEDS)
+    )
+    assert all({row.lr for row in runs[name]} == {tuned(rows, name)} for name in longer.CONTENDERS)
 
 
 def test_what_is_missing_is_run_and_what_is_there_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = []
 
-    def measure(world: str, name: str, lr: float, seed: int) -> Row:
-        run.append((world, name, lr, seed))
-        scores = (0.5 + lr,) * len(longer.WORLDS[world].measures)
-        return Row(world, name, lr, seed, scores, "base", "CPU", "torch", "2026-11-27")
+    def measure(name: str, lr: float, seed: int) -> Row:
+        run.append((name, lr, seed))
+        return Row(name, lr, seed, 0.5, 0.5 + lr, "base", "CPU", "torch", "2026-11-27")
 
     monkeypatch.setattr(longer_record, "measure", measure)
     path = tmp_path / "longer.jsonl"
@@ -220,7 +212,26 @@ def test_what_is_missing_is_run_and_what_is_there_is_not(tmp_path: Path, monkeyp
     assert set(run) == set(asked(read(path)))
     longer_record.record(path)
     assert len(run) == first
-    novels, small = longer.WORLDS["novels"], longer.WORLDS["recall"]
-    assert tuned(read(path), novels, longer.LONGLORA) == min(novels.rates), "the least loss"
-    assert tuned(read(path), small, longer.LONGLORA) == max(small.rates), "the most right answers"
-    assert tuned([], small, longer.LONGLORA) is None
+    assert tuned(read(path), longer.LONGLORA) == max(RATES), "the most right answers far back"
+    assert tuned([], longer.LONGLORA) is None
+
+
+def test_the_table_has_a_row_for_each_way_and_its_spread() -> None:
+    rows = [Row(name, 0.0, 0, 0.5, 0.25, "", "", "", "") for name in longer.UNTRAINED]
+    rows += [
+        Row(name, 1e-3, seed, 0.4 + 0.1 * (seed == 1), 0.3, "", "", "", "")
+        for name in longer.CONTENDERS for seed in (1, 0, TUNING_SEED)
+    ]  # fmt: skip
+    said = figures.recall_table(rows).text
+    assert "| not trained, at its own length |  |  | 50% | 25% |" in said
+    assert "| no shift | norms, embedding | groups, no shift: four short texts | 45 ± 7% | 30 ± 0% |" in said
+    np.testing.assert_allclose(figures.near_and_far(rows)["LongLoRA"], [[0.4, 0.5], [0.3, 0.3]])
+
+
+def test_the_books_base_gains_nothing_from_what_stands_far_back() -> None:
+    base = lb.load("tiny")
+    rows = figures.austen(base, pieces=8)
+    losses = figures.loss_by_place(base.model, rows)
+    assert (rows.shape, losses.shape) == ((8, 257), (256,))
+    whole = nn.functional.cross_entropy(base.model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
+    assert losses.mean().item() == pytest.approx(whole.item(), rel=1e-4)

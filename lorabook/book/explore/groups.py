@@ -67,10 +67,10 @@ def shifted_groups() -> Explorer:
 def compute(state: State) -> Result:
     """Ask the library for the masks, and follow what the chosen token hears, layer by layer."""
     masks = _masks(state.group, state.shift)
-    heard = _heard(masks, state.token - 1, state.layers)
+    heard = _heard(state.group, state.shift, state.token - 1)[: state.layers + 1]
     first, enough = int(heard[-1].argmax()) + 1, _enough(state.group, state.shift)
     share = share_of_scores(1 / (LENGTH // state.group), state.shift)
-    costs = tuple(per_token(scores, adapted) for scores, adapted in ((1.0, False), (1.0, True), (share, True)))
+    costs = _costs(share)
     told = f"tokens {first} to {state.token}" if first < state.token else f"token {first} alone"
     depth = f"{state.layers} layers" if state.layers > 1 else "1 layer"
     all_of_it = (
@@ -85,27 +85,32 @@ def compute(state: State) -> Result:
 
 
 @cache
+def _costs(share: float) -> tuple[np.ndarray, ...]:
+    return tuple(per_token(scores, adapted) for scores, adapted in ((1.0, False), (1.0, True), (share, True)))
+
+
+@cache
 def _masks(group: int, shift: bool) -> Bool[Tensor, "2 length length"]:
     """Return who sees whom in each half of the heads; without the shift the two halves are one."""
     masks = Shifted(group).mask(2, LENGTH, torch.device("cpu"))
     return masks if shift else masks[:1].expand(2, -1, -1)
 
 
-def _heard(masks: Bool[Tensor, "2 length length"], token: int, layers: int) -> tuple[np.ndarray, ...]:
-    """Return which places of each layer reach this token's output, from the output down to the text."""
-    rows = [torch.zeros(LENGTH, dtype=torch.bool)]
-    rows[0][token] = True
-    for _ in range(layers):
-        rows.append(masks.any(0)[rows[-1]].any(0))
+@cache
+def _heard(group: int, shift: bool, token: int) -> tuple[np.ndarray, ...]:
+    """Return which places of each layer reach this token's output, from the output down to the deepest text."""
+    seen = _masks(group, shift).any(0)
+    rows = [torch.arange(LENGTH) == token]
+    for _ in range(DEEPEST):
+        rows.append(seen[rows[-1]].any(0))
     return tuple(row.numpy().astype(np.uint8) for row in rows)
 
 
 @cache
 def _enough(group: int, shift: bool) -> int:
-    """Return how many layers it takes until every token has heard of all before it; 0 where no number does."""
-    masks = _masks(group, shift)
-    for layers in range(1, LENGTH):
-        if all(_heard(masks, token, layers)[-1][0] for token in range(LENGTH)):
+    """Return how many layers it takes until every token has heard of all before it; 0 if `DEEPEST` are too few."""
+    for layers in range(1, DEEPEST + 1):
+        if all(_heard(group, shift, token)[layers][0] for token in range(LENGTH)):
             return layers
     return 0
 

@@ -1,19 +1,18 @@
-"""Chapter 21's tables: what the record says of texts four times as long as the model's.
-
-scores("recall")["LongLoRA"]     a row for each seed, a column for each measure of that world
-table_of("recall")
-"""
+"""Chapter 21's tables: how far back a model answers, and how much it gains from what stands far back."""
 
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
 
-from lorabook.arena.longer import FULL, LONGLORA, PLAIN, SHORT, UNTRAINED, WORLDS
+from lorabook.arena.longer import CONTENDERS, FULL, LONGLORA, PLAIN, SHORT, UNTRAINED
 from lorabook.arena.longer_record import Row, read, reported
 from lorabook.book.shown import Shown, table
+from lorabook.models.loaded import Loaded
+from lorabook.tasks.text import corpus
 
-NOVELS = WORLDS["novels"]
-"""The book's base and Austen's text, to be read 1,024 tokens at a time."""
 SAID = {
     LONGLORA: ("norms, embedding", "groups, half of the heads shifted"),
     PLAIN: ("·", "groups, half of the heads shifted"),
@@ -23,33 +22,34 @@ SAID = {
 """What trains beside LoRA, and under which attention."""
 
 
-def scores(world: str, rows: Sequence[Row] | None = None) -> dict[str, np.ndarray]:
-    """Return every reported score by name: seeds × measures."""
-    found = reported(read() if rows is None else rows, WORLDS[world])
-    return {name: np.array([row.scores for row in sorted(runs, key=_seed)]) for name, runs in found.items()}
+def near_and_far(rows: Sequence[Row] | None = None) -> dict[str, np.ndarray]:
+    """Return every reported score by name: a row for near, one for far, a column for each seed."""
+    found = reported(read() if rows is None else rows)
+    return {name: np.array([[row.near for row in runs], [row.far for row in runs]]) for name, runs in found.items()}
 
 
-def table_of(world: str, rows: Sequence[Row] | None = None) -> Shown:
-    """Return a table: the base untrained, in each way, then the contenders, mean of the seeds ± half of what they span.
-
-    Shares are in percent, losses in nats.
-    """
-    found, measures = scores(world, rows), WORLDS[world].measures
-    head = ("", "trains beside LoRA", "attention in training", *measures)
-    cells = [(f"not trained, {name}", "", "", *_entries(found[name], len(measures))) for name in UNTRAINED]
-    cells += [(name, *SAID[name], *_entries(found[name], len(measures))) for name in WORLDS[world].names]
-    return table(head, cells)
+def recall_table(rows: Sequence[Row] | None = None) -> Shown:
+    """Return a table: the base untrained, in each way, then the contenders; ± is the seeds' standard deviation."""
+    found = near_and_far(rows)
+    cells = [(f"not trained, {name}", "", "", *map(_entry, found[name])) for name in UNTRAINED]
+    cells += [(name, *SAID[name], *map(_entry, found[name])) for name in CONTENDERS]
+    return table(("", "trains beside LoRA", "attention in training", "right, near", "right, far"), cells)
 
 
-def _seed(row: Row) -> int:
-    return row.seed
+def _entry(values: np.ndarray) -> str:
+    spread = f" ± {100 * values.std(ddof=1):.0f}" if len(values) > 1 else ""
+    return f"{100 * values.mean():.0f}{spread}%"
 
 
-def _entries(runs: np.ndarray, measures: int) -> tuple[str, ...]:
-    return tuple(_entry(runs[:, k], measures > 1) for k in range(measures))
+def austen(base: Loaded, pieces: int = 32, length: int = 256) -> torch.Tensor:
+    """Return pieces of Austen's unseen text, one longer than `length`, spread evenly."""
+    text = corpus("austen", base.tokenizer).val
+    starts = torch.linspace(0, len(text) - length - 1, pieces).long()
+    return text[starts[:, None] + torch.arange(length + 1)]
 
 
-def _entry(values: np.ndarray, share: bool) -> str:
-    mean, half = values.mean(), (values.max() - values.min()) / 2
-    spread = "" if len(values) == 1 else f" ±{100 * half:.0f}" if share else f" ±{half:.3f}"
-    return f"{100 * mean:.0f}{spread}%" if share else f"{mean:.3f}{spread}"
+@torch.no_grad()
+def loss_by_place(model: nn.Module, rows: torch.Tensor) -> torch.Tensor:
+    """Return the mean loss of the token at each place of a text, in nats."""
+    logits = model(rows[:, :-1])
+    return F.cross_entropy(logits.mT, rows[:, 1:], reduction="none").mean(0)
