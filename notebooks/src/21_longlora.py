@@ -31,13 +31,13 @@ book.diagram("longlora")
 # ## Predict
 
 # %%
-guess_cost = book.predict("LLaMA-2-7B, LoRA, texts of 65,536 tokens. Attention in groups of a quarter of the text instead "
-    "of full attention: the FLOPs of a training step fall to …", book.Steps("your answer", tuple(range(5, 101, 5)), "%"))
+guess_cost = book.predict("LLaMA-2-7B, LoRA, texts of 65,536 tokens. Attention in groups of a quarter of the text "
+    "instead of full attention: the FLOPs of a training step fall to …", book.Steps("your answer", tuple(range(5, 101, 5)), "%"))
 guess_cost
 
 # %%
-guess_shift = book.predict("Two small models learn to read texts four times as long as they know, in groups of a quarter. One "
-    "has half of its heads shifted, the other none. Then both read with full attention. Of the answers that lie more "
+guess_shift = book.predict("Two small models learn to read texts four times as long as they know, in groups of a quarter. "
+    "One has half of its heads shifted, the other none. Then both read with full attention. Of the answers that lie more "
     "than two groups back, the unshifted one gets right …", book.Choice("your answer", (
         "hardly any", "about a third as many", "about two thirds as many", "as many")))
 guess_shift
@@ -48,7 +48,8 @@ guess_shift
 # layer. Move a slider, or click a token.
 
 # %%
-book.shifted_groups()
+groups = book.shifted_groups()
+groups
 
 # %% [markdown]
 # 1. Four layers and $g=8=L/4$, as for the book's model. Which is the first token that token 32 has heard of? Switch the
@@ -157,8 +158,8 @@ book.card(claims.seventeen_times_lora_at_7b)
 book.card(claims.the_speed_up_is_a_mean_of_two)
 
 # %% [markdown]
-# You will read "5 to 8 times faster" and "10 to 20 times less compute". At $g=L/4$ no length reaches either. The card compares with full
-# fine-tuning; against LoRA under full attention it is 1.3 times at 8k and 2.6 at 65k, where the paper's clock says 1.8.
+# You will read "5 to 8 times faster" and "10 to 20 times less compute". At $g=L/4$ no length reaches either. The card
+# compares with full fine-tuning; against LoRA under full attention it is 1.3 times at 8k and 2.6 at 65k, where the paper's clock says 1.8.
 #
 # ## The code
 # The definition is a mask. The path never builds it: it folds each group into the batch, and cuts the first half group off
@@ -171,8 +172,8 @@ book.source(Shifted.mask)
 book.source(Shifted.forward)
 
 # %% [markdown]
-# The last branch that matters is the first one: in eval mode attention is full. No weight knows of groups, so the adapter merges as LoRA's
-# does. The whole of it, in this order:
+# Look at the first branch: in eval mode attention is full. No weight knows of groups, so the adapter merges as LoRA's does.
+# The whole of it, in this order:
 #
 # ```python
 # interpolate(model, 1024)
@@ -195,17 +196,27 @@ longer.recall_table()
 # %%
 found = longer.near_and_far()
 near, far = ({name: both[k] for name, both in found.items()} for k in (0, 1))
-ahead = far["LongLoRA"] - far["no shift"]
+ahead, helped = (far["LongLoRA"] - far[name] for name in ("no shift", "LoRA in shifted groups"))
+clear = {name: gain.mean() > 2 * gain.std(ddof=1) / 10**0.5 for name, gain in (("ahead", ahead), ("helped", helped))}
 book.verdicts({
     "Positions that run on: fewer than one far answer in ten is right": bool(far["positions run on"] < 0.1),
     "Interpolated and not trained, even near answers are mostly wrong": bool(near["positions interpolated"] < 0.5),
-    "Near, the unshifted one is within 5 points of LongLoRA": abs(near["no shift"].mean() - near["LongLoRA"].mean()) < 0.05,
-    "Far, LongLoRA is ahead of it by more than two standard errors": bool(ahead.mean() > 2 * ahead.std(ddof=1) / 10**0.5),
+    "Near, the unshifted one is within 5 points of LongLoRA":
+        bool(abs(near["no shift"].mean() - near["LongLoRA"].mean()) < 0.05),
+    "Far, LongLoRA is ahead of it by more than two standard errors": bool(clear["ahead"]),
     "Far, it is ahead with every seed": bool((ahead > 0).all()),
-    "Far, norms and embedding put LongLoRA ahead of LoRA in the same groups": ahead.mean() < 0})
+    "Far, norms and embedding put LongLoRA ahead of LoRA in the same groups": bool(clear["helped"]),
+    "Far, full attention in training is ahead of LongLoRA, with every seed":
+        bool((far["full attention"] > far["LongLoRA"]).all())})
 
 # %% [markdown]
-# RESULT
+# All of them learn to read near letters again. Far is another matter, and no contender in groups was ever shown it: two
+# layers reach three pieces of 32 tokens, and far begins at 128. What the model does there it was not trained to do. With the
+# shift it does it half as often again as without; with full attention in training, better and with little spread. The paper
+# reports that groups come near full attention, in perplexity of books. Recall asks for more.
+#
+# The paper also reports that norms and embedding decide. **Here they change nothing**: the two rows are within each other's
+# spread. Why the shift helps at a distance that it never spans, we do not know.
 
 # %% [markdown]
 # ### Does a far token matter?
@@ -216,26 +227,31 @@ much, little = longer.loss_by_place(known.model, rows)[192:], longer.loss_by_pla
 print(f"with 192 tokens before: {much.mean():.3f} nats   with 64: {little.mean():.3f}")
 
 # %% [markdown]
-# RESULT2
+# No better. Nothing that we did to these texts' far tokens could show in this model's loss, and a perplexity that stays the
+# same proves little about length. Try it on your own texts first.
 #
 # ### At the texts' own length
-# The arena's Bible has texts of 64 tokens, groups of 32:
+# The arena's Bible has texts of 64 tokens, groups of 32. Beside it, LoRA on the same four matrices:
 
 # %%
-book.measured("LongLoRA")
+book.measured("LongLoRA", "LoRA on attention")
+
+# %% [markdown]
+# LongLoRA ends far below LoRA, and it is not the length: no text here is longer than the model's. It trains 2.8 times as many
+# numbers, most of them in the embedding, which is the output head too. That the embedding is what helps is our guess; we did
+# not train it alone.
 
 # %%
 book.training_explorer("LongLoRA")
 
 # %% [markdown]
 # ## When, when not
-# * **Take it** when attention is most of the bill: texts far beyond 8k tokens, in a model with more than $2L/g$ layers.
-# * **Not** for texts that fit: groups save nothing there and their bookkeeping costs time.
-# * **Not without interpolation**, or another scaling of positions, if the texts are longer than the model's.
-# * **First** ask whether a far token matters for your texts. If not, cut them.
-# * Training is cheaper, **answering is not**: full attention, and a cache of keys and values that grows with $L$.
-# * **With what**: any form, start, store. It takes the place of prefix tuning's attention, not beside it. In bf16 with
-#   FlashAttention groups are calls of the same kernel.
+# * **First** ask whether a far token matters in your texts. If not, cut them into short ones.
+# * **Take it** when attention is most of the bill: far beyond 8k tokens, in a model with at least $2L/g-1$ layers.
+# * **If you can pay for full attention** in training, do: here it recalls more, and reliably.
+# * **Not without interpolation**, or another scaling of positions, where texts are longer than the model's.
+# * **Answering costs what it did**: full attention, and a cache of keys and values that grows with $L$.
+# * **With what**: any form, start or store. Not with prefix tuning, which replaces attention too.
 #
 # ## Exercises
 # Stuck? `book.hint(no_future.EXERCISE, 1)`, then 2, then 3; `book.solution(no_future.EXERCISE)` comes last.
@@ -272,7 +288,8 @@ book.check(deep_enough.EXERCISE, group_for)
 # ## Look back
 
 # %% tags=["nbval-ignore-output"]
-guess_cost.look_back("39%")
+_, lora, grouped = (line[list(groups.result.lengths).index(65536)] for line in groups.result.costs)
+guess_cost.look_back(f"{grouped / lora:.0%}")
 
 # %% tags=["nbval-ignore-output"]
 guess_shift.look_back(f"{far['no shift'].mean():.0%} against {far['LongLoRA'].mean():.0%}")
