@@ -32,13 +32,14 @@ book.diagram("longlora")
 
 # %%
 guess_cost = book.predict("LLaMA-2-7B, LoRA, texts of 65,536 tokens. Attention in groups of a quarter of the text "
-    "instead of full attention: the FLOPs of a training step fall to …", book.Steps("your answer", tuple(range(5, 101, 5)), "%"))
+    "instead of full attention: the FLOPs of a training step fall to …",
+    book.Steps("your answer", tuple(range(5, 101, 5)), "%"))
 guess_cost
 
 # %%
-guess_shift = book.predict("Two small models learn to read texts four times as long as they know, in groups of a quarter. "
-    "One has half of its heads shifted, the other none. Then both read with full attention. Of the answers that lie more "
-    "than two groups back, the unshifted one gets right …", book.Choice("your answer", (
+guess_shift = book.predict("Two small models learn to read texts four times as long as they know, in groups of "
+    "a quarter. One has half of its heads shifted, the other none. Then both read with full attention. Of the answers that "
+    "lie more than two groups back, the unshifted one gets right …", book.Choice("your answer", (
         "hardly any", "about a third as many", "about two thirds as many", "as many")))
 guess_shift
 
@@ -231,10 +232,10 @@ print(f"with 192 tokens before: {much.mean():.3f} nats   with 64: {little.mean()
 # same proves little about length. Try it on your own texts first.
 #
 # ### At the texts' own length
-# The arena's Bible has texts of 64 tokens, groups of 32. Beside it, LoRA on the same four matrices:
+# The arena's Bible has texts of 64 tokens, groups of 32.
 
 # %%
-book.measured("LongLoRA", "LoRA on attention")
+book.measured("LongLoRA")
 
 # %% [markdown]
 # LongLoRA ends far below LoRA, and it is not the length: no text here is longer than the model's. It trains 2.8 times as many
