@@ -262,7 +262,8 @@ book.check(deep_enough.EXERCISE, group_for)
 # ## Look back
 
 # %% tags=["nbval-ignore-output"]
-_, lora, grouped = (line[list(groups.result.lengths).index(65536)] for line in groups.result.costs)
+quarter = groups.compute(groups.start)
+_, lora, grouped = (line[list(quarter.lengths).index(65536)] for line in quarter.costs)
 guess_cost.look_back(f"{grouped / lora:.0%}")
 
 # %% tags=["nbval-ignore-output"]

@@ -62,7 +62,7 @@ function key(names, group, x, y, paint) {
 }
 
 function cost({ lengths, names, costs }, { group }, x, top, width, height, style) {
-  const [left, right, bottom, upper] = [x + 50, x + width - 10, top + height - 42, top + HEAD + 62];
+  const [left, right, bottom, upper] = [x + 50, x + width - 20, top + height - 42, top + HEAD + 62];
   const [low, high] = [0.7, 20];
   const across = (tokens) => left + ((right - left) * Math.log2(tokens / lengths[0])) / Math.log2(lengths.at(-1) / lengths[0]);
   const up = (value) => bottom - ((bottom - upper) * Math.log(value / low)) / Math.log(high / low);
