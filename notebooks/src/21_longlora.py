@@ -161,8 +161,8 @@ book.source(Shifted.forward)
 # ```python
 # interpolate(model, 1024)
 # lb.inject(model, lb.LongLoRA(group=256), "[qkvo]_proj")
-# lb.fit(model, texts_of_1024_tokens, steps=…, lr=…)     # in groups
-# model.eval()                                           # full attention
+# lb.fit(model, long_texts, steps=…, lr=…)  # in groups
+# model.eval()  # full attention
 # ```
 #
 # Interpolate before you load an adapter, too.
@@ -262,15 +262,14 @@ book.check(deep_enough.EXERCISE, group_for)
 # ## Look back
 
 # %% tags=["nbval-ignore-output"]
-quarter = groups.compute(groups.start)
-_, lora, grouped = (line[list(quarter.lengths).index(65536)] for line in quarter.costs)
+_, lora, grouped = (line[6] for line in groups.compute(groups.start).costs)  # 65,536 tokens, g = L/4
 guess_cost.look_back(f"{grouped / lora:.0%}")
 
 # %% tags=["nbval-ignore-output"]
 guess_shift.look_back(f"{far['no shift'].mean():.0%} against {far['LongLoRA'].mean():.0%}")
 
 # %% [markdown]
-# Three questions before you go on. Answer aloud, then open.
+# Answer aloud, then open.
 #
 # <details><summary>1. You double the text and keep g = L/4. What becomes of the scores, and of the layers needed?</summary>
 # Four times the scores, and still 7 layers. With g kept as it was: twice the scores, and 15 layers.</details>

@@ -94,7 +94,7 @@ EXERCISE = Exercise(
         "A pull request writes the mask of a shifted head as the authors' plain path has it, rolled round by half a "
         "group:\n\n```python\nplace = (torch.arange(length) - group // 2) % length\nhome = place // group\n"
         "return (home[:, None] == home) & (place[:, None] >= place)\n```\n\n"
-        "Its loss is suspiciously good at the start of every text. Write `shifted_mask(length, group)`: a table of "
+        "Change the last token of a text, and the first output changes. Write `shifted_mask(length, group)`: a table of "
         "length × length, True where token i (the row) sees token j (the column). The group is even, and the text may "
         "have any length."
     ),
