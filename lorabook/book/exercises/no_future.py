@@ -94,9 +94,9 @@ EXERCISE = Exercise(
         "A pull request writes the mask of a shifted head as the authors' plain path has it, rolled round by half a "
         "group:\n\n```python\nplace = (torch.arange(length) - group // 2) % length\nhome = place // group\n"
         "return (home[:, None] == home) & (place[:, None] >= place)\n```\n\n"
-        "Change the last token of a text, and the first output changes. Write `shifted_mask(length, group)`: a table of "
-        "length × length, True where token i (the row) sees token j (the column). The group is even, and the text may "
-        "have any length."
+        "Change the last token of a text, and the first output changes. Write `shifted_mask(length, group)`: a boolean "
+        "table of length × length that says whether token i (the row) sees token j (the column). The group is even, "
+        "and the text may have any length."
     ),
     hints=(
         "Print it for length 8 and group 4. Whom does token 0 see?",
