@@ -39,6 +39,7 @@ from lorabook.book.explore.forgetting import explore_rows
 from lorabook.book.explore.form_fits import Fits
 from lorabook.book.explore.form_fits import measure as measure_fits
 from lorabook.book.explore.forms import explore_fits
+from lorabook.book.explore.groups import shifted_groups
 from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.kronecker import kronecker
 from lorabook.book.explore.measured import measured
@@ -271,6 +272,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "rates": lambda: explore_rates(gathered_rates(rate_runs())),
     "codebook": lambda: codebook(seeded()),
     "blocks": lambda: blocks(seeded()),
+    "groups": shifted_groups,
     "kept": kept_for_backward,
     "kronecker": lambda: kronecker(seeded()),
     "forms": lambda: explore_fits(fits()),

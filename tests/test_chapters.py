@@ -38,6 +38,7 @@ TAUGHT = {
         "adalora.schedule",
     ),
     "18_dylora": ("dylora.cut", "dylora.rule"),
+    "21_longlora": ("longlora.cost", "longlora.interpolation", "longlora.shifted", "longlora.use"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""

@@ -26,6 +26,7 @@ from lorabook.book.explore.columns import columns as columns
 from lorabook.book.explore.cuts import cut_curves as cut_curves
 from lorabook.book.explore.forgetting import forgetting as forgetting
 from lorabook.book.explore.forms import forms as forms
+from lorabook.book.explore.groups import shifted_groups as shifted_groups
 from lorabook.book.explore.kept import kept_for_backward as kept_for_backward
 from lorabook.book.explore.kronecker import kronecker as kronecker
 from lorabook.book.explore.measured import measured as measured

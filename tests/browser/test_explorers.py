@@ -90,6 +90,12 @@ allocation()""",
 from lorabook.book.explore.blocks import blocks
 blocks(torch.Generator().manual_seed(0))""",
     ),
+    "groups": Cell(
+        "layers",
+        """
+from lorabook.book.explore.groups import shifted_groups
+shifted_groups()""",
+    ),
     "kept": Cell(
         "r",
         """
