@@ -25,7 +25,7 @@ from lorabook.arena.methods import BASELINE_RANK
 from lorabook.arena.run import device, versions
 from lorabook.arena.tasks import KJV
 from lorabook.core.lora import LoRA
-from lorabook.cost.count import layer_matrices
+from lorabook.cost.count import layer_matrices, matched
 from lorabook.models.decoder import DecoderConfig
 from lorabook.models.paths import data_dir, data_file
 
@@ -66,15 +66,19 @@ def rate(step: int) -> float:
     return 1e-3 * 2 ** (step / 2)
 
 
+def targets_of(where: str) -> str:
+    """Return the regular expression that finds these matrices."""
+    return "|".join(f"{name}_proj" for name in where.split(", "))
+
+
 def rank_for(where: str, shape: DecoderConfig) -> int:
     """Return the rank at which LoRA on these matrices trains a number nearest to that of rank 8 on all seven.
 
     A matrix has no room for a rank above its shorter side: k and v alone stay below the budget in the book's model.
     """
-    sizes = {name.rpartition(".")[2].removesuffix("_proj"): size for name, size in layer_matrices(shape).items()}
-    chosen = [sizes[name] for name in where.split(", ")]
-    goal, each = BASELINE_RANK * sum(map(sum, sizes.values())), sum(map(sum, chosen))
-    return min(round(goal / each), *map(min, chosen))
+    chosen = matched(shape, targets_of(where)).values()
+    goal = BASELINE_RANK * sum(map(sum, layer_matrices(shape).values()))
+    return min(round(goal / sum(map(sum, chosen))), *map(min, chosen))
 
 
 def asked(runs: Sequence[WhereRun]) -> Iterator[tuple[str, int, int]]:
@@ -127,8 +131,7 @@ def read(path: Path | None = None) -> list[WhereRun]:
 def train(where: str, step: int, seed: int) -> WhereRun:
     """Train once."""
     model, r = copy.deepcopy(KJV.base), rank_for(where, KJV.base.config)
-    within = "|".join(f"{name}_proj" for name in where.split(", "))
-    method = Adapter(where, lambda r: LoRA(r, ALPHA), within=within)
+    method = Adapter(where, lambda r: LoRA(r, ALPHA), within=targets_of(where))
     method.prepare(model, KJV.targets, r, torch.Generator().manual_seed(seed))
     torch.manual_seed(seed)
     method.train(model, Training(KJV.stream(seed), KJV.steps, rate(step), KJV.loss, lambda _step, _loss: None))

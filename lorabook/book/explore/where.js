@@ -1,0 +1,109 @@
+// Above: the seven matrices of a layer with the adapters of this choice, to scale; a click puts an adapter on or takes it
+// off. Below: the loss of every choice, a row for each number of matrices; a click makes a choice. Then what it costs.
+import { element } from "./controls.js";
+import { explorer } from "./explorer.js";
+import { count, percent, row } from "./numbers.js";
+import { rule, soft, upright, words } from "./panel.js";
+import { fitted, svg } from "./svg.js";
+
+const [LEFT, RIGHT, NAMES, GAP] = [46, 16, 34, 26];
+const [ROW, ROWS] = [25, 7];
+const NAMED = { 127: "all seven", 15: "attention", 112: "MLP", 5: "q, v" };
+const THIN = 2.5; // a strip that is thinner to scale would not be seen
+
+const bold = { "font-weight": 600 };
+const bits = (mask) => [...mask.toString(2)].filter((bit) => bit === "1").length;
+const chosen = (names, mask) => names.filter((_, i) => mask & (1 << i));
+
+function adapter(x, y, wide, high, thick, colour) {
+  return [svg("rect", { x: x + wide + 3, y, width: thick, height: high, fill: colour }),
+    svg("rect", { x, y: y + high + 3, width: wide, height: thick, fill: colour })];
+}
+
+// One matrix with its name; all of it can be clicked.
+function matrix(name, x, size, unit, thick, on, style, toggle) {
+  const [high, wide] = [...size].map((side) => side * unit);
+  const y = NAMES;
+  const { colour } = style.role("frozen");
+  const node = svg("g", { cursor: "pointer" },
+    words(name, x + wide / 2, y - 8, { "text-anchor": "middle", ...(on ? bold : {}) }),
+    svg("rect", { x, y, width: wide, height: high, fill: colour, opacity: on ? 1 : 0.4 }),
+    ...(on ? adapter(x, y, wide, high, thick, style.role("trainable").colour) : []));
+  node.addEventListener("click", () => toggle(name));
+  return [node, wide];
+}
+
+function layer({ names, sizes, hidden, cost }, mask, width, style, toggle) {
+  const sides = names.map((_, i) => row(sizes, i));
+  const across = sides.reduce((sum, [, wide]) => sum + wide, 0);
+  const unit = Math.min(44, (width - LEFT - RIGHT - GAP * names.length) / across);
+  const thick = Math.max(THIN, (cost[0] / hidden) * unit);
+  let x = LEFT;
+  const nodes = names.map((name, i) => {
+    const [node, wide] = matrix(name, x, sides[i], unit, thick, Boolean(mask & (1 << i)), style, toggle);
+    x += wide + GAP;
+    return node;
+  });
+  return [nodes, NAMES + Math.max(...sides.map(([high]) => high)) * unit + thick + 8];
+}
+
+function axes(from, to, x, top, bottom, start, style) {
+  const ticks = Array.from({ length: 20 }, (_, i) => 3.5 + i / 10).filter((value) => value > from && value < to);
+  return [
+    ...ticks.flatMap((value) => [rule(x(value), top, x(value), bottom, style.grid), soft(value.toFixed(1), x(value), bottom + 16, "middle")]),
+    ...Array.from({ length: ROWS }, (_, i) => soft(String(ROWS - i), LEFT - 12, top + ROW * (i + 0.5) + 4, "end")),
+    rule(x(start), top, x(start), bottom, style.text, { "stroke-dasharray": "2 4" }), soft("the base", x(start) - 5, top + 12, "end"),
+    soft("loss on unseen verses, nats per token", (x(from) + x(to)) / 2, bottom + 34, "middle"),
+    upright("matrices adapted", (top + bottom) / 2),
+  ];
+}
+
+function dots({ names, masks, losses }, x, top, style, choose) {
+  const paints = [style.role("frozen").colour, style.role("trainable").colour];
+  return [...masks].map((mask, i) => {
+    const dot = svg("circle", { cx: x(losses[i]), cy: top + ROW * (ROWS - bits(mask) + 0.5), r: 4, cursor: "pointer",
+      ...(mask > 15 ? { fill: paints[1] } : { fill: "none", stroke: paints[0], "stroke-width": 2 }) });
+    dot.append(svg("title", {}, `${chosen(names, mask).join(", ")}: ${losses[i].toFixed(3)}`));
+    dot.addEventListener("click", () => choose(mask));
+    return dot;
+  });
+}
+
+// The presets, and each matrix alone; names that would touch stand on two levels.
+function labels({ names, masks, losses }, x, top, here) {
+  let last = -Infinity;
+  const named = [...masks].map((mask, i) => [NAMED[mask] ?? (bits(mask) === 1 ? chosen(names, mask)[0] : ""), mask, losses[i]])
+    .filter(([name, mask]) => name && mask !== here).sort(([, , one], [, , other]) => one - other);
+  return named.map(([name, mask, loss]) => {
+    const low = bits(mask) === 1 && x(loss) - last < 26;
+    if (bits(mask) === 1 && !low) last = x(loss);
+    return words(name, x(loss), top + ROW * (ROWS - bits(mask) + 0.5) + (low ? 16 : -7), { "text-anchor": "middle" });
+  });
+}
+
+function table({ cost, everywhere }, shape) {
+  const head = ["", "rank", "trained numbers", "kept for backward", "arithmetic added", "products added"];
+  const line = (name, [r, trained, kept, added, products]) => [name, r, count(trained), `${kept.toPrecision(3)} KiB`, percent(added, 2), products];
+  const cells = (tag, texts) => element("tr", {}, ...texts.map((text) => element(tag, {}, String(text))));
+  return [element("table", {}, cells("th", head), cells("td", line("this choice", cost)), cells("td", line("all seven", everywhere))),
+    element("p", { class: "lb-note" }, `Predicted for ${shape}: a layer and token; kept in bf16; both passes; forward pass.`)];
+}
+
+export default explorer((stage, { move, notes }) => {
+  const choose = (names, mask) => mask && move("where", chosen(names, mask).join(", "));
+  const show = fitted(stage, (canvas, { state, answer, style }, width) => {
+    const { names, masks, losses, start, at } = answer;
+    const here = masks[at];
+    const toggle = (name) => choose(names, here ^ (1 << names.indexOf(name)));
+    const [matrices, foot] = layer(answer, here, width, style, toggle);
+    const [top, bottom] = [foot + 26, foot + 26 + ROW * ROWS];
+    const [from, to] = [Math.min(...losses) - 0.04, start + 0.03];
+    const x = (loss) => LEFT + ((width - LEFT - RIGHT) * (loss - from)) / (to - from);
+    const ring = svg("circle", { cx: x(losses[at]), cy: top + ROW * (ROWS - bits(here) + 0.5), r: 8, fill: "none", stroke: style.text, "stroke-width": 2 });
+    canvas.setAttribute("viewBox", `0 0 ${width} ${bottom + 40}`);
+    canvas.replaceChildren(...matrices, ...axes(from, to, x, top, bottom, start, style),
+      ...dots(answer, x, top, style, (mask) => choose(names, mask)), ...labels(answer, x, top, here), ring);
+    notes.replaceChildren(...table(answer, state.shape));
+  });
+  return show;
+});

@@ -1,0 +1,165 @@
+"""One budget, many places: LoRA on some of a layer's seven matrices, with as many numbers as rank 8 on all of them.
+
+The loss of every choice is recorded, for the book's model; rank, bytes and arithmetic are predicted for larger shapes
+too.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lorabook.arena.where_runs import CHOICES, EVERYWHERE, MATRICES, REPORT_SEEDS, WhereRun, rank_for, read, targets_of, tuned
+from lorabook.book import style
+from lorabook.book.explore.explorer import Explorer, tabled_explorer
+from lorabook.book.explore.state import Some, Steps, control
+from lorabook.cost.count import LLAMA, SMOLLM2, layer_matrices, lora_parameters, matched, two_path_flops
+from lorabook.cost.memory import BF16, MIXED, Adapters, layer_activations
+from lorabook.models.decoder import DecoderConfig
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OURS = "the book's model"
+SHAPES: dict[str, DecoderConfig] = {
+    OURS: DecoderConfig(), "SmolLM2 135M": SMOLLM2, "LLaMA 7B": LLAMA["7B"], "LLaMA 70B": LLAMA["70B"],
+}  # fmt: skip
+KIB = 2**10
+
+
+@dataclass(frozen=True)
+class State:
+    """Which matrices have an adapter, and the model whose rank, bytes and arithmetic are predicted."""
+
+    where: str = control(EVERYWHERE, Some("adapters on", MATRICES))
+    shape: str = control(OURS, Steps("costs predicted for", tuple(SHAPES)))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a choice costs in a shape.
+
+    `kept` is what one layer keeps for its backward pass, in KiB of bf16 a token; `added` the adapters' operations over
+    those of the frozen matrices, both passes; `products` how many more a layer has in its forward pass.
+    """
+
+    r: int
+    trained: int
+    kept: float
+    added: float
+    products: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """All matrices, their sides over the hidden size; losses in the book's model, in the order of `masks`, whose bit i is matrix i; `Cost`s as arrays."""
+
+    names: tuple[str, ...]
+    sizes: np.ndarray
+    hidden: int
+    masks: np.ndarray
+    losses: np.ndarray
+    start: float
+    at: int
+    loss: float
+    cost: np.ndarray
+    everywhere: np.ndarray
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The loss of every choice at its own rate, mean over the report seeds, and that of the base."""
+
+    of: Mapping[str, float]
+    start: float
+
+    def share(self, where: str) -> float:
+        """Return what a choice gains over the base, as a share of what all seven gain."""
+        return (self.start - self.of[where]) / (self.start - self.of[EVERYWHERE])
+
+
+def gathered(runs: Sequence[WhereRun]) -> Losses:
+    """Return the losses of a record.
+
+    Raises:
+        ValueError: a choice lacks a run.
+    """
+    scores = {(run.where, run.step, run.seed): run.score for run in runs}
+    found = {}
+    for where in CHOICES:
+        step = tuned([run for run in runs if run.where == where], where)
+        keys = [(where, step, seed) for seed in REPORT_SEEDS]
+        if not scores.keys() >= set(keys):
+            raise ValueError(f"the record lacks a run of adapters on {where}: lorabook.arena.where_runs.record() adds it")
+        found[where] = statistics.fmean(scores[key] for key in keys)
+    return Losses(found, runs[0].start)
+
+
+def one_budget() -> Explorer:
+    """Return the explorer of places, on the record that the book ships."""
+    return explore_where(gathered(read()))
+
+
+def explore_where(losses: Losses) -> Explorer:
+    """Return the explorer of places of these losses."""
+    return tabled_explorer("where", State(), partial(compute, losses=losses), still)
+
+
+def mask(where: str) -> int:
+    """Return the sum of 2ⁱ over the matrices of a choice, i their place in `MATRICES`."""
+    return sum(2 ** MATRICES.index(name) for name in where.split(", "))
+
+
+def cost(where: str, shape: DecoderConfig) -> Cost:
+    """Predict what a choice costs."""
+    r, targets = rank_for(where, shape), targets_of(where)
+    every, chosen = layer_matrices(shape).values(), matched(shape, targets).values()
+    added = sum(_operations(size, r) - _operations(size, 0) for size in chosen) / sum(_operations(size, 0) for size in every)
+    kept = layer_activations(shape, Adapters(r, targets, BF16), MIXED) / KIB
+    return Cost(r, lora_parameters(shape, r, targets), kept, added, 2 * len(chosen))
+
+
+def _operations(size: tuple[int, int], r: int) -> int:
+    flops = two_path_flops(1, *size, r)
+    return flops.forward + flops.backward
+
+
+def compute(state: State, losses: Losses) -> Result:
+    """Read the loss off, and predict the costs."""
+    shape = SHAPES[state.shape]
+    ordered = sorted(CHOICES, key=losses.of.__getitem__)
+    here, ours = cost(state.where, shape), cost(state.where, SHAPES[OURS])
+    less = ours.trained / cost(EVERYWHERE, SHAPES[OURS]).trained
+    budget = f"rank {ours.r}" if less > 0.9 else f"rank {ours.r}, all it has room for, {less:.0%} of the budget"
+    sentence = (
+        f"Adapters on {state.where} ({budget}): {losses.of[state.where]:.3f} nats per token, "
+        f"{losses.share(state.where):.0%} of what all seven gain, number {ordered.index(state.where) + 1} of 127."
+    )
+    return Result(
+        MATRICES,
+        np.array(list(layer_matrices(shape).values()), np.float32) / shape.hidden,
+        shape.hidden,
+        np.array([mask(where) for where in CHOICES], np.uint8),
+        np.array([losses.of[where] for where in CHOICES]),
+        losses.start,
+        CHOICES.index(state.where),
+        losses.of[state.where],
+        np.array(astuple(here)),
+        np.array(astuple(cost(EVERYWHERE, shape))),
+        sentence,
+    )
+
+
+def still(state: State, result: Result) -> "Figure":
+    """Draw the losses without a browser: a row for each number of matrices."""
+    figure = style.figure(5.2, 3.0)
+    axes = style.axes(figure, result.sentence, "loss on unseen verses (nats per token)", "matrices with an adapter")
+    rows = [int(each).bit_count() for each in result.masks]
+    axes.plot(result.losses, rows, "|", color=style.TRAINABLE.light, markersize=9)
+    axes.plot(result.loss, rows[result.at], "o", color=style.NEUTRAL.text, fillstyle="none", markersize=9)
+    axes.set_yticks(range(1, 8))
+    return figure
