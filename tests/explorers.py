@@ -21,6 +21,8 @@ from lorabook.arena.task import Task
 from lorabook.arena.turns import WAYS, Run
 from lorabook.arena.turns_record import RATES, SEEDS, TUNING_SEED
 from lorabook.arena.turns_record import Row as Turns
+from lorabook.arena.where_runs import CHOICES, FIRST, TUNING_SEED, WhereRun
+from lorabook.arena.where_runs import REPORT_SEEDS as WHERE_SEEDS
 from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
@@ -39,6 +41,8 @@ from lorabook.book.explore.training import on_models
 from lorabook.book.explore.training_models import Model
 from lorabook.book.explore.training_recorded import Recorded, recorded
 from lorabook.book.explore.training_state import SMOLLM2, TINY
+from lorabook.book.explore.where import explore_where, mask
+from lorabook.book.explore.where import gathered as gathered_where
 from lorabook.core.training_step import Batch
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.load import load
@@ -192,6 +196,20 @@ def cut_runs() -> list[CutRun]:
     return runs
 
 
+def where_runs() -> list[WhereRun]:
+    """A record of places as if it had been measured: each matrix adds its own, and the first rate is the best."""
+    runs = [(step, TUNING_SEED) for step in (FIRST, FIRST - 1, FIRST + 1)] + [(FIRST, seed) for seed in WHERE_SEEDS]
+
+    def score(where: str, step: int, seed: int) -> float:
+        return round(4.4 - mask(where) ** 0.5 / 20 + abs(step - FIRST) / 50 + seed / 1e4, 4)
+
+    return [
+        WhereRun(where, 8, step, seed, 4.4, score(where, step, seed), "CPU", "torch", "2026-11-27")
+        for where in CHOICES
+        for step, seed in runs
+    ]
+
+
 def pretended_turns() -> list[Turns]:
     """Runs of three texts in turn, of every way at seven ranks and the rates, as if they had been recorded."""
 
@@ -221,5 +239,6 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "kept": kept_for_backward,
     "cuts": lambda: explore_cuts(gathered(cut_runs())),
     "memory": memory_calculator,
+    "where": lambda: explore_where(gathered_where(where_runs())),
     "training": training,
 }

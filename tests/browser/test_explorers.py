@@ -96,6 +96,12 @@ cut_curves()""",
 from lorabook.book.explore.forgetting import forgetting
 forgetting()""",
     ),
+    "where": Cell(
+        "shape",
+        """
+from lorabook.book.explore.where import one_budget
+one_budget()""",
+    ),
     "memory": Cell(
         "length",
         """
