@@ -30,6 +30,7 @@ from lorabook.book.explore.cuts import explore_cuts, gathered
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.forgetting import explore_rows
 from lorabook.book.explore.kept import kept_for_backward
+from lorabook.book.explore.kronecker import kronecker
 from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.principal import decompose, explore
@@ -43,6 +44,7 @@ from lorabook.book.explore.training_recorded import Recorded, recorded
 from lorabook.book.explore.training_state import SMOLLM2, TINY
 from lorabook.book.explore.where import explore_where, mask
 from lorabook.book.explore.where import gathered as gathered_where
+from lorabook.book.explore.vectors import shared_vectors
 from lorabook.core.training_step import Batch
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.load import load
@@ -237,7 +239,9 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "codebook": lambda: codebook(seeded()),
     "blocks": lambda: blocks(seeded()),
     "kept": kept_for_backward,
+    "kronecker": lambda: kronecker(seeded()),
     "cuts": lambda: explore_cuts(gathered(cut_runs())),
+    "vectors": lambda: shared_vectors(seeded()),
     "memory": memory_calculator,
     "where": lambda: explore_where(gathered_where(where_runs())),
     "training": training,

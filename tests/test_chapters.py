@@ -25,6 +25,8 @@ TAUGHT = {
         "qdora.form",
         "paged_adamw.same_step",
     ),
+    "13_lokr": ("lokr.form",),
+    "14_vera": ("vera.form",),
     "16_melora_multilora": ("melora.form", "multilora.form"),
     "18_dylora": ("dylora.cut", "dylora.rule"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),

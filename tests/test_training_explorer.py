@@ -134,6 +134,13 @@ def test_alpha_goes_with_the_rank_unless_it_is_moved_itself() -> None:
     assert explorer.state.alpha == 16
 
 
+def test_alpha_stays_under_a_scale_that_is_not_alpha_over_r() -> None:
+    explorer = training(variant="rsLoRA")
+    start = explorer.state.alpha
+    choose(explorer, r=32)
+    assert (explorer.state.r, explorer.state.alpha) == (32, start)
+
+
 def test_alpha_goes_along_when_the_rank_is_dragged_faster_than_the_kernel_answers() -> None:
     explorer = training()
     seen = dict(explorer.values)

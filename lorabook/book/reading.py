@@ -25,6 +25,7 @@ from lorabook.book.explore.columns import columns as columns
 from lorabook.book.explore.cuts import cut_curves as cut_curves
 from lorabook.book.explore.forgetting import forgetting as forgetting
 from lorabook.book.explore.kept import kept_for_backward as kept_for_backward
+from lorabook.book.explore.kronecker import kronecker as kronecker
 from lorabook.book.explore.measured import measured as measured
 from lorabook.book.explore.memory import memory_calculator as memory_calculator
 from lorabook.book.explore.predict import predict as predict
@@ -36,6 +37,7 @@ from lorabook.book.explore.state import Choice as Choice
 from lorabook.book.explore.state import Steps as Steps
 from lorabook.book.explore.training import training_explorer as training_explorer
 from lorabook.book.explore.where import one_budget as one_budget
+from lorabook.book.explore.vectors import shared_vectors as shared_vectors
 from lorabook.book.figures.gallery import diagram as diagram
 from lorabook.book.overview import contents as contents
 from lorabook.book.overview import environment as environment

@@ -84,6 +84,18 @@ blocks(torch.Generator().manual_seed(0))""",
 from lorabook.book.explore.kept import kept_for_backward
 kept_for_backward()""",
     ),
+    "kronecker": Cell(
+        "factor",
+        """
+from lorabook.book.explore.kronecker import kronecker
+kronecker(torch.Generator().manual_seed(0))""",
+    ),
+    "vectors": Cell(
+        "r",
+        """
+from lorabook.book.explore.vectors import shared_vectors
+shared_vectors(torch.Generator().manual_seed(0))""",
+    ),
     "cuts": Cell(
         "b",
         """
@@ -146,6 +158,19 @@ def test_a_key_moves_the_picture_in_time(page: Opened, name: str) -> None:
     print(f"{name}: key press to paint, median {percentile(times, 0.5):.0f} ms, p95 {percentile(times, 0.95):.0f} ms")
     # The goal is 100 ms; the bound leaves room for a loaded machine that renders in software.
     assert percentile(times, 0.5) < 200, times
+
+
+def test_a_chart_is_drawn_as_wide_as_its_place_when_a_side_bar_changes_that(page: Opened) -> None:
+    chart = page.locator(f"{frame('ranks')} .lb-chart")
+    widths = "chart => [chart.clientWidth, +chart.querySelector('.main-svg').getAttribute('width')]"
+    before = chart.evaluate(widths)[0]
+    for way in ("collapseLeft", "expandLeft"):
+        page.page.evaluate("way => window.jupyterapp.shell[way]()", way)
+        page.page.wait_for_timeout(1000)
+        place, drawn = chart.evaluate(widths)
+        assert place != before
+        assert drawn == place
+        before = place
 
 
 def built(name: str) -> Explorer:

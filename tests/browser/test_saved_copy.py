@@ -1,10 +1,14 @@
 """A saved copy, opened again without the kernel that made it: nothing is missing, and what can live is alive."""
 
+from dataclasses import asdict
+
 import nbformat
 import pytest
 from lab_page import IDLE, READY_MS, Lab, Opened
 
 from lorabook.book.build import METADATA
+from lorabook.book.explore.memory import State
+from lorabook.book.explore.state import folded_names
 
 pytestmark = pytest.mark.browser
 
@@ -35,6 +39,11 @@ PICTURE = ".jp-OutputArea-output .jp-RenderedImage img"
 
 def frame(name: str) -> str:
     return f".lb-explorer[data-view='{name}']"
+
+
+def names(page: Opened, name: str) -> list[str]:
+    """Return the names of an explorer's controls as they stand on the page."""
+    return page.locator(frame(name)).locator("[name]").evaluate_all("all => all.map(control => control.name)")
 
 
 def title(page: Opened, name: str, text: str) -> None:
@@ -83,6 +92,8 @@ def test_a_saved_copy_shows_what_was_left_and_lives_where_it_can(lab: Lab) -> No
     assert "does not answer" in copy.locator(f"{frame('memory')} .lb-status").inner_text()
     assert copy.locator(f"{frame('memory')} input[name='r']").is_disabled()
     title(copy, "codebook", "One weight of 8σ")
+    declared = sorted(asdict(State()), key=lambda name: name in folded_names(State))
+    assert names(copy, "memory") == declared, "a notebook file sorts the keys of an object"
     copy.press(f"{frame('codebook')} input[name='outlier']", "Home")
     title(copy, "codebook", "Without an outlier")
     copy.press(f"{frame('spectrum')} input[name='r']", "Home")

@@ -73,7 +73,7 @@ def kronecker(
 ) -> Tensor:
     """Return (C ⊗ D)x, or (C ⊗ BD)x if there is a B, without the d_out × d_in product where the input allows."""
     if base.reads_vectors:
-        # (C ⊗ BD)x = vec(B(D X)Cᵀ) for x = vec(X).
+        # (C ⊗ BD) vec(X) = vec(C X Dᵀ Bᵀ), rows first.
         h = c @ F.linear(x.unflatten(-1, (c.shape[1], -1)), d)
         return (h if b is None else F.linear(h, b)).flatten(-2)
     if not base.reads_indices:  # pictures, read in patches

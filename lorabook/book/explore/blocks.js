@@ -1,33 +1,14 @@
 // Four matrices side by side, each entry a square: the wanted ΔW, and the nearest to it that one LoRA, n LoRAs on slices,
 // and n whole LoRAs can write. The frames in the third are all that its minis can touch.
 import { explorer } from "./explorer.js";
-import { percent, row } from "./numbers.js";
+import { entries } from "./heat.js";
+import { percent } from "./numbers.js";
 import { fitted, svg } from "./svg.js";
 
 const [GAP, HEAD, FOOT] = [18, 22, 72];
 
 function words(text, x, y, more = {}) {
   return svg("text", { x, y, "font-size": 12, ...more }, text);
-}
-
-// One path for each sign and each of a few strengths: a few nodes paint faster than hundreds.
-const STRENGTHS = [0.15, 0.3, 0.5, 0.75, 1];
-
-function entries(matrix, most, x, y, cell, colours) {
-  const paths = new Map();
-  for (let i = 0; i < matrix.shape[0]; i++) {
-    row(matrix, i).forEach((value, j) => {
-      const share = Math.min(1, Math.abs(value) / most);
-      if (share < 0.04) return;
-      const strength = STRENGTHS.find((step) => share <= step) ?? 1;
-      const name = `${value > 0 ? 0 : 1} ${strength}`;
-      paths.set(name, `${paths.get(name) ?? ""}M${x + j * cell},${y + i * cell}h${cell}v${cell}h${-cell}z`);
-    });
-  }
-  return [...paths].map(([name, d]) => {
-    const [sign, opacity] = name.split(" ");
-    return svg("path", { d, fill: colours[sign], opacity });
-  });
 }
 
 function frames(n, x, y, side, colour) {

@@ -78,13 +78,16 @@ export function chart(stage, { model }) {
   holder.append(curves);
   stage.append(holder);
   const mark = overlay(holder);
-  let picture, plotly, drawn;
+  let picture, plotly, drawn, width;
 
   function show() {
     if (!plotly || !picture) return;
     const { key, traces, layout, marks = [] } = picture;
+    // Plotly follows the window's width alone, and a chart's own may change before, after or without it.
+    const resized = curves.clientWidth !== width && curves.clientWidth > 0;
     if (key !== drawn) plotly.react(curves, traces, layout, { displayModeBar: false, responsive: true });
-    drawn = key;
+    else if (resized) plotly.Plots.resize(curves);
+    [drawn, width] = [key, curves.clientWidth];
     mark(marks, layout);
   }
   const tell = (drawn) => holder.dispatchEvent(new CustomEvent("lorabook-chart", { bubbles: true, detail: drawn }));

@@ -92,8 +92,16 @@ def _sentence(task: str, unit: str, lines: Sequence[Line], about: list[Compared]
     """Say the decision where there is one, and else what LoRA reaches."""
     told = [_decided(each) for each in about if each.budget == "equal"]
     if told:
-        return f"On {task}, ten seeds at each one's tuned rate, at equal parameters: {'; '.join(told)}."
+        return f"On {task}, ten seeds at each one's tuned rate, {_budget(lines, about)}: {'; '.join(told)}."
     return f"On {task}, at each one's tuned rate: " + ", ".join(f"{x.label} {x.mean:.3f}" for x in lines) + f" {unit}."
+
+
+def _budget(lines: Sequence[Line], about: list[Compared]) -> str:
+    """Say "at equal parameters" only where they are: some contenders have no size that trains as many as LoRA."""
+    trained = {line.name: line.trained for line in lines if line.label == line.name}
+    shares = {each.method: trained[each.method] / trained[BASELINE] for each in about if each.budget == "equal"}
+    fewer = [f"{name} with {share:.0%} of {BASELINE}'s parameters" for name, share in shares.items() if share < 0.8]
+    return ", ".join(fewer) or "at equal parameters"
 
 
 def _decided(each: Compared) -> str:

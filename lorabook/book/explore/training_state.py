@@ -70,9 +70,9 @@ def at(variant: str, size: int, lr: float, model: str = TINY, seed: int = 0, tar
 
 
 def followed(before: State, now: State) -> State:
-    """Return `now` with α moved as the rank was: α/r is what is kept, for on it the size of the update depends."""
+    """Return `now` with α moved as the rank was, where s is α/r: that is kept, for the update's size depends on it."""
     alpha_stood = NONE not in (before.alpha, now.alpha, before.r, now.r) and now.alpha == before.alpha
-    if alpha_stood and now.r != before.r and now.variant == before.variant:
+    if alpha_stood and now.chosen.divides_by_r and now.r != before.r and now.variant == before.variant:
         return replace(now, alpha=before.alpha * now.r / before.r)
     return now
 

@@ -15,7 +15,7 @@ from lorabook.axes.form.vera import VeRAForm
 from lorabook.axes.optim.lora_plus import LoRAPlusAdamW
 from lorabook.baselines.bottleneck import Bottleneck
 from lorabook.baselines.prefix import Prefix
-from lorabook.core.lora import ORIGIN, LoRA
+from lorabook.core.lora import ORIGIN, AlphaOverR, LoRA
 from lorabook.core.recipe import Recipe
 from lorabook.cost.count import decoder_parameters, linear_parameters, matched
 from lorabook.models.decoder import DecoderConfig
@@ -85,6 +85,12 @@ class Variant:
         """Return the arena's α at a size; None where there is none to choose."""
         method = method_named(self.contender)
         return method.recipe(size).alpha if isinstance(method, Adapter) else None
+
+    @property
+    def divides_by_r(self) -> bool:
+        """Whether s is α/r. Under another scale, as α/√r, α means the same at every rank."""
+        method = method_named(self.contender)
+        return isinstance(method, Adapter) and method.recipe(self.sizes[0]).scale in (None, AlphaOverR())
 
 
 def _recipes(axis: str, value: Callable[[Any], Any]) -> Callable[[Method, Any], Method]:

@@ -89,7 +89,7 @@ def folding_is_cheaper_than_building(case: Case):
 
 
 @claim(
-    statement=r"LoKr trains $lm+r(k+n)$ numbers, with $d_{out}=lk$ and $d_{in}=mn$.",
+    statement=r"LoKr trains $pm+r(k+n)$ numbers, with $d_{out}=pk$ and $d_{in}=mn$.",
     source=f"{LYCORIS}, section 3",
     tol=0,
     cases=GRIDS,
