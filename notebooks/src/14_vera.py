@@ -31,8 +31,8 @@ book.diagram("vera")
 # ## Predict
 
 # %%
-guess_gain = book.predict("The King James Bible. VeRA trains a twelfth of the numbers of LoRA of rank 8, each at its own "
-    "rate. Of LoRA's gain in loss it keeps …", book.Steps("your answer", tuple(range(0, 101, 10)), "%"))
+guess_gain = book.predict("The King James Bible. VeRA trains a twelfth of the numbers of LoRA of rank 8, each at its "
+    "own rate. Of LoRA's gain in loss it keeps …", book.Steps("your answer", tuple(range(0, 101, 10)), "%"))
 guess_gain
 
 # %%
@@ -128,7 +128,8 @@ ways = {"b and d": {}, "b alone": {"freeze_d": True}, "b and d, a pair for each 
 ends = {name: train(**ways[name]) for name in book.progress(ways)}
 
 # %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
-book.table(("what trains", "numbers", "nats per token"), [(name, f"{n:,}", f"{end:.3f}") for name, (end, n) in ends.items()])
+rows = [(name, f"{n:,}", f"{end:.3f}") for name, (end, n) in ends.items()]
+book.table(("what trains", "numbers", "nats per token"), rows)
 
 # %% jupyter={"source_hidden": true}
 both, alone, own = (end for end, _ in ends.values())
