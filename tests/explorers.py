@@ -21,8 +21,9 @@ from lorabook.arena.task import Task
 from lorabook.arena.turns import WAYS, Run
 from lorabook.arena.turns_record import RATES, SEEDS, TUNING_SEED
 from lorabook.arena.turns_record import Row as Turns
-from lorabook.arena.where_runs import CHOICES, FIRST, TUNING_SEED, WhereRun
+from lorabook.arena.where_runs import CHOICES, FIRST, WhereRun
 from lorabook.arena.where_runs import REPORT_SEEDS as WHERE_SEEDS
+from lorabook.arena.where_runs import TUNING_SEED as WHERE_TUNING_SEED
 from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
@@ -200,7 +201,8 @@ def cut_runs() -> list[CutRun]:
 
 def where_runs() -> list[WhereRun]:
     """A record of places as if it had been measured: each matrix adds its own, and the first rate is the best."""
-    runs = [(step, TUNING_SEED) for step in (FIRST, FIRST - 1, FIRST + 1)] + [(FIRST, seed) for seed in WHERE_SEEDS]
+    runs = [(step, WHERE_TUNING_SEED) for step in (FIRST, FIRST - 1, FIRST + 1)]
+    runs += [(FIRST, seed) for seed in WHERE_SEEDS]
 
     def score(where: str, step: int, seed: int) -> float:
         return round(4.4 - mask(where) ** 0.5 / 20 + abs(step - FIRST) / 50 + seed / 1e4, 4)

@@ -50,7 +50,10 @@ def answer(
     room: Callable[[Budget], int] = lambda c: min(map(min, c.chosen)),
     goal: Callable[[Budget], Shapes] = lambda c: c.every,
 ) -> int:
-    """Return ⌊r·Σ(d_out + d_in) / Σ chosen (d_out + d_in)⌋, at most the shortest chosen side. Source: 2106.09685, 4.2."""
+    """Return ⌊r·Σ(d_out + d_in) / Σ chosen (d_out + d_in)⌋, at most the shortest chosen side.
+
+    Source: 2106.09685, section 4.2.
+    """
     budget = c.r * sum(each(*shape) for shape in goal(c))
     return min(whole(budget, sum(each(*shape) for shape in c.chosen)), room(c))
 
@@ -83,9 +86,9 @@ EXERCISE = Exercise(
     difficulty=2,
     minutes=10,
     prompt=(
-        "You had rank r on every matrix of a layer, and want the same number of trained numbers on some of them. `every` "
-        "lists the (d_out, d_in) of all, `chosen` those of some. Write `rank_for(every, chosen, r)`: the largest rank "
-        "on the chosen that trains no more numbers than rank r on all, and for which every chosen matrix has room."
+        "You had rank r on every matrix of a layer, and want the same number of trained numbers on some of them. "
+        "`every` lists the (d_out, d_in) of all, `chosen` those of some. Write `rank_for(every, chosen, r)`: the largest "
+        "rank on the chosen that trains no more numbers than rank r on all, and for which every chosen matrix has room."
     ),
     hints=(
         "What does one matrix cost at rank r? A is r × d_in, B is d_out × r.",

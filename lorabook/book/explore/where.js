@@ -1,5 +1,5 @@
 // Above: the seven matrices of a layer with the adapters of this choice, to scale; a click puts an adapter on or takes it
-// off. Below: the loss of every choice, a row for each number of matrices; a click makes a choice. Then what it costs.
+// off. Below: the loss of every recorded choice, a row for each number of matrices; a click makes a choice. Then its cost.
 import { element } from "./controls.js";
 import { explorer } from "./explorer.js";
 import { count, percent, row } from "./numbers.js";
@@ -13,6 +13,7 @@ const THIN = 2.5; // a strip that is thinner to scale would not be seen
 
 const bold = { "font-weight": 600 };
 const bits = (mask) => [...mask.toString(2)].filter((bit) => bit === "1").length;
+const middle = (top, mask) => top + ROW * (ROWS - bits(mask) + 0.5); // of the row in which a choice stands
 const chosen = (names, mask) => names.filter((_, i) => mask & (1 << i));
 
 function adapter(x, y, wide, high, thick, colour) {
@@ -61,7 +62,7 @@ function axes(from, to, x, top, bottom, start, style) {
 function dots({ names, masks, losses }, x, top, style, choose) {
   const paints = [style.role("frozen").colour, style.role("trainable").colour];
   return [...masks].map((mask, i) => {
-    const dot = svg("circle", { cx: x(losses[i]), cy: top + ROW * (ROWS - bits(mask) + 0.5), r: 4, cursor: "pointer",
+    const dot = svg("circle", { cx: x(losses[i]), cy: middle(top, mask), r: 4, cursor: "pointer",
       ...(mask > 15 ? { fill: paints[1] } : { fill: "none", stroke: paints[0], "stroke-width": 2 }) });
     dot.append(svg("title", {}, `${chosen(names, mask).join(", ")}: ${losses[i].toFixed(3)}`));
     dot.addEventListener("click", () => choose(mask));
@@ -70,15 +71,24 @@ function dots({ names, masks, losses }, x, top, style, choose) {
 }
 
 // The presets, and each matrix alone; names that would touch stand on two levels.
-function labels({ names, masks, losses }, x, top, here) {
+function labels({ names, masks, losses, here }, x, top, choose) {
   let last = -Infinity;
   const named = [...masks].map((mask, i) => [NAMED[mask] ?? (bits(mask) === 1 ? chosen(names, mask)[0] : ""), mask, losses[i]])
     .filter(([name, mask]) => name && mask !== here).sort(([, , one], [, , other]) => one - other);
   return named.map(([name, mask, loss]) => {
     const low = bits(mask) === 1 && x(loss) - last < 26;
     if (bits(mask) === 1 && !low) last = x(loss);
-    return words(name, x(loss), top + ROW * (ROWS - bits(mask) + 0.5) + (low ? 16 : -7), { "text-anchor": "middle" });
+    const label = words(name, x(loss), middle(top, mask) + (low ? 19 : -7), { "text-anchor": "middle", cursor: "pointer" });
+    label.addEventListener("click", () => choose(mask));
+    return label;
   });
+}
+
+// The choice itself: a ring around its dot, or a word where there is none.
+function mark({ masks, losses, here }, x, top, style) {
+  const at = masks.indexOf(here);
+  return at < 0 ? soft("not trained here", LEFT + 6, middle(top, here) + 4, "start")
+    : svg("circle", { cx: x(losses[at]), cy: middle(top, here), r: 8, fill: "none", stroke: style.text, "stroke-width": 2 });
 }
 
 function table({ cost, everywhere }, shape) {
@@ -92,17 +102,16 @@ function table({ cost, everywhere }, shape) {
 export default explorer((stage, { move, notes }) => {
   const choose = (names, mask) => mask && move("where", chosen(names, mask).join(", "));
   const show = fitted(stage, (canvas, { state, answer, style }, width) => {
-    const { names, masks, losses, start, at } = answer;
-    const here = masks[at];
+    const { names, losses, start, here } = answer;
     const toggle = (name) => choose(names, here ^ (1 << names.indexOf(name)));
     const [matrices, foot] = layer(answer, here, width, style, toggle);
     const [top, bottom] = [foot + 26, foot + 26 + ROW * ROWS];
     const [from, to] = [Math.min(...losses) - 0.04, start + 0.03];
     const x = (loss) => LEFT + ((width - LEFT - RIGHT) * (loss - from)) / (to - from);
-    const ring = svg("circle", { cx: x(losses[at]), cy: top + ROW * (ROWS - bits(here) + 0.5), r: 8, fill: "none", stroke: style.text, "stroke-width": 2 });
+    const pick = (mask) => choose(names, mask);
     canvas.setAttribute("viewBox", `0 0 ${width} ${bottom + 40}`);
-    canvas.replaceChildren(...matrices, ...axes(from, to, x, top, bottom, start, style),
-      ...dots(answer, x, top, style, (mask) => choose(names, mask)), ...labels(answer, x, top, here), ring);
+    canvas.replaceChildren(...matrices, ...axes(from, to, x, top, bottom, start, style), ...dots(answer, x, top, style, pick),
+      ...labels(answer, x, top, pick), mark(answer, x, top, style));
     notes.replaceChildren(...table(answer, state.shape));
   });
   return show;

@@ -1,7 +1,7 @@
 """One budget, many places: LoRA on some of a layer's seven matrices, with as many numbers as rank 8 on all of them.
 
-The loss of every choice is recorded, for the book's model; rank, bytes and arithmetic are predicted for larger shapes
-too.
+The loss of 38 choices is recorded, for the book's model; rank, bytes and arithmetic are predicted for all 127, and for
+larger shapes too.
 """
 
 import statistics
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabook.arena.where_runs import CHOICES, EVERYWHERE, MATRICES, REPORT_SEEDS, WhereRun, rank_for, read, targets_of, tuned
+from lorabook.arena import where_runs
+from lorabook.arena.where_runs import CHOICES, EVERYWHERE, MATRICES, REPORT_SEEDS, WhereRun
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Some, Steps, control
@@ -55,16 +56,20 @@ class Cost:
 
 @dataclass(frozen=True)
 class Result:
-    """All matrices, their sides over the hidden size; losses in the book's model, in the order of `masks`, whose bit i is matrix i; `Cost`s as arrays."""
+    """All matrices, their sides over the hidden size; the choice as a mask, whose bit i is matrix i; `Cost`s as arrays.
+
+    `masks` and `losses` are the recorded choices and their losses in the book's model; `loss` is that of this choice,
+    None where it is not recorded.
+    """
 
     names: tuple[str, ...]
     sizes: np.ndarray
     hidden: int
+    here: int
     masks: np.ndarray
     losses: np.ndarray
     start: float
-    at: int
-    loss: float
+    loss: float | None
     cost: np.ndarray
     everywhere: np.ndarray
     sentence: str
@@ -72,7 +77,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Losses:
-    """The loss of every choice at its own rate, mean over the report seeds, and that of the base."""
+    """The loss of every recorded choice at its own rate, mean over the report seeds, and that of the base."""
 
     of: Mapping[str, float]
     start: float
@@ -91,17 +96,17 @@ def gathered(runs: Sequence[WhereRun]) -> Losses:
     scores = {(run.where, run.step, run.seed): run.score for run in runs}
     found = {}
     for where in CHOICES:
-        step = tuned([run for run in runs if run.where == where], where)
+        step = where_runs.tuned([run for run in runs if run.where == where], where)
         keys = [(where, step, seed) for seed in REPORT_SEEDS]
         if not scores.keys() >= set(keys):
-            raise ValueError(f"the record lacks a run of adapters on {where}: lorabook.arena.where_runs.record() adds it")
+            raise ValueError(f"the record lacks a run of adapters on {where}: arena.where_runs.record() adds it")
         found[where] = statistics.fmean(scores[key] for key in keys)
     return Losses(found, runs[0].start)
 
 
 def one_budget() -> Explorer:
     """Return the explorer of places, on the record that the book ships."""
-    return explore_where(gathered(read()))
+    return explore_where(gathered(where_runs.read()))
 
 
 def explore_where(losses: Losses) -> Explorer:
@@ -116,11 +121,12 @@ def mask(where: str) -> int:
 
 def cost(where: str, shape: DecoderConfig) -> Cost:
     """Predict what a choice costs."""
-    r, targets = rank_for(where, shape), targets_of(where)
+    r, targets = where_runs.rank_for(where, shape), where_runs.targets_of(where)
     every, chosen = layer_matrices(shape).values(), matched(shape, targets).values()
-    added = sum(_operations(size, r) - _operations(size, 0) for size in chosen) / sum(_operations(size, 0) for size in every)
+    added = sum(_operations(size, r) - _operations(size, 0) for size in chosen)
+    share = added / sum(_operations(size, 0) for size in every)
     kept = layer_activations(shape, Adapters(r, targets, BF16), MIXED) / KIB
-    return Cost(r, lora_parameters(shape, r, targets), kept, added, 2 * len(chosen))
+    return Cost(r, lora_parameters(shape, r, targets), kept, share, 2 * len(chosen))
 
 
 def _operations(size: tuple[int, int], r: int) -> int:
@@ -131,26 +137,34 @@ def _operations(size: tuple[int, int], r: int) -> int:
 def compute(state: State, losses: Losses) -> Result:
     """Read the loss off, and predict the costs."""
     shape = SHAPES[state.shape]
-    ordered = sorted(CHOICES, key=losses.of.__getitem__)
-    here, ours = cost(state.where, shape), cost(state.where, SHAPES[OURS])
-    less = ours.trained / cost(EVERYWHERE, SHAPES[OURS]).trained
-    budget = f"rank {ours.r}" if less > 0.9 else f"rank {ours.r}, all it has room for, {less:.0%} of the budget"
-    sentence = (
-        f"Adapters on {state.where} ({budget}): {losses.of[state.where]:.3f} nats per token, "
-        f"{losses.share(state.where):.0%} of what all seven gain, number {ordered.index(state.where) + 1} of 127."
-    )
     return Result(
         MATRICES,
         np.array(list(layer_matrices(shape).values()), np.float32) / shape.hidden,
         shape.hidden,
-        np.array([mask(where) for where in CHOICES], np.uint8),
-        np.array([losses.of[where] for where in CHOICES]),
+        mask(state.where),
+        np.array([mask(where) for where in losses.of], np.uint8),
+        np.array(list(losses.of.values())),
         losses.start,
-        CHOICES.index(state.where),
-        losses.of[state.where],
-        np.array(astuple(here)),
+        losses.of.get(state.where),
+        np.array(astuple(cost(state.where, shape))),
         np.array(astuple(cost(EVERYWHERE, shape))),
-        sentence,
+        f"Adapters on {state.where} ({_budget(state.where)}): {_outcome(state.where, losses)}",
+    )
+
+
+def _budget(where: str) -> str:
+    ours = cost(where, SHAPES[OURS])
+    share = ours.trained / cost(EVERYWHERE, SHAPES[OURS]).trained
+    return f"rank {ours.r}" if share > 0.9 else f"rank {ours.r}, all it has room for, {share:.0%} of the budget"
+
+
+def _outcome(where: str, losses: Losses) -> str:
+    if where not in losses.of:
+        return f"not one of the {len(losses.of)} choices that were trained; below is what it would cost."
+    place = sorted(losses.of, key=losses.of.__getitem__).index(where) + 1
+    return (
+        f"{losses.of[where]:.3f} nats per token, {losses.share(where):.0%} of what all seven gain, "
+        f"number {place} of {len(losses.of)}."
     )
 
 
@@ -160,6 +174,7 @@ def still(state: State, result: Result) -> "Figure":
     axes = style.axes(figure, result.sentence, "loss on unseen verses (nats per token)", "matrices with an adapter")
     rows = [int(each).bit_count() for each in result.masks]
     axes.plot(result.losses, rows, "|", color=style.TRAINABLE.light, markersize=9)
-    axes.plot(result.loss, rows[result.at], "o", color=style.NEUTRAL.text, fillstyle="none", markersize=9)
+    if result.loss is not None:
+        axes.plot(result.loss, result.here.bit_count(), "o", color=style.NEUTRAL.text, fillstyle="none", markersize=9)
     axes.set_yticks(range(1, 8))
     return figure
