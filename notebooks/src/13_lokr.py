@@ -34,7 +34,7 @@ guess_few = book.predict("ΔW is 192 × 192: 36,864 entries. For rank 192, a Kro
 guess_few
 
 # %%
-guess_best = book.predict("The King James Bible, at equal numbers, each at its own rate: ΔW of full rank, or nearly so, "
+guess_best = book.predict("The King James Bible, at equal numbers, each at its own rate: ΔW of full rank, or nearly, "
     "by LoKr, and of rank 8 by LoRA. Which ends lower?", book.Choice("your answer", ("LoKr", "LoRA", "no difference")))
 guess_best
 
