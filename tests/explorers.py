@@ -43,9 +43,9 @@ from lorabook.book.explore.training import on_models
 from lorabook.book.explore.training_models import Model
 from lorabook.book.explore.training_recorded import Recorded, recorded
 from lorabook.book.explore.training_state import SMOLLM2, TINY
+from lorabook.book.explore.vectors import shared_vectors
 from lorabook.book.explore.where import explore_where, mask
 from lorabook.book.explore.where import gathered as gathered_where
-from lorabook.book.explore.vectors import shared_vectors
 from lorabook.core.training_step import Batch
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.load import load
