@@ -76,7 +76,7 @@ for name, weight in base.named_parameters():
             pull[matrix] += weight.grad.abs().sum().item()
 
 # %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
-losses = where.gathered(where.read())
+losses = where.recorded()
 alone = {name: losses.of[name] for name in where.MATRICES}
 book.table(("matrix", "Σ|G|", "loss with the budget alone"),
            [(name, round(pull[name]), f"{alone[name]:.3f}") for name in sorted(alone, key=alone.get)])

@@ -87,8 +87,9 @@ EXERCISE = Exercise(
     minutes=10,
     prompt=(
         "You had rank r on every matrix of a layer, and want the same number of trained numbers on some of them. "
-        "`every` lists the (d_out, d_in) of all, `chosen` those of some. Write `rank_for(every, chosen, r)`: the largest "
-        "rank on the chosen that trains no more numbers than rank r on all, and for which every chosen matrix has room."
+        "`every` lists the (d_out, d_in) of all, `chosen` those of some. Write `rank_for(every, chosen, r)`: the "
+        "largest rank on the chosen that trains no more numbers than rank r on all, and for which every chosen matrix "
+        "has room."
     ),
     hints=(
         "What does one matrix cost at rank r? A is r × d_in, B is d_out × r.",

@@ -106,7 +106,12 @@ def gathered(runs: Sequence[WhereRun]) -> Losses:
 
 def one_budget() -> Explorer:
     """Return the explorer of places, on the record that the book ships."""
-    return explore_where(gathered(where_runs.read()))
+    return explore_where(recorded())
+
+
+def recorded() -> Losses:
+    """Return the losses that the book ships."""
+    return gathered(where_runs.read())
 
 
 def explore_where(losses: Losses) -> Explorer:
