@@ -1,13 +1,33 @@
-"""Chapter 03's picture: the three parts of an attention score while adapters on q and k train."""
+"""What chapter 03 reads off the records, and its picture: the parts of an attention score while q and k train."""
 
 import torch
 from torch import Tensor, nn
 
+from lorabook.arena.experiment import at
+from lorabook.arena.methods import BASELINE
+from lorabook.arena.record import Record
+from lorabook.arena.summary import finals
+from lorabook.arena.where_runs import MATRICES
 from lorabook.axes.attention.score_terms import score_terms
 from lorabook.book import style
+from lorabook.book.explore.where import recorded
 from lorabook.book.figures.picture import Picture
 
 WIDTH = 5.2
+PLACES = ("LoRA on attention", "LoRA on MLP", BASELINE)
+
+
+def alone() -> dict[str, float]:
+    """Return the recorded loss of each matrix with the whole budget."""
+    losses = recorded().of
+    return {name: losses[name] for name in MATRICES}
+
+
+def ended(task: str) -> dict[str, list[float]]:
+    """Return the losses of attention, of the MLP and of all seven at the end, the seeds in one order."""
+    rows = Record().rows()
+    found = {name: finals(rows, at(name, task)) for name in PLACES}
+    return {name: [losses[seed] for seed in sorted(losses)] for name, losses in found.items()}
 
 
 class ScoreParts:
