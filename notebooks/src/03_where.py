@@ -49,7 +49,7 @@ book.one_budget()
 # %% [markdown]
 # 1. Go to q, v: the choice of the first paper. Which share of what all seven gain does it gain? Which single matrices,
 #    with the whole budget on each, do better?
-# 2. Set *costs predicted for* to LLaMA 7B, and go through the single matrices. Which column does not move? Which matrix
+# 2. Set *costs for* to LLaMA 7B, and go through the single matrices. Which column does not move? Which matrix
 #    keeps least for backward, and which most?
 #
 # <details><summary>Answers</summary>
@@ -181,7 +181,7 @@ except ValueError as error:
 
 # %% [markdown]
 # ## Measured
-# Ten seeds. *all seven* is the row LoRA. Look at both texts, then at the invented facts.
+# Ten seeds each; the row LoRA is all seven. Look at the Bible, then switch the task to `facts-512`: 512 invented facts.
 
 # %%
 book.measured("LoRA on attention", "LoRA on MLP")
@@ -199,8 +199,8 @@ book.verdicts({
 
 # %% [markdown]
 # More places are not better *at equal numbers*. Here the MLP is worth more than attention, on new facts by far: adapters on
-# attention learn none of them. All seven there are good with some seeds and bad with others. QLoRA's authors report that
-# all layers are needed; they add places and numbers together. This model is small: on yours, try the MLP and all seven.
+# attention learn none of them. All seven learn them with some seeds and not with others. QLoRA's authors report that it
+# takes all layers to match full fine-tuning of LLaMA 7B. This model is small: on yours, try the MLP and all seven.
 #
 # ## How to get rid of it
 # $W_0+sBA$ is a matrix like any other. Put it into a plain layer, and LoRA is gone:
@@ -387,7 +387,7 @@ book.fold(
 )
 
 # %% [markdown]
-# **Sources.** Hu et al. 2021 (2106.09685): section 4.2 for q and v, 7.1 for places at equal numbers on GPT-3, where q with
-# v did best; it compares attention's matrices only. Dettmers et al. 2023 (2305.14314): section 4 for all layers. PEFT:
+# **Sources.** Hu et al. 2021 (2106.09685): section 4.2, which freezes the MLP, and 7.1, which compares attention's four at
+# equal numbers on GPT-3 and reports q with v as the best. Dettmers et al. 2023 (2305.14314): section 4 for all layers. PEFT:
 # `target_modules`, `fan_in_fan_out`, `merge_and_unload`. What no run here can settle, such as a ranking of places by
 # benchmarks of large models, is in the ledger of the start page.

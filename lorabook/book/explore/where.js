@@ -8,7 +8,8 @@ import { fitted, svg } from "./svg.js";
 
 const [LEFT, RIGHT, NAMES, GAP] = [46, 16, 34, 26];
 const [ROW, ROWS] = [25, 7];
-const NAMED = { 127: "all seven", 15: "attention", 112: "MLP", 5: "q, v" };
+const [ATTENTION, MLP] = [0b0001111, 0b1110000];
+const NAMED = { 127: "all seven", [ATTENTION]: "attention", [MLP]: "MLP", 5: "q, v" };
 const THIN = 2.5; // a strip that is thinner to scale would not be seen
 
 const bold = { "font-weight": 600 };
@@ -59,11 +60,21 @@ function axes(from, to, x, top, bottom, start, style) {
   ];
 }
 
+// Filled where a matrix of the MLP is among them.
+function point(mask, cx, cy, style) {
+  const { colour } = style.role("trainable");
+  return svg("circle", { cx, cy, r: 4, stroke: colour, "stroke-width": 2, fill: mask > ATTENTION ? colour : "transparent" });
+}
+
+function legend(right, top, style) {
+  const rows = [[MLP, "with the MLP"], [ATTENTION, "attention only"]];
+  return rows.flatMap(([mask, said], i) => [point(mask, right - 104, top + ROW * (i + 1.5), style), soft(said, right - 94, top + ROW * (i + 1.5) + 4, "start")]);
+}
+
 function dots({ names, masks, losses }, x, top, style, choose) {
-  const paints = [style.role("frozen").colour, style.role("trainable").colour];
   return [...masks].map((mask, i) => {
-    const dot = svg("circle", { cx: x(losses[i]), cy: middle(top, mask), r: 4, cursor: "pointer",
-      ...(mask > 15 ? { fill: paints[1] } : { fill: "none", stroke: paints[0], "stroke-width": 2 }) });
+    const dot = point(mask, x(losses[i]), middle(top, mask), style);
+    dot.setAttribute("cursor", "pointer");
     dot.append(svg("title", {}, `${chosen(names, mask).join(", ")}: ${losses[i].toFixed(3)}`));
     dot.addEventListener("click", () => choose(mask));
     return dot;
@@ -110,8 +121,8 @@ export default explorer((stage, { move, notes }) => {
     const x = (loss) => LEFT + ((width - LEFT - RIGHT) * (loss - from)) / (to - from);
     const pick = (mask) => choose(names, mask);
     canvas.setAttribute("viewBox", `0 0 ${width} ${bottom + 40}`);
-    canvas.replaceChildren(...matrices, ...axes(from, to, x, top, bottom, start, style), ...dots(answer, x, top, style, pick),
-      ...labels(answer, x, top, pick), mark(answer, x, top, style));
+    canvas.replaceChildren(...matrices, ...axes(from, to, x, top, bottom, start, style), ...legend(x(start) - 30, top, style),
+      ...dots(answer, x, top, style, pick), ...labels(answer, x, top, pick), mark(answer, x, top, style));
     notes.replaceChildren(...table(answer, state.shape));
   });
   return show;

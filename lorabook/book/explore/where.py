@@ -24,9 +24,9 @@ from lorabook.models.decoder import DecoderConfig
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-OURS = "the book's model"
+OURS = "this model"
 SHAPES: dict[str, DecoderConfig] = {
-    OURS: DecoderConfig(), "SmolLM2 135M": SMOLLM2, "LLaMA 7B": LLAMA["7B"], "LLaMA 70B": LLAMA["70B"],
+    OURS: DecoderConfig(), "SmolLM2": SMOLLM2, "LLaMA 7B": LLAMA["7B"], "LLaMA 70B": LLAMA["70B"],
 }  # fmt: skip
 KIB = 2**10
 
@@ -36,7 +36,7 @@ class State:
     """Which matrices have an adapter, and the model whose rank, bytes and arithmetic are predicted."""
 
     where: str = control(EVERYWHERE, Some("adapters on", MATRICES))
-    shape: str = control(OURS, Steps("costs predicted for", tuple(SHAPES)))
+    shape: str = control(OURS, Steps("costs for", tuple(SHAPES)))
 
 
 @dataclass(frozen=True)
