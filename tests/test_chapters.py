@@ -13,6 +13,7 @@ TAUGHT = {
     "01_why_low_rank": ("low_rank.truncation", "low_rank.spectrum", "low_rank.decay"),
     # Chapter 04 will show lora.cost.
     "02_lora": ("lora.form", "lora.start", "lora.kaiming", "lora.rate", "lora.conventions", "rslora.scale"),
+    "03_where": ("lora.attention_score", "lora.layers", "lora.merging", "lora.blocks", "lora.use"),
     "05_rslora": ("rslora.scale", "rslora.rank_laws", "rslora.rank_steps"),
     "07_lora_fa": ("lora_fa.form", "lora_fa.layer"),
     "08_pissa": ("pissa.start", "qpissa.start"),
