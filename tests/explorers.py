@@ -21,6 +21,7 @@ from lorabook.arena.task import Task
 from lorabook.arena.turns import WAYS, Run
 from lorabook.arena.turns_record import RATES, SEEDS, TUNING_SEED
 from lorabook.arena.turns_record import Row as Turns
+from lorabook.arena.where_losses import gathered as gathered_where
 from lorabook.arena.where_runs import CHOICES, FIRST, WhereRun
 from lorabook.arena.where_runs import REPORT_SEEDS as WHERE_SEEDS
 from lorabook.arena.where_runs import TUNING_SEED as WHERE_TUNING_SEED
@@ -45,7 +46,6 @@ from lorabook.book.explore.training_recorded import Recorded, recorded
 from lorabook.book.explore.training_state import SMOLLM2, TINY
 from lorabook.book.explore.vectors import shared_vectors
 from lorabook.book.explore.where import explore_where, mask
-from lorabook.book.explore.where import gathered as gathered_where
 from lorabook.core.training_step import Batch
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.load import load

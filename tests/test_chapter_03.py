@@ -13,6 +13,7 @@ from lorabook.arena.job import TUNING_SEEDS
 from lorabook.arena.methods import BASELINE
 from lorabook.arena.record import Record
 from lorabook.arena.tasks import KJV
+from lorabook.arena.where_losses import Losses, gathered, recorded
 from lorabook.arena.where_runs import (
     ATTENTION,
     CHOICES,
@@ -27,7 +28,7 @@ from lorabook.arena.where_runs import (
 )
 from lorabook.book.explore import where
 from lorabook.book.explore.state import Some, controls
-from lorabook.book.explore.where import OURS, SHAPES, Losses, State, compute, gathered, mask
+from lorabook.book.explore.where import OURS, SHAPES, State, compute, mask
 from lorabook.book.figures.where import ScoreParts, alone, ended
 from lorabook.core.adapted_layer import adapted
 from lorabook.cost.count import lora_parameters
@@ -38,7 +39,7 @@ WORTH = {"q": 1, "k": 2, "v": 3, "o": 4, "gate": 5, "up": 6, "down": 7}
 
 @pytest.fixture(scope="module")
 def losses() -> Losses:
-    return where.recorded()
+    return recorded()
 
 
 def pretended(choice: str, step: int, seed: int) -> WhereRun:

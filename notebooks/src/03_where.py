@@ -282,7 +282,7 @@ book.card(lora.stacked_adapters_add_up)
 # %% [markdown]
 # ## When, when not
 # * **Where**: all seven, or the MLP. Compare choices at equal numbers, each at its own rate.
-# * **q and v** alone: for a model that must hardly change. New facts want the MLP.
+# * **q and v** alone is a habit. New facts want the MLP.
 # * **Few places at a higher rank** where calls cost: unmerged, many small adapters are slow.
 # * **Out of memory**: leave out down first. What o needs is kept anyway.
 # * **Merge** when you serve one adapter. Keep it apart when many share a base (chapter 24), and over four bits (chapter 10).

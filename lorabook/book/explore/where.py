@@ -4,8 +4,6 @@ The loss of 38 choices is recorded, for the book's model; rank, bytes and arithm
 larger shapes too.
 """
 
-import statistics
-from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabook.arena import where_runs
-from lorabook.arena.where_runs import CHOICES, EVERYWHERE, MATRICES, REPORT_SEEDS, WhereRun
+from lorabook.arena.where_losses import Losses, recorded
+from lorabook.arena.where_runs import EVERYWHERE, MATRICES
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Some, Steps, control
@@ -75,43 +74,9 @@ class Result:
     sentence: str
 
 
-@dataclass(frozen=True)
-class Losses:
-    """The loss of every recorded choice at its own rate, mean over the report seeds, and that of the base."""
-
-    of: Mapping[str, float]
-    start: float
-
-    def share(self, where: str) -> float:
-        """Return what a choice gains over the base, as a share of what all seven gain."""
-        return (self.start - self.of[where]) / (self.start - self.of[EVERYWHERE])
-
-
-def gathered(runs: Sequence[WhereRun]) -> Losses:
-    """Return the losses of a record.
-
-    Raises:
-        ValueError: a choice lacks a run.
-    """
-    scores = {(run.where, run.step, run.seed): run.score for run in runs}
-    found = {}
-    for where in CHOICES:
-        step = where_runs.tuned([run for run in runs if run.where == where], where)
-        keys = [(where, step, seed) for seed in REPORT_SEEDS]
-        if not scores.keys() >= set(keys):
-            raise ValueError(f"the record lacks a run of adapters on {where}: arena.where_runs.record() adds it")
-        found[where] = statistics.fmean(scores[key] for key in keys)
-    return Losses(found, runs[0].start)
-
-
 def one_budget() -> Explorer:
     """Return the explorer of places, on the record that the book ships."""
     return explore_where(recorded())
-
-
-def recorded() -> Losses:
-    """Return the losses that the book ships."""
-    return gathered(where_runs.read())
 
 
 def explore_where(losses: Losses) -> Explorer:

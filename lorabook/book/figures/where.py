@@ -7,10 +7,10 @@ from lorabook.arena.experiment import at
 from lorabook.arena.methods import BASELINE
 from lorabook.arena.record import Record
 from lorabook.arena.summary import finals
+from lorabook.arena.where_losses import recorded
 from lorabook.arena.where_runs import MATRICES
 from lorabook.axes.attention.score_terms import score_terms
 from lorabook.book import style
-from lorabook.book.explore.where import recorded
 from lorabook.book.figures.picture import Picture
 
 WIDTH = 5.2
