@@ -8,7 +8,6 @@ from lorabook.arena.methods import BASELINE
 from lorabook.arena.record import Record
 from lorabook.arena.summary import finals
 from lorabook.arena.where_losses import recorded
-from lorabook.arena.where_runs import MATRICES
 from lorabook.axes.attention.score_terms import score_terms
 from lorabook.book import style
 from lorabook.book.figures.picture import Picture
@@ -17,10 +16,9 @@ WIDTH = 5.2
 PLACES = ("LoRA on attention", "LoRA on MLP", BASELINE)
 
 
-def alone() -> dict[str, float]:
-    """Return the recorded loss of each matrix with the whole budget."""
-    losses = recorded().of
-    return {name: losses[name] for name in MATRICES}
+def losses() -> dict[str, float]:
+    """Return the recorded loss of every choice, "q" and "q, v" and their like."""
+    return dict(recorded().of)
 
 
 def ended(task: str) -> dict[str, list[float]]:
