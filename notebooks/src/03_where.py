@@ -13,7 +13,7 @@
 # %%
 import copy
 
-import torch
+import torch.utils.benchmark
 
 import lorabook as lb
 from lorabook.arena.tasks import KJV, TASKS
