@@ -29,13 +29,13 @@ from lorabook.claims import lora
 # ## Predict
 
 # %% jupyter={"source_hidden": true}
-guess_one = book.predict("Rank 8 on all seven trains 108,544 numbers. Give as many to one kind of matrix alone. Which ends "
-    "lowest on the Bible?", book.Choice("your answer", ("q", "k", "v", "o", "gate", "up", "down")))
+guess_one = book.predict("Rank 8 on all seven trains 108,544 numbers. Give as many to one kind of matrix alone. Which "
+    "ends lowest on the Bible?", book.Choice("your answer", ("q", "k", "v", "o", "gate", "up", "down")))
 guess_one
 
 # %% jupyter={"source_hidden": true}
-guess_back = book.predict("You merge in bf16, W₀ + ΔW, and later subtract the same ΔW. Which share of W₀'s entries does "
-    "not come back?", book.Steps("your answer", (0, 1, 2, 5, 10, 15, 20, 30, 50, 80, 100), "%"))
+guess_back = book.predict("You merge in bf16, W₀ + ΔW, and later subtract the same ΔW. Which share of W₀'s entries "
+    "does not come back?", book.Steps("your answer", (0, 1, 2, 5, 10, 15, 20, 30, 50, 80, 100), "%"))
 guess_back
 
 # %% [markdown]
@@ -75,7 +75,7 @@ pull = {matrix: sum(w.grad.abs().sum().item() for name, w in base.named_paramete
         for matrix in alone}
 
 # %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
-book.table(("matrix", "Σ|G|", "loss with the budget alone"),
+book.table(("matrix", "Σ∣G∣", "loss with the budget alone"),
            [(name, round(pull[name]), f"{alone[name]:.3f}") for name in sorted(alone, key=alone.get)])
 
 # %% jupyter={"source_hidden": true}
@@ -90,8 +90,8 @@ book.verdicts({
         < min(loss for choice, loss in losses.items() if "down" not in choice)})
 
 # %% [markdown]
-# A rule from seven points on one model: try it on yours before you believe it. It says nothing about pairs. Here one
-# matrix decides, whatever joins it.
+# A rule from seven points on one model: try it on yours before you believe it. It says nothing about pairs. Here
+# down decides, whatever joins it.
 #
 # ### A score has three parts
 # Adapters on q and k meet in a product, $(q_0+\Delta q)^\top(k_0+\Delta k)$.
@@ -162,7 +162,7 @@ book.card(lora.a_convolution_is_a_bottleneck)
 net = copy.deepcopy(DIGITS.base)
 before = DIGITS.more(net)["accuracy"]
 lb.inject(net, lb.LoRA(4, 8), "conv", torch.Generator().manual_seed(0))
-lb.fit(net, DIGITS.stream(0), steps=DIGITS.steps, lr=1e-2, loss=DIGITS.loss, progress=False)
+history = lb.fit(net, DIGITS.stream(0), steps=DIGITS.steps, lr=1e-2, loss=DIGITS.loss, progress=False)
 
 # %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
 print(f"turned digits read: {before:.0%} before, {DIGITS.more(net)['accuracy']:.0%} after")
@@ -208,13 +208,14 @@ book.verdicts({
 # takes all layers to match full fine-tuning of LLaMA 7B. This model is small: on yours, try the MLP and all seven.
 #
 # ## How to get rid of it
-# $W_0+sBA$ is a matrix like any other. Put it into a plain layer, and LoRA is gone:
+# $W_0+sBA$ is a matrix like any other. `lb.merge(model)` puts it into a plain layer, and LoRA is gone:
 
 # %%
-book.source(lb.merge)
+book.source(layers["layers.0.mlp.down_proj"].plain)
 
 # %% [markdown]
-# It is exact in real numbers. In which dtype do you add?
+# What the path saves are the thin products, in every pass from then on. It is exact in real numbers. In which dtype do
+# you add?
 
 # %%
 @torch.no_grad()
@@ -289,7 +290,7 @@ book.card(lora.stacked_adapters_add_up)
 # * **Where**: all seven, or the MLP. Compare choices at equal numbers, each at its own rate.
 # * **q and v** alone is a habit. New facts want the MLP.
 # * **Few places at a higher rank** where calls cost: unmerged, many small adapters are slow.
-# * **Out of memory**: leave out down first. What o needs is kept anyway.
+# * **Out of memory**: down keeps most for backward, o least. Here down is also worth most.
 # * **Merge** when you serve one adapter. Keep it apart when many share a base (chapter 24), and over four bits (chapter 10).
 # * **Before you ship**: the right $W_0$, the scale $\alpha/r$, the way the layer stores its weight, the dtype of the sum.
 #   Then compare the logits of both models.

@@ -58,7 +58,8 @@ class ScoreParts:
         axes = style.axes(figure, sentence, "step", "RMS of the part of q·k/√d (log)")
         axes.set_yscale("log")
         strokes = (style.Stroke(style.FROZEN.light, style.FROZEN.light, "solid", "circle"), *map(style.series, (1, 2)))
-        for name, sizes, stroke, up in zip(self.names, zip(*self.sizes, strict=True), strokes, (4, -4, 0), strict=True):
+        lines = zip(self.names, zip(*self.sizes, strict=True), strokes, (5, -8, -8), strict=True)
+        for name, sizes, stroke, up in lines:
             steps = range(1, len(sizes) + 1)
             dash, marker = style.MATPLOTLIB_DASH[stroke.dash], style.MATPLOTLIB_MARKER[stroke.marker]
             axes.plot(steps, sizes, color=stroke.light, linestyle=dash, marker=marker, markersize=4)
