@@ -28,6 +28,7 @@ SHAPES: dict[str, DecoderConfig] = {
     OURS: DecoderConfig(), "SmolLM2": SMOLLM2, "LLaMA 7B": LLAMA["7B"], "LLaMA 70B": LLAMA["70B"],
 }  # fmt: skip
 KIB = 2**10
+PRESETS = {127: "all seven", 15: "attention", 112: "MLP", 5: "q, v"}
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,19 @@ def _outcome(where: str, losses: Losses) -> str:
 
 
 def still(state: State, result: Result) -> "Figure":
-    """Draw the losses without a browser: a row for each number of matrices."""
+    """Draw the losses without a browser: a row for each number of matrices; single ones and the presets by name."""
     figure = style.figure(5.2, 3.0)
     axes = style.axes(figure, result.sentence, "loss on unseen verses (nats per token)", "matrices with an adapter")
     rows = [int(each).bit_count() for each in result.masks]
     axes.plot(result.losses, rows, "|", color=style.TRAINABLE.light, markersize=9)
     if result.loss is not None:
         axes.plot(result.loss, result.here.bit_count(), "o", color=style.NEUTRAL.text, fillstyle="none", markersize=9)
+    for choice, loss, row in zip(result.masks, result.losses, rows, strict=True):
+        alone = result.names[int(choice).bit_length() - 1] if row == 1 else ""
+        if name := PRESETS.get(int(choice), alone):
+            axes.annotate(
+                name, (loss, row), (0, 6), textcoords="offset points", ha="center", color=style.NEUTRAL.text, fontsize=8
+            )
     axes.set_yticks(range(1, 8))
+    axes.set_ylim(0.6, 7.7)
     return figure
