@@ -176,6 +176,8 @@ def test_a_box_and_a_matrix_choose_and_the_last_one_stays_on(page: Opened) -> No
     assert on() == ["v", "down"]
     page.locator(f"{frame('where')} .lb-stage text:text-is('attention')").click()
     title.filter(has_text="Adapters on q, k, v, o (").wait_for()
+    page.locator(f"{frame('where')} .lb-stage text:text-is('all seven')").click()  # as the others expect it
+    title.filter(has_text="Adapters on q, k, v, o, gate, up, down (").wait_for()
 
 
 def test_a_chart_is_drawn_as_wide_as_its_place_when_a_side_bar_changes_that(page: Opened) -> None:
