@@ -1,5 +1,6 @@
 """Every explorer of the book, small enough for a test: a new one is added to BUILD and is swept with the others."""
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
@@ -8,6 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from lorabook.arena.allocation_runs import AllocationRun
+from lorabook.arena.allocation_runs import asked_for as asked_of_allocation
+from lorabook.arena.allocation_trace import TIMES, packed
+from lorabook.arena.allocation_ways import SCORE, Asked
 from lorabook.arena.answers import Answers, Compared, write
 from lorabook.arena.cut_runs import PLAIN, SIDES, CutRun, R, asked
 from lorabook.arena.cuts import CUTS
@@ -16,6 +21,8 @@ from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.plan import around
 from lorabook.arena.rank_runs import STEPS, RankRun
 from lorabook.arena.rank_runs import asked as asked_of_ranks
+from lorabook.arena.rate_runs import RATES_A, RateRuns
+from lorabook.arena.rate_runs import asked as asked_of_rates
 from lorabook.arena.record import Record
 from lorabook.arena.task import Task
 from lorabook.arena.turns import WAYS, Run
@@ -25,12 +32,17 @@ from lorabook.arena.where_losses import gathered as gathered_where
 from lorabook.arena.where_runs import CHOICES, FIRST, WhereRun
 from lorabook.arena.where_runs import REPORT_SEEDS as WHERE_SEEDS
 from lorabook.arena.where_runs import TUNING_SEED as WHERE_TUNING_SEED
+from lorabook.book.explore.allocation import explore_allocation
+from lorabook.book.explore.allocation import gathered as gathered_allocation
 from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.cuts import explore_cuts, gathered
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.forgetting import explore_rows
+from lorabook.book.explore.form_fits import Fits
+from lorabook.book.explore.form_fits import measure as measure_fits
+from lorabook.book.explore.forms import explore_fits
 from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.kronecker import kronecker
 from lorabook.book.explore.measured import measured
@@ -38,6 +50,8 @@ from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.principal import decompose, explore
 from lorabook.book.explore.ranks import explore_ranks
 from lorabook.book.explore.ranks import gathered as gathered_ranks
+from lorabook.book.explore.rates import explore_rates
+from lorabook.book.explore.rates import gathered as gathered_rates
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
 from lorabook.book.explore.training import on_models
@@ -132,6 +146,12 @@ def sizes() -> Sizes:
     return measure(seeded(), seeds=2)
 
 
+@cache
+def fits() -> Fits:
+    """The fits behind the form explorer, once for all tests."""
+    return measure_fits(seeded())
+
+
 def of_chapter_size(name: str) -> Explorer:
     """An explorer as large as in its chapter; the spectra are of random matrices with the shipped base's shapes."""
     if name != "spectrum":
@@ -186,6 +206,17 @@ def rank_runs(*seeds: int) -> list[RankRun]:
     return [one(*key) for key in asked_of_ranks(seeds)]
 
 
+def rate_runs() -> list[RateRuns]:
+    """A record of the plane of two rates as if it had been measured: B's best rate is one, A's falls with the width."""
+
+    def one(width: int, rate_b: float, seed: int) -> RateRuns:
+        off = [abs(math.log2(rate_b / 0.0256)), *(abs(math.log2(rate_a * width / 0.4096)) for rate_a in RATES_A)]
+        losses = tuple(3.0 + seed / 100 + 0.1 * off[0] + 0.05 * each for each in off[1:])
+        return RateRuns(width, rate_b, seed, 7.0, losses, "CPU", "torch", "2026-11-27")
+
+    return [one(*key) for key in asked_of_rates()]
+
+
 def cut_runs() -> list[CutRun]:
     """A record of cuts as if it had been measured: a loss that falls with the rank, and is best at the middle rate."""
     runs: list[CutRun] = []
@@ -214,6 +245,24 @@ def where_runs() -> list[WhereRun]:
     ]
 
 
+def allocation_runs() -> list[AllocationRun]:
+    """A record of allocations as if it had been measured: scores of four matrices, of which the last ones are kept."""
+    draw, runs = seeded(), list[AllocationRun]()
+
+    def run(asked: Asked) -> AllocationRun:
+        scores = 10 ** (-12 + 8 * torch.rand(len(TIMES), 4, 6, generator=draw))
+        lives = torch.stack(
+            [torch.ones(4, 6) if t <= asked.warm_up else torch.arange(24).view(4, 6) > 15 for t in TIMES]
+        )
+        trace = packed(scores, lives.bool()) if (asked.way, asked.seed) == (SCORE, 0) else None
+        score = 4.0 + abs(asked.lr - 0.016) + asked.seed / 1e4 - asked.target / 10
+        return AllocationRun(asked, 4.4, score, (0, 0, 2, 6), (4.0,), 0.5, 1, trace, "CPU", "torch", "2026-11-27")
+
+    while missing := [key for key in asked_of_allocation(runs) if key not in {run.asked for run in runs}]:
+        runs += [run(key) for key in dict.fromkeys(missing)]
+    return runs
+
+
 def pretended_turns() -> list[Turns]:
     """Runs of three texts in turn, of every way at seven ranks and the rates, as if they had been recorded."""
 
@@ -231,6 +280,7 @@ def pretended_turns() -> list[Turns]:
 
 
 BUILD: dict[str, Callable[[], Explorer]] = {
+    "allocation": lambda: explore_allocation(gathered_allocation(allocation_runs(), cut_runs())),
     "forgetting": lambda: explore_rows(pretended_turns()),
     "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),
@@ -238,10 +288,12 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "columns": lambda: explore_columns(pretrained()),
     "scale": lambda: explore_sizes(sizes()),
     "ranks": lambda: explore_ranks(gathered_ranks(rank_runs(0, 1))),
+    "rates": lambda: explore_rates(gathered_rates(rate_runs())),
     "codebook": lambda: codebook(seeded()),
     "blocks": lambda: blocks(seeded()),
     "kept": kept_for_backward,
     "kronecker": lambda: kronecker(seeded()),
+    "forms": lambda: explore_fits(fits()),
     "cuts": lambda: explore_cuts(gathered(cut_runs())),
     "vectors": lambda: shared_vectors(seeded()),
     "memory": memory_calculator,

@@ -1,4 +1,4 @@
-"""The commands of `lorabook` for those who write it: compare the variants, measure a chapter, build it."""
+"""The commands of `lorabook` for those who write it: compare the variants, measure a chapter, build it, make pages."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -107,3 +107,40 @@ class Build(Command):
 
         folder = options.folder or notebooks_dir()
         return report_out_of_step(folder) if options.check else build_chapters(folder, options.name)
+
+
+@final
+class Site(Command):
+    """`lorabook site`."""
+
+    name = "site"
+    help = "for authors and teachers: the book as pages that need no server"
+    description = (
+        "Write the chapters as static pages that open by a double-click. A chapter is run once for its explorers."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "out",
+            nargs="?",
+            type=Path,
+            metavar="FOLDER",
+            default=Path("lorabook-site"),
+            help="write the pages here (default: ./lorabook-site)",
+        )
+        parser.add_argument(
+            "--pictures", action="store_true", help="run nothing: every explorer as its picture and its sentence"
+        )
+        parser.add_argument(
+            "--folder", type=Path, metavar="DIR", help="the folder of the chapters (default: the book's)"
+        )
+
+    def run(self, options: Namespace) -> int:
+        from functools import partial
+
+        from lorabook.book.site.build_site import build_site, no_widgets
+        from lorabook.book.site.tables import tables
+        from lorabook.models.paths import notebooks_dir
+
+        made = no_widgets if options.pictures else partial(tables, kept=Path("build") / "site")
+        return build_site(options.folder or notebooks_dir(), options.out, made)

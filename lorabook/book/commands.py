@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import final
 
-from lorabook.book.author_commands import Arena, Build, Measure
+from lorabook.book.author_commands import Arena, Build, Measure, Site
 from lorabook.book.command import Command
 
 
@@ -195,5 +195,6 @@ COMMANDS: tuple[Command, ...] = (
     Pretrain(),
     Measure(),
     Build(),
+    Site(),
 )
 """In the order of the help: what a reader needs first stands first."""

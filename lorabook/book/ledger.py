@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from lorabook.book import ledger_pages, style
 from lorabook.book.ledger_pages import Line, as_number
+from lorabook.book.plain_math import in_unicode
 from lorabook.book.refused import Refused
 from lorabook.claims.claim import Claim
 from lorabook.claims.claim import about as about_of
@@ -150,11 +151,11 @@ def _verified(claims: list[Claim]) -> Iterator[Line]:
 
 
 def _as_text(line: Line, before: list[Line]) -> str:
-    """Return one line as text; the first of a variant under the variant's name."""
+    """Return one line as text, its formulas in Unicode; the first of a variant under the variant's name."""
     heading = "" if any(earlier["about"] == line["about"] for earlier in before) else f"\n{line['about']}\n"
     if "reason" in line:
         more = [f"open {line['claim']}", line["statement"], f"why not: {line['reason']}", f"source: {line['source']}"]
-        return heading + "\n           ".join(more)
+        return in_unicode(heading + "\n           ".join(more))
     mark = "ok  " if line["reproduced"] else "FAIL"
     head = f"{mark} {line['kind']}: {line['claim']}: {line['verdict']}"
     if "gap" in line:
@@ -162,4 +163,4 @@ def _as_text(line: Line, before: list[Line]) -> str:
         head += f", gap {as_number(line['gap'], '.1e')} (tol {line['tol']:.0e})"
     instead = f"instead: {line['instead']}" if line["instead"] else ""
     more = [line["statement"], f"if {line['when']}" if line["when"] else "", instead, f"source: {line['source']}"]
-    return heading + "\n           ".join([head, *filter(None, more)])
+    return in_unicode(heading + "\n           ".join([head, *filter(None, more)]))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
+from lorabook.book.formula import as_mathml
 from lorabook.book.refused import Refused
 
 Line = dict[str, object]
@@ -67,14 +68,11 @@ def _item(line: Line) -> str:
 
 def as_html(lines: list[Line]) -> str:
     """Return the ledger as one HTML file that needs no script and no network: formulas are MathML."""
-    from latex2mathml.converter import convert
     from markdown_it import MarkdownIt
     from mdit_py_plugins.dollarmath import dollarmath_plugin
 
     def formula(latex: str, options: dict) -> str:
-        # The converter knows neither \arg nor the escape in \text{kv\_heads}, and would print both as they stand.
-        known = latex.replace(r"\arg", r"\operatorname{arg}")
-        return convert(known, display="block" if options["display_mode"] else "inline").replace(r"\_", "_")
+        return as_mathml(latex, block=options["display_mode"])
 
     page = MarkdownIt("commonmark").use(dollarmath_plugin, renderer=formula, double_inline=True)
     body = page.render(as_markdown(lines))

@@ -17,6 +17,7 @@ from lorabook.book.classroom.cards import hint as hint
 from lorabook.book.classroom.cards import show as show
 from lorabook.book.classroom.check import check as check
 from lorabook.book.classroom.solutions import solution as solution
+from lorabook.book.explore.allocation import allocation as allocation
 from lorabook.book.explore.axis_map import axis_map as axis_map
 from lorabook.book.explore.axis_map import axis_strip as axis_strip
 from lorabook.book.explore.blocks import blocks as blocks
@@ -24,6 +25,7 @@ from lorabook.book.explore.codebook import codebook as codebook
 from lorabook.book.explore.columns import columns as columns
 from lorabook.book.explore.cuts import cut_curves as cut_curves
 from lorabook.book.explore.forgetting import forgetting as forgetting
+from lorabook.book.explore.forms import forms as forms
 from lorabook.book.explore.kept import kept_for_backward as kept_for_backward
 from lorabook.book.explore.kronecker import kronecker as kronecker
 from lorabook.book.explore.measured import measured as measured
@@ -31,6 +33,7 @@ from lorabook.book.explore.memory import memory_calculator as memory_calculator
 from lorabook.book.explore.predict import predict as predict
 from lorabook.book.explore.principal import principal as principal
 from lorabook.book.explore.ranks import rank_curves as rank_curves
+from lorabook.book.explore.rates import rate_plane as rate_plane
 from lorabook.book.explore.scale import scale_law as scale_law
 from lorabook.book.explore.spectrum import spectrum as spectrum
 from lorabook.book.explore.state import Choice as Choice

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lorabook.claims.claim import Claim
+from lorabook.claims.outcome import numbers
 from lorabook.claims.runner import Verdict, verify
 from lorabook.claims.sides import sides_svg
 
@@ -22,17 +23,9 @@ class Card:
         return f"{claim.name}: {self._outcome()} ({claim.source})"
 
     def _outcome(self) -> str:
-        claim, cases = self.verdict.claim, len(self.verdict.gaps)
-        tried = f"{cases} case" + "s" * (cases > 1)
-        if claim.is_misconception:
-            return f"OFTEN SAID, AND FALSE: off by {_share(max(self.verdict.gaps))} on {tried}"
-        if claim.relation == "~":
-            estimate, prediction, error = (side.detach().double().mean().item() for side in self.verdict.sides)
-            return f"HOLDS: measured {estimate:.3g} ± {error:.1g}, predicted {prediction:.3g}"
-        if claim.relation == "<=":
-            return f"HOLDS: the left side is at most the right one on {tried}"
-        closely = f"equal to {claim.tol:.0e}" if claim.tol else "equal to the last bit"
-        return f"HOLDS: the two sides are {closely} on {tried}"
+        cases = len(self.verdict.gaps)
+        said = "OFTEN SAID, AND FALSE" if self.verdict.claim.is_misconception else "HOLDS"
+        return f"{said}: {numbers(self.verdict)} ({cases} case{'s' * (cases > 1)} tried)"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         claim = self.verdict.claim
@@ -59,11 +52,6 @@ _FRAME = {
     "true": "border-left:4px solid #009e73;padding:.4em 1em;margin:.4em 0",
     "false": "border-left:4px dashed #d55e00;padding:.4em 1em;margin:.4em 0",
 }
-
-
-def _share(gap: float) -> str:
-    """Say a relative gap in words that do not change with the machine's last digits."""
-    return "not even a finite number" if gap == float("inf") else f"{float(f'{100 * gap:.2g}'):g}% of the larger side"
 
 
 def card(claim: Claim) -> Card:

@@ -52,6 +52,12 @@ scale_law(torch.Generator().manual_seed(0))""",
 from lorabook.book.explore.ranks import rank_curves
 rank_curves()""",
     ),
+    "rates": Cell(
+        "ratio",
+        """
+from lorabook.book.explore.rates import rate_plane
+rate_plane()""",
+    ),
     "principal": Cell(
         "r",
         """
@@ -72,6 +78,12 @@ columns(lb.load("tiny").model)""",
 from lorabook.book.explore.codebook import codebook
 codebook(torch.Generator().manual_seed(0))""",
     ),
+    "allocation": Cell(
+        "t",
+        """
+from lorabook.book.explore.allocation import allocation
+allocation()""",
+    ),
     "blocks": Cell(
         "n",
         """
@@ -89,6 +101,12 @@ kept_for_backward()""",
         """
 from lorabook.book.explore.kronecker import kronecker
 kronecker(torch.Generator().manual_seed(0))""",
+    ),
+    "forms": Cell(
+        "numbers",
+        """
+from lorabook.book.explore.forms import forms
+forms(torch.Generator().manual_seed(0))""",
     ),
     "vectors": Cell(
         "r",

@@ -44,6 +44,11 @@ def plus(a: Matrix, b: Matrix) -> Matrix:
     return [[x + y for x, y in zip(one, other, strict=True)] for one, other in zip(a, rows, strict=True)]
 
 
+def entrywise(a: Matrix, b: Matrix) -> Matrix:
+    """Return a ⊙ b."""
+    return [[x * y for x, y in zip(one, other, strict=True)] for one, other in zip(a, b, strict=True)]
+
+
 def cotangent(rows: int, columns: int) -> Matrix:
     """Return the ∂L/∂y with which gradients are taken: no entry is 0, no two are equal."""
     return [[1 + math.cos(1 + i * columns + j) / 2 for j in range(columns)] for i in range(rows)]

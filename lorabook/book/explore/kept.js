@@ -56,7 +56,7 @@ function rows({ names, sizes, fates, kept, always }, x, columns, paints) {
 function reference(value, x, bottom, style) {
   const { colour } = style.role("reference");
   return [svg("line", { x1: x(value), x2: x(value), y1: TOP - 8, y2: bottom, stroke: colour, "stroke-width": 1.5, "stroke-dasharray": "2 4" }),
-    words("all seven matrices train", x(value), TOP - 14, "middle", { style: `fill: ${colour}` })];
+    words("all seven matrices train", x(value), TOP - 14, "middle")];
 }
 
 // In one line, or in two where the notebook is narrow.

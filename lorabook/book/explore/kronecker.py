@@ -1,8 +1,6 @@
 """Kronecker explorer: ΔW = C ⊗ D as a grid of copies of D, what it reaches of a wanted ΔW, and its two small products.
 
-The layer is the library's LoKr on a 24 × 24 matrix. It is given its best: with the blocks of ΔW as rows, C ⊗ D is
-vec(C)vec(D)ᵀ, so the nearest one is the first singular triplet (Van Loan and Pitsianis 1993). Where D = BA has rank r,
-C and D are improved in turns from there, each as well as the other allows.
+The layer is the library's LoKr on a 24 × 24 matrix, with the factors that bring it nearest (`explore/nearest.py`).
 """
 
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from torch import Tensor, linalg, nn
 from lorabook.axes.form.lokr import Kronecker, LoKr
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
+from lorabook.book.explore.nearest import set_nearest_kronecker
 from lorabook.book.explore.state import Choice, Steps, control
 from lorabook.core.inject import inject
 from lorabook.core.lora import LowRankForm
@@ -30,7 +29,6 @@ SIDE = 24
 FEW, COPIES, NOISE = "two directions", "copies of a block", "no pattern"
 FACTORS = (1, 2, 3, 4, 6, 8, 12, 24)
 RANKS = (1, 2, 3, 4)
-TURNS = 300
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def targets(generator: torch.Generator) -> Wanted:
 def compute(state: State, wanted: Wanted, x: Float[Tensor, "24"]) -> Result:
     """Give the library's LoKr its best factors, and send x through them."""
     m, update = wanted[state.wanted], layer(state.factor, state.r)
-    set_nearest(update, m, state.r)
+    set_nearest_kronecker(update, m)
     c, d = update.C.detach(), update.right().detach()
     whole = update.A is None
     names, way, products = _way(x, c, [d] if whole else [update.A.detach(), update.B.detach()])
@@ -112,28 +110,6 @@ def layer(factor: int, r: int) -> Kronecker:
     """Return the library's LoKr on a 24 × 24 matrix, with s = 1."""
     frozen = nn.Sequential(nn.Linear(SIDE, SIDE, bias=False, dtype=torch.float64))
     return inject(frozen, LoKr(r, r, factor=factor), "0", torch.Generator().manual_seed(0))["0"].update
-
-
-@torch.no_grad()
-def set_nearest(update: Kronecker, m: Float[Tensor, "24 24"], r: int) -> None:
-    """Set the factors of `update` so that C ⊗ D is as near to m as turns between them bring it."""
-    p, q = update.C.shape
-    k, n = SIDE // p, SIDE // q
-    blocks = m.view(p, k, q, n).transpose(1, 2).reshape(p * q, k * n)
-    u, sigma, v = linalg.svd(blocks, full_matrices=False)
-    c, d = u[:, 0], sigma[0] * v[0]
-    for _ in range(0 if update.A is None else TURNS):
-        d = nearest_of_rank((c @ blocks).view(k, n), r).flatten()
-        c = blocks @ d / (blocks @ d).norm()
-    # One sign and one size of the two: C has the length of D, so that a picture shows both.
-    size = d.norm().sqrt()
-    update.C.copy_((c * size).view(p, q))
-    if update.A is None:
-        update.D.copy_((d / size).view(k, n))
-    else:
-        u, sigma, v = linalg.svd((d / size).view(k, n), full_matrices=False)
-        update.B.copy_(u[:, :r] * sigma[:r])
-        update.A.copy_(v[:r])
 
 
 def _way(x: Tensor, c: Tensor, right: list[Tensor]) -> tuple[tuple[str, ...], tuple[Tensor, ...], tuple[int, ...]]:

@@ -34,7 +34,7 @@ KINDS.path = (mark, s) => svg("path", { fill: "none", stroke: mark.colour, "stro
   "stroke-dasharray": DASH[mark.dash] ?? "none",
   d: mark.y.map((y, i) => `${i ? "L" : "M"}${s.x(mark.x[i]).toFixed(1)},${s.y(y).toFixed(1)}`).join("") });
 
-// Names at the ends of curves, pushed apart where the curves end too close to each other, and up again where they would
+// Names at the ends of curves in the text's own colour, which can be read where a curve's cannot; pushed apart where the curves end too close to each other, and up again where they would
 // leave the chart.
 const LINE = 15;
 KINDS.labels = (mark, s) => {
@@ -43,7 +43,9 @@ KINDS.labels = (mark, s) => {
   for (let i = sorted.length - 1; i >= 0; i--) {
     sorted[i].py = Math.min(sorted[i].py, i === sorted.length - 1 ? s.bottom : sorted[i + 1].py - LINE);
   }
-  return svg("g", {}, ...sorted.map(({ px, py, text, colour }) => svg("text", { x: px + 8, y: py + 4, "font-size": 12, style: `fill: ${colour}` }, text)));
+  return svg("g", {}, ...sorted.flatMap(({ px, py, text, colour }) => [
+    svg("line", { x1: px + 3, x2: px + 8, y1: py, y2: py, stroke: colour, "stroke-width": 3 }),
+    svg("text", { x: px + 10, y: py + 4, "font-size": 12 }, text)]));
 };
 
 export function overlay(holder) {

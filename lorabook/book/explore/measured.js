@@ -2,9 +2,9 @@
 import { element } from "./controls.js";
 import { explorer } from "./explorer.js";
 import { bytes, count, show } from "./numbers.js";
-import { svg } from "./svg.js";
+import { fitted, svg } from "./svg.js";
 
-const [WIDTH, RIGHT, TOP, ROW, LETTER] = [600, 584, 12, 28, 6.8];
+const [WIDEST, MARGIN, TOP, ROW, LETTER] = [760, 16, 12, 28, 6.8];
 const FULL = "full fine-tuning";
 
 const COLUMNS = {
@@ -42,12 +42,12 @@ function words(text, x, y, anchor, soft = false) {
   return svg("text", { x, y, "text-anchor": anchor, "font-size": 12.5, class: soft ? "lb-soft" : "" }, text);
 }
 
-function picture({ lines, unit }, look, style) {
+function picture({ lines, unit }, look, style, right) {
   const scores = lines.flatMap((line) => line.scores);
   const left = 24 + LETTER * Math.max(...lines.map(({ label }) => label.length));
   const pad = 0.06 * (Math.max(...scores) - Math.min(...scores)) || 0.01;
   const [low, high] = [Math.min(...scores) - pad, Math.max(...scores) + pad];
-  const x = (value) => left + ((RIGHT - left) * (value - low)) / (high - low);
+  const x = (value) => left + ((right - left) * (value - low)) / (high - low);
   const bottom = TOP + ROW * lines.length;
   const grid = ticks(low, high).flatMap((value) => [
     svg("line", { x1: x(value), x2: x(value), y1: TOP, y2: bottom, stroke: style.grid }),
@@ -59,16 +59,22 @@ function picture({ lines, unit }, look, style) {
       ...line.scores.map((score) => svg("line", { x1: x(score), x2: x(score), y1: y - 7, y2: y + 7, stroke: look(line) })),
       svg("circle", { cx: x(line.mean), cy: y, r: 5, fill: look(line) })];
   });
-  return [...grid, ...rows, words(`${unit}, lower is better; a tick a seed`, (left + RIGHT) / 2, bottom + 34, "middle", true)];
+  return [...grid, ...rows, words(`${unit}, lower is better; a tick a seed`, (left + right) / 2, bottom + 34, "middle", true)];
+}
+
+function colours(style) {
+  return (line) => (line.name === FULL ? style.role("reference").colour : style.variant(line.name).colour);
 }
 
 export default explorer((stage, tools) => {
-  const canvas = svg("svg", { style: "max-width: 760px" });
-  stage.append(canvas);
-  return ({ answer, style }) => {
-    const look = (line) => (line.name === FULL ? style.role("reference").colour : style.variant(line.name).colour);
-    canvas.setAttribute("viewBox", `0 0 ${WIDTH} ${TOP + ROW * answer.lines.length + 42}`);
-    canvas.replaceChildren(...picture(answer, look, style));
-    tools.notes.replaceChildren(element("div", { class: "lb-runs" }, table(answer.lines, look)));
+  const draw = fitted(stage, (canvas, { answer, style }, room) => {
+    const width = Math.min(WIDEST, room);
+    canvas.setAttribute("viewBox", `0 0 ${width} ${TOP + ROW * answer.lines.length + 42}`);
+    canvas.style.maxWidth = `${width}px`;
+    canvas.replaceChildren(...picture(answer, colours(style), style, width - MARGIN));
+  });
+  return (now) => {
+    draw(now);
+    tools.notes.replaceChildren(element("div", { class: "lb-runs" }, table(now.answer.lines, colours(now.style))));
   };
 });

@@ -1,15 +1,15 @@
 // A waterfall: each purpose starts where the one above it ends; the GPU's size is a line through all of them.
 import { explorer } from "./explorer.js";
 import { count } from "./numbers.js";
-import { dotted, svg } from "./svg.js";
+import { dotted, fitted, svg } from "./svg.js";
 
 const WORDS = {
   weights: "weights", constants: "quantisation constants", adapters: "adapters", gradients: "gradients",
   optimiser: "optimiser", activations: "activations", logits: "logits", kv: "KV cache", workspace: "one matrix, dequantised",
 };
-const [WIDTH, LEFT, RIGHT, ROW, TOP] = [900, 170, 92, 24, 30];
-const X0 = LEFT;
-const X1 = WIDTH - RIGHT;
+const [LEFT, RIGHT, ROW, TOP] = [170, 92, 24, 30];
+const BOTTOM = TOP + 12 + 10 * ROW;
+const KEY = 330; // pixels of the line that says what the colours mean
 
 function colours(style, answer, quantised) {
   const [train, still] = [style.role("trainable").colour, style.role("frozen").colour];
@@ -21,8 +21,8 @@ function colours(style, answer, quantised) {
   };
 }
 
-function ticks(limit) {
-  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((s) => limit / s <= 9) ?? 10000;
+function ticks(limit, most) {
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((s) => limit / s <= most) ?? 10000;
   return Array.from({ length: Math.floor(limit / step) + 1 }, (_, i) => i * step);
 }
 
@@ -34,14 +34,14 @@ function words(text, x, y, anchor = "start", soft = false) {
   return svg("text", { x, y, "text-anchor": anchor, "font-size": 12.5, class: soft ? "lb-soft" : "" }, text);
 }
 
-function grid(limit, x, bottom, style) {
-  return ticks(limit).flatMap((value) => [
-    svg("line", { x1: x(value), x2: x(value), y1: TOP, y2: bottom, stroke: style.grid }),
-    words(String(value), x(value), bottom + 16, "middle", true),
+function grid(limit, x, across, style) {
+  return ticks(limit, across / 70).flatMap((value) => [
+    svg("line", { x1: x(value), x2: x(value), y1: TOP, y2: BOTTOM, stroke: style.grid }),
+    words(String(value), x(value), BOTTOM + 16, "middle", true),
   ]);
 }
 
-function rows(answer, x, paints) {
+function rows(answer, x, end, paints) {
   let from = 0;
   return Object.entries(answer.parts).flatMap(([name, value], i) => {
     const y = TOP + 8 + (i + 1) * ROW;
@@ -50,7 +50,7 @@ function rows(answer, x, paints) {
     const bar = { x: x(start), y: y + 3, width: Math.max(value > 0 ? 1.5 : 0, x(from) - x(start)), height: ROW - 8, fill: paints[name] };
     const total = { ...bar, y: TOP + 5, height: ROW - 6 };
     return [svg("rect", total), svg("rect", bar), words(WORDS[name], LEFT - 10, y + ROW / 2 + 3, "end", value === 0),
-      words(gib(value), WIDTH - 6, y + ROW / 2 + 3, "end", value === 0)];
+      words(gib(value), end, y + ROW / 2 + 3, "end", value === 0)];
   });
 }
 
@@ -65,19 +65,19 @@ function steps(answer, x, style) {
   });
 }
 
-function key(style, quantised, y) {
+function key(style, quantised, from, y) {
   const kinds = [[style.role("frozen").colour, "frozen"], [quantised.fill, "frozen, quantised"], [style.role("trainable").colour, "trained"]];
   return kinds.flatMap(([fill, word], i) => {
-    const at = X1 - 330 + [0, 90, 232][i];
+    const at = from + [0, 90, 232][i];
     return [svg("rect", { x: at, y: y - 10, width: 16, height: 11, fill }), words(word, at + 22, y, "start", true)];
   });
 }
 
-function gpuLine(gpu, x, bottom, style) {
+function gpuLine(gpu, x, right, style) {
   const colour = style.text;
   const at = x(gpu);
-  return [svg("line", { x1: at, x2: at, y1: TOP - 6, y2: bottom, stroke: colour, "stroke-width": 1.5 }),
-    svg("text", { x: at, y: TOP - 12, "text-anchor": at > X1 - 60 ? "end" : "middle", "font-size": 12.5, "font-weight": 600 }, `GPU: ${gpu} GiB`)];
+  return [svg("line", { x1: at, x2: at, y1: TOP - 6, y2: BOTTOM, stroke: colour, "stroke-width": 1.5 }),
+    svg("text", { x: at, y: TOP - 12, "text-anchor": at > right - 60 ? "end" : "middle", "font-size": 12.5, "font-weight": 600 }, `GPU: ${gpu} GiB`)];
 }
 
 // What stands on the GPU's far side of the line is drawn over in the colour of what is wrong.
@@ -94,21 +94,29 @@ function hosted(answer, x, style) {
     svg("text", { x: x(answer.device) + 65, y: y + ROW / 2 + 3, "text-anchor": "middle", "font-size": 11.5, class: "lb-soft" }, `host: ${gib(answer.host)} GiB`)];
 }
 
+function draw(canvas, { state, answer, style }, width) {
+  const [right, end] = [width - RIGHT, width - 6];
+  const limit = 1.06 * Math.max(state.gpu, answer.device, answer.host > 0 ? answer.device * 1.25 : 0);
+  const x = (value) => LEFT + ((right - LEFT) * value) / limit;
+  const quantised = dotted(style.role("quantised").colour);
+  const beside = right - KEY > LEFT + 200; // the key on the line of the count, or on one of its own
+  const last = BOTTOM + (beside ? 38 : 60);
+  canvas.setAttribute("viewBox", `0 0 ${width} ${last + 6}`);
+  canvas.replaceChildren(
+    quantised.defs, ...grid(limit, x, right - LEFT, style), ...rows(answer, x, end, colours(style, answer, quantised)),
+    ...steps(answer, x, style), words("in all, on the GPU", LEFT - 10, TOP + ROW / 2 + 6, "end"),
+    svg("text", { x: end, y: TOP + ROW / 2 + 6, "text-anchor": "end", "font-size": 12.5, "font-weight": 600 }, `${gib(answer.device)} GiB`),
+    ...excess(answer.device, state.gpu, x, style), ...gpuLine(state.gpu, x, right, style), ...hosted(answer, x, style),
+    words("GiB", right + 14, BOTTOM + 16, "start", true),
+    words(`${count(answer.trained)} parameters train`, LEFT, BOTTOM + 38, "start", true),
+    ...key(style, quantised, beside ? right - KEY : LEFT, last),
+  );
+}
+
 export default explorer((stage) => {
-  const bottom = TOP + 12 + 10 * ROW;
-  const canvas = svg("svg", { viewBox: `0 0 ${WIDTH} ${bottom + 44}` });
-  stage.append(canvas);
-  return ({ state, answer, style }) => {
-    const limit = 1.06 * Math.max(state.gpu, answer.device, answer.host > 0 ? answer.device * 1.25 : 0);
-    const x = (value) => X0 + ((X1 - X0) * value) / limit;
-    const quantised = dotted(style.role("quantised").colour);
-    canvas.replaceChildren(
-      quantised.defs, ...grid(limit, x, bottom, style), ...rows(answer, x, colours(style, answer, quantised)), ...steps(answer, x, style),
-      words("in all, on the GPU", LEFT - 10, TOP + ROW / 2 + 6, "end"),
-      svg("text", { x: WIDTH - 6, y: TOP + ROW / 2 + 6, "text-anchor": "end", "font-size": 12.5, "font-weight": 600 }, `${gib(answer.device)} GiB`),
-      ...excess(answer.device, state.gpu, x, style), ...gpuLine(state.gpu, x, bottom, style), ...hosted(answer, x, style),
-      words("GiB", X1 + 14, bottom + 16, "start", true), words(`${count(answer.trained)} parameters train`, X0, bottom + 38, "start", true), ...key(style, quantised, bottom + 38),
-    );
-    return { off: answer.off };
+  const show = fitted(stage, draw);
+  return (picture) => {
+    show(picture);
+    return { off: picture.answer.off };
   };
 });

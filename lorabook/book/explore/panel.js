@@ -1,5 +1,5 @@
 // Hand-drawn panels: letters, lines and grids in the page's own pixels, so that no letter shrinks with the window.
-import { svg } from "./svg.js";
+import { fitted, svg } from "./svg.js";
 
 const NARROW = 420;
 
@@ -21,15 +21,9 @@ export function levels(values, place, left, right, style, unit = "") {
 
 // Returns `draw` of a view: `paint(now, width)` gives the nodes of a picture as wide as the stage and `height` high.
 export function inPixels(stage, height, paint) {
-  const canvas = svg("svg", {});
-  stage.append(canvas);
-  let latest;
-  function show() {
-    if (!latest) return;
-    const width = Math.max(NARROW, stage.clientWidth);
+  return fitted(stage, (canvas, picture, room) => {
+    const width = Math.max(NARROW, room);
     canvas.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    canvas.replaceChildren(...paint(latest, width));
-  }
-  new ResizeObserver(show).observe(stage);
-  return (now) => { latest = now; show(); };
+    canvas.replaceChildren(...paint(picture, width));
+  });
 }

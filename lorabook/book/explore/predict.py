@@ -15,6 +15,7 @@ from lorabook.book.explore.bundle import bundle, stylesheet
 from lorabook.book.explore.state import Control, Value
 
 OPEN = "…"
+UNANSWERED = "You did not predict. Answer above and run this cell again, or open what was measured"
 
 
 class Prediction(anywidget.AnyWidget):
@@ -60,8 +61,7 @@ class LookBack:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         measured = f"Measured: **{self.measured}**"
         if self.answer is None:
-            summary = "You did not predict. Answer above and run this cell again, or open what was measured"
-            verdict = f"<details><summary>{summary}</summary>\n\n{measured}\n\n</details>"
+            verdict = f"<details><summary>{UNANSWERED}</summary>\n\n{measured}\n\n</details>"
         else:
             verdict = f"> You predicted **{f'{self.answer} {self.unit}'.strip()}**. {measured}"
         return {"text/plain": repr(self), "text/markdown": f"{self.question}\n\n{verdict}"}

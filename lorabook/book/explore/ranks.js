@@ -56,8 +56,8 @@ function marks(state, { ranks, steps, all_rates, curves, ends, rates, best, star
   return [
     labels(ranks, last, ranks.map((_, k) => at(curves, k).at(-1)), "", look),
     labels(ranks, most, ranks.map((_, k) => at(ends, k).at(-1)), "2", look),
-    { kind: "text", text: "rank", x: last, dx: 8, colour: look.colour, anchor: "start" },
-    { kind: "text", text: "rank", x: most, dx: 8, panel: "2", colour: look.colour, anchor: "start" },
+    { kind: "text", text: "rank", x: last, dx: 8, colour: style.text, anchor: "start" },
+    { kind: "text", text: "rank", x: most, dx: 8, panel: "2", colour: style.text, anchor: "start" },
     { kind: "text", text: "the base", x: 1, y: start, dx: 4, dy: -6, colour: style.quiet, anchor: "start" },
     { kind: "text", text: "marks: each rank's best rate", x: all_rates[0], panel: "2", colour: style.quiet, anchor: "start" },
     ...own,

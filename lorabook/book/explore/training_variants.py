@@ -113,7 +113,7 @@ FACTOR = Knob("factor, sides of C", "factor", (2, 4, 8, 16), 4, _recipes("form",
 SMALL = Knob("n small LoRAs", "n", (1, 2, 4, 8), 4, _recipes("form", MELoRAForm))
 PARALLEL = Knob("n in parallel", "n", (1, 2, 3, 4, 8), 3, _recipes("form", MultiLoRAForm))
 INITIAL = Knob("d at the start", "d₀", (0.001, 0.01, 0.1, 1.0), 0.1, _recipes("form", VeRAForm))
-BUDGET = Knob("first rank / last rank", "first/last", (1.25, 1.5, 2.0, 3.0), 1.5, _from_rank)
+BUDGET = Knob("first / last rank", "first/last", (1.25, 1.5, 2.0, 3.0), 1.5, _from_rank)
 GROUP = Knob("group (tokens)", "group", (4, 8, 16, 32), 32, _recipes("attention", ShiftedGroups))
 THRESHOLD = Knob("threshold T", "T", (0.5, 0.7, 0.9, 1.0), 0.9, lambda _, own: LoRADrop(own))
 

@@ -2,6 +2,7 @@
 
 from lorabook.claims.lora_plus.lora_plus import *
 from lorabook.claims.lora_plus.rates import *
+from lorabook.claims.lora_plus.start import *
 from lorabook.claims.lora_plus.width import *
 
 ABOUT = "LoRA+"
