@@ -28,6 +28,10 @@ from lorabook.arena.task import Task
 from lorabook.arena.turns import WAYS, Run
 from lorabook.arena.turns_record import RATES, SEEDS, TUNING_SEED
 from lorabook.arena.turns_record import Row as Turns
+from lorabook.arena.where_losses import gathered as gathered_where
+from lorabook.arena.where_runs import CHOICES, FIRST, WhereRun
+from lorabook.arena.where_runs import REPORT_SEEDS as WHERE_SEEDS
+from lorabook.arena.where_runs import TUNING_SEED as WHERE_TUNING_SEED
 from lorabook.book.explore.allocation import explore_allocation
 from lorabook.book.explore.allocation import gathered as gathered_allocation
 from lorabook.book.explore.blocks import blocks
@@ -39,6 +43,7 @@ from lorabook.book.explore.forgetting import explore_rows
 from lorabook.book.explore.form_fits import Fits
 from lorabook.book.explore.form_fits import measure as measure_fits
 from lorabook.book.explore.forms import explore_fits
+from lorabook.book.explore.groups import shifted_groups
 from lorabook.book.explore.kept import kept_for_backward
 from lorabook.book.explore.kronecker import kronecker
 from lorabook.book.explore.measured import measured
@@ -56,6 +61,7 @@ from lorabook.book.explore.training_models import Model
 from lorabook.book.explore.training_recorded import Recorded, recorded
 from lorabook.book.explore.training_state import SMOLLM2, TINY
 from lorabook.book.explore.vectors import shared_vectors
+from lorabook.book.explore.where import explore_where, mask
 from lorabook.core.training_step import Batch
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.load import load
@@ -226,6 +232,21 @@ def cut_runs() -> list[CutRun]:
     return runs
 
 
+def where_runs() -> list[WhereRun]:
+    """A record of places as if it had been measured: each matrix adds its own, and the first rate is the best."""
+    runs = [(step, WHERE_TUNING_SEED) for step in (FIRST, FIRST - 1, FIRST + 1)]
+    runs += [(FIRST, seed) for seed in WHERE_SEEDS]
+
+    def score(where: str, step: int, seed: int) -> float:
+        return round(4.4 - mask(where) ** 0.5 / 20 + abs(step - FIRST) / 50 + seed / 1e4, 4)
+
+    return [
+        WhereRun(where, 8, step, seed, 4.4, score(where, step, seed), "CPU", "torch", "2026-11-27")
+        for where in CHOICES
+        for step, seed in runs
+    ]
+
+
 def allocation_runs() -> list[AllocationRun]:
     """A record of allocations as if it had been measured: scores of four matrices, of which the last ones are kept."""
     draw, runs = seeded(), list[AllocationRun]()
@@ -272,6 +293,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "rates": lambda: explore_rates(gathered_rates(rate_runs())),
     "codebook": lambda: codebook(seeded()),
     "blocks": lambda: blocks(seeded()),
+    "groups": shifted_groups,
     "kept": kept_for_backward,
     "kronecker": lambda: kronecker(seeded()),
     "forms": lambda: explore_fits(fits()),
@@ -279,5 +301,6 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "vectors": lambda: shared_vectors(seeded()),
     "memory": memory_calculator,
     "one_row": one_row,
+    "where": lambda: explore_where(gathered_where(where_runs())),
     "training": training,
 }

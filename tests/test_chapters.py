@@ -11,8 +11,9 @@ from lorabook.models.paths import notebooks_dir
 SOURCES = sorted((notebooks_dir() / "src").glob("*.py"))
 TAUGHT = {
     "01_why_low_rank": ("low_rank.truncation", "low_rank.spectrum", "low_rank.decay"),
-    # Chapter 03 will show lora.attention_score, lora.layers, lora.merging, lora.blocks and lora.use; 04 lora.cost.
+    # Chapter 04 will show lora.cost.
     "02_lora": ("lora.form", "lora.start", "lora.kaiming", "lora.rate", "lora.conventions", "rslora.scale"),
+    "03_where": ("lora.attention_score", "lora.layers", "lora.merging", "lora.blocks", "lora.use"),
     "05_rslora": ("rslora.scale", "rslora.rank_laws", "rslora.rank_steps"),
     "06_lora_plus": ("lora_plus.lora_plus", "lora_plus.rates", "lora_plus.start", "lora_plus.width"),
     "07_lora_fa": ("lora_fa.form", "lora_fa.layer"),
@@ -39,6 +40,7 @@ TAUGHT = {
         "adalora.schedule",
     ),
     "18_dylora": ("dylora.cut", "dylora.rule"),
+    "21_longlora": ("longlora.cost", "longlora.interpolation", "longlora.shifted", "longlora.use"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""

@@ -26,6 +26,7 @@ from lorabook.book.explore.columns import columns as columns
 from lorabook.book.explore.cuts import cut_curves as cut_curves
 from lorabook.book.explore.forgetting import forgetting as forgetting
 from lorabook.book.explore.forms import forms as forms
+from lorabook.book.explore.groups import shifted_groups as shifted_groups
 from lorabook.book.explore.kept import kept_for_backward as kept_for_backward
 from lorabook.book.explore.kronecker import kronecker as kronecker
 from lorabook.book.explore.measured import measured as measured
@@ -41,6 +42,7 @@ from lorabook.book.explore.state import Choice as Choice
 from lorabook.book.explore.state import Steps as Steps
 from lorabook.book.explore.training import training_explorer as training_explorer
 from lorabook.book.explore.vectors import shared_vectors as shared_vectors
+from lorabook.book.explore.where import one_budget as one_budget
 from lorabook.book.figures.gallery import diagram as diagram
 from lorabook.book.overview import contents as contents
 from lorabook.book.overview import environment as environment

@@ -85,6 +85,7 @@ VARIANTS: tuple[str, ...] = (
     "LoRA-drop", "O-LoRA", "LoRAHub", "QDoRA", "QPiSSA",
     "DP-DyLoRA", "adapters", "prefix", "head", "stack",
     "bottleneck", "LoRA r=2", "LoRA r=32", "LoKr factor=8", "QLoRA | rsLoRA | LoRA+",
+    "LoRA on attention", "LoRA on MLP",
 )  # fmt: skip
 """The order never changes, so that a variant looks the same in every chapter: a new one goes to the end."""
 

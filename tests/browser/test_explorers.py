@@ -90,6 +90,12 @@ allocation()""",
 from lorabook.book.explore.blocks import blocks
 blocks(torch.Generator().manual_seed(0))""",
     ),
+    "groups": Cell(
+        "layers",
+        """
+from lorabook.book.explore.groups import shifted_groups
+shifted_groups()""",
+    ),
     "kept": Cell(
         "r",
         """
@@ -131,6 +137,12 @@ cut_curves()""",
         """
 from lorabook.book.explore.forgetting import forgetting
 forgetting()""",
+    ),
+    "where": Cell(
+        "shape",
+        """
+from lorabook.book.explore.where import one_budget
+one_budget()""",
     ),
     "memory": Cell(
         "length",
@@ -176,6 +188,26 @@ def test_a_key_moves_the_picture_in_time(page: Opened, name: str) -> None:
     print(f"{name}: key press to paint, median {percentile(times, 0.5):.0f} ms, p95 {percentile(times, 0.95):.0f} ms")
     # The goal is 100 ms; the bound leaves room for a loaded machine that renders in software.
     assert percentile(times, 0.5) < 200, times
+
+
+def test_a_box_and_a_matrix_choose_and_the_last_one_stays_on(page: Opened) -> None:
+    boxes, title = f"{frame('where')} .lb-some input", page.locator(f"{frame('where')} .lb-title")
+
+    def on() -> list[str]:
+        return page.page.locator(f".jp-Notebook {boxes}:checked").evaluate_all("boxes => boxes.map((box) => box.value)")
+
+    for name in ("q", "k", "o", "gate", "up", "down"):
+        page.locator(f"{boxes}[value='{name}']").click()
+    title.filter(has_text="Adapters on v (").wait_for()
+    page.locator(f"{boxes}[value='v']").click()
+    assert on() == ["v"], "an explorer of no place has nothing to show"
+    page.locator(f"{frame('where')} .lb-stage g:has(> text:text-is('down'))").click()
+    title.filter(has_text="Adapters on v, down (").wait_for()
+    assert on() == ["v", "down"]
+    page.locator(f"{frame('where')} .lb-stage text:text-is('attention')").click()
+    title.filter(has_text="Adapters on q, k, v, o (").wait_for()
+    page.locator(f"{frame('where')} .lb-stage text:text-is('all seven')").click()  # as the others expect it
+    title.filter(has_text="Adapters on q, k, v, o, gate, up, down (").wait_for()
 
 
 def test_a_chart_is_drawn_as_wide_as_its_place_when_a_side_bar_changes_that(page: Opened) -> None:

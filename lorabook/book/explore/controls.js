@@ -35,7 +35,20 @@ function toggle(spec, id, changed) {
   return { input, out: "", set: (value) => { input.checked = value; } };
 }
 
-const KINDS = { steps: slider, choice, toggle };
+// A box for each name; the last one that is on stays on.
+function some(spec, id, changed) {
+  const boxes = spec.names.map((name) => element("input", { type: "checkbox", name: `${id}-${name}`, value: name }));
+  const chosen = () => boxes.filter((box) => box.checked).map((box) => box.value);
+  boxes.forEach((box) => box.addEventListener("input", () => {
+    if (chosen().length === 0) box.checked = true;
+    changed(chosen().join(", "));
+  }));
+  const input = element("fieldset", { id, "aria-label": spec.label }, ...boxes.map((box) => element("label", {}, box, box.value)));
+  const set = (value) => boxes.forEach((box) => { box.checked = value.split(", ").includes(box.value); });
+  return { input, out: spec.unit, set };
+}
+
+const KINDS = { steps: slider, choice, toggle, some };
 
 function makeCell(name, spec, changed) {
   const id = `lb-${name}-${Math.random().toString(36).slice(2)}`; // every explorer of a page runs a copy of this file

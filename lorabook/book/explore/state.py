@@ -10,6 +10,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 Value = int | float | str | bool
@@ -106,6 +107,22 @@ class Toggle(Control):
 
     def spec(self) -> dict[str, Any]:
         return {"kind": "toggle", "label": self.label, "unit": self.unit, "values": [False, True]}
+
+
+@dataclass(frozen=True)
+class Some(Control):
+    """At least one of a few things, each on or off: a point names those that are on, "q, v"."""
+
+    label: str
+    names: tuple[str, ...]
+    unit: str = ""
+
+    def points(self) -> list[Value]:
+        return [", ".join(some) for n in range(1, len(self.names) + 1) for some in combinations(self.names, n)]
+
+    def spec(self) -> dict[str, Any]:
+        values = {"unit": self.unit, "values": self.points(), "names": list(self.names)}
+        return {"kind": "some", "label": self.label, **values}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from lorabook.claims.claim import claim, misconception
 from lorabook.claims.longlora.shifted import PAPER, tokens
 from lorabook.core.inject import inject
 from lorabook.core.recipe import Recipe
+from lorabook.cost import longer
 from lorabook.cost.count import LLAMA, measured_flops
 from lorabook.models.decoder import Layer, full
 
@@ -161,6 +162,7 @@ def speed_up(length: int) -> Tensor:
     return torch.tensor(step_flops(length, None) / step_flops(length, recipe))
 
 
+GROUPED = longer.share_of_scores(1 / 4, shift=True)
 LONG = tuple(Case(1, 1, 1, seed=length) for length in (8192, 65536, 1048576))
 """Texts of so many tokens: the seed is the length, since nothing is drawn."""
 
@@ -173,9 +175,8 @@ LONG = tuple(Case(1, 1, 1, seed=length) for length in (8192, 65536, 1048576))
     cases=LONG,
 )
 def the_speed_up_is_a_mean_of_two(case: Case) -> tuple[Tensor, Tensor]:
-    length, d, ffn = case.seed, 4096, 11008
-    linear, attention, pairs = 2 * length * (4 * d**2 + 3 * d * ffn), 4 * length**2 * d, 2 * length * 4 * 8 * 2 * d
-    predicted = 3 * (linear + attention) / (2 * linear + 3 * pairs + 3 * attention * 15 / 64)
+    length = case.seed
+    predicted = longer.step_flops(length, 1.0, adapted=False) / longer.step_flops(length, GROUPED, adapted=True)
     return speed_up(length), torch.tensor(predicted)
 
 
