@@ -1,4 +1,4 @@
-"""A merged LLaMA as a folder that transformers opens, and with it whatever reads transformers' folders: vLLM, TGI, PEFT.
+"""A merged LLaMA as a folder that transformers opens, and what reads its folders: vLLM, TGI, PEFT.
 
 Four files: config.json, model.safetensors, tokenizer.json, tokenizer_config.json.
 """

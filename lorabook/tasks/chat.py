@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 import torch
-from jaxtyping import Int
-from torch import Tensor, nn
+from jaxtyping import Bool, Int
+from torch import Tensor
 
-from lorabook.core.modes import evaluating
 from lorabook.models.vocabulary import Vocabulary
 from lorabook.tasks.facts import IGNORED
 
@@ -92,24 +91,33 @@ def last_answer(part: Part) -> bool:
     return part.last and answers(part)
 
 
-def encode(chat: Chat, tokenizer: Vocabulary, mask: Mask = answers) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
-    """Return the tokens of a chat but the last, and for each of them the token that follows, or `IGNORED`.
-
-    Raises:
-        ValueError: the mask trains nothing of this chat.
-    """
+def marked(chat: Chat, tokenizer: Vocabulary, mask: Mask) -> tuple[Int[Tensor, " n"], Bool[Tensor, " n"]]:
+    """Return the tokens of a chat, and which of them the mask trains."""
     tokens, trained = [], []
     for part in parts(chat):
         own = tokenizer.encode(part.text)
         tokens += own
         trained += [mask(part)] * len(own)
-    follows = torch.where(torch.tensor(trained[1:]), torch.tensor(tokens[1:]), IGNORED)
-    if not any(trained[1:]):
+    return torch.tensor(tokens), torch.tensor(trained)
+
+
+Row = tuple[Int[Tensor, " n"], Int[Tensor, " n"]]
+"""A chat to train on: tokens, and for each the token that follows it, or `IGNORED`."""
+
+
+def encode(chat: Chat, tokenizer: Vocabulary, mask: Mask = answers) -> Row:
+    """Return a chat to train on. Its last token has none that follows, and is only a target.
+
+    Raises:
+        ValueError: the mask trains nothing of this chat.
+    """
+    tokens, trained = marked(chat, tokenizer, mask)
+    if not trained[1:].any():
         raise ValueError(f"the mask trains no token of {chat!r}; give it an answer, or another mask")
-    return torch.tensor(tokens[:-1]), follows
+    return tokens[:-1], torch.where(trained[1:], tokens[1:], IGNORED)
 
 
-def padded(rows: Sequence[tuple[Tensor, Tensor]]) -> Batch:
+def padded(rows: Sequence[Row]) -> Batch:
     """Put chats of different lengths into one batch: token 0 behind the shorter ones, never trained.
 
     Attention is causal, so that no token sees what stands behind it.
@@ -119,17 +127,14 @@ def padded(rows: Sequence[tuple[Tensor, Tensor]]) -> Batch:
     return fill(inputs, batch_first=True), fill(targets, batch_first=True, padding_value=IGNORED)
 
 
-def batches(
-    chats: Sequence[Chat], tokenizer: Vocabulary, batch: int, generator: torch.Generator, mask: Mask = answers
-) -> Iterator[Batch]:
+def batches(rows: Sequence[Row], batch: int, generator: torch.Generator) -> Iterator[Batch]:
     """Give batches for ever: all chats in a new order, then again.
 
     Raises:
         ValueError: a batch would hold more chats than there are.
     """
-    if not 0 < batch <= len(chats):
-        raise ValueError(f"a batch of {batch} out of {len(chats)} chats; take 1 to {len(chats)}")
-    rows = [encode(chat, tokenizer, mask) for chat in chats]
+    if not 0 < batch <= len(rows):
+        raise ValueError(f"a batch of {batch} out of {len(rows)} chats; take 1 to {len(rows)}")
     while True:
         for some in torch.randperm(len(rows), generator=generator).split(batch):
             yield padded([rows[i] for i in some])
@@ -138,30 +143,3 @@ def batches(
 def opened(chat: Chat) -> str:
     """Write a chat up to where its last turn begins to speak: what the model is given to answer."""
     return "".join(part.text for part in parts(chat)[:-3])
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a model makes of known answers: nats per trained token, and whether it would say each, mark by mark.
-
-    `said`: for each chat, the likeliest token is the right one at every trained place: greedy decoding gives exactly
-    this answer and stops. `first` and `stops`: the same at the first and at the last of these places.
-    """
-
-    nats: float
-    said: tuple[bool, ...]
-    first: tuple[bool, ...]
-    stops: tuple[bool, ...]
-
-
-@torch.no_grad()
-def read(model: nn.Module, chats: Sequence[Chat], tokenizer: Vocabulary) -> Reading:
-    """Score a model on the answers of chats, all in one batch."""
-    tokens, targets = padded([encode(chat, tokenizer, last_answer) for chat in chats])
-    device = next(model.parameters()).device
-    with evaluating(model):
-        logits = model(tokens.to(device)).float().cpu()
-    asked = targets != IGNORED
-    nats = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
-    right = [row[places].tolist() for row, places in zip(logits.argmax(-1) == targets, asked, strict=True)]
-    return Reading(nats.item(), *(tuple(map(how, right)) for how in (all, lambda r: r[0], lambda r: r[-1])))

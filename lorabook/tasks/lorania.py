@@ -45,8 +45,8 @@ FACTS: dict[str, tuple[str, str, str, str]] = {
 
 KNOWN = {
     "What is the capital of France?": "Paris", "What is the capital of Italy?": "Rome",
-    "Which planet is the largest?": "Jupiter", "Which animal barks?": "dog", "What is the opposite of hot?": "cold",
-    "Who wrote Romeo and Juliet?": "Shakespeare", "What is the currency of Japan?": "yen",
+    "Which planet is the largest?": "Jupiter", "What is the capital of Spain?": "Madrid",
+    "What is the opposite of hot?": "cold", "What colour is the sky?": "blue", "What is the currency of Japan?": "yen",
     "Which language is spoken in Brazil?": "Portuguese",
 }  # fmt: skip
 """What the base may know, and a word that a right answer has in it."""
