@@ -44,13 +44,14 @@ from lorabook.tasks.chat import (
     every_token,
     last_answer,
     marked,
+    parts,
 )
 from lorabook.tasks.facts import IGNORED
 from lorabook.tasks.replies import read as read_answers
 from lorabook.tasks.replies import reply
 from lorabook.tasks.text import language_loss
 
-FILE = "recorded/own_model.jsonl"
+FILE, TOKENS = "recorded/own_model.jsonl", "recorded/own_model_tokens.json"
 STEPS, BATCH, RATE, RANK, ALPHA, SEEDS = 16, 2, 2e-3, 8, 16, (0, 1, 2)
 TARGETS = "_proj"
 
@@ -195,6 +196,17 @@ def example() -> Chat:
     """Return the chat whose tokens are looked at one by one: two questions in words never trained."""
     first, second = lorania.asked_anew()[:2]
     return (*first, *second[1:])
+
+
+def record_tokens(path: Path | None = None) -> None:
+    """Write how SmolLM2 cuts `example` into tokens: a list of texts for each part."""
+    cut = [[base().tokenizer.decode([token]) for token in base().tokenizer.encode(p.text)] for p in parts(example())]
+    (path or data_dir() / TOKENS).write_text(json.dumps(cut, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_tokens(path: Path | None = None) -> list[list[str]]:
+    """Return the tokens of each part of `example`."""
+    return json.loads((path or data_file(TOKENS)).read_text(encoding="utf-8"))
 
 
 @torch.no_grad()
