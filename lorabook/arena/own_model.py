@@ -124,7 +124,7 @@ def asked() -> Iterator[tuple[str, int]]:
     """Yield every run that belongs to the record."""
     yield BASE, SEEDS[0]
     yield from ((name, SEEDS[0]) for name in (ANSWERS, *EXPORTS))
-    yield from ((name, seed) for name in WAYS for seed in SEEDS if (name, seed) != (ANSWERS, SEEDS[0]))
+    yield from ((name, seed) for seed in SEEDS for name in WAYS if (name, seed) != (ANSWERS, SEEDS[0]))
 
 
 def record(path: Path | None = None) -> None:

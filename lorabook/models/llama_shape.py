@@ -41,19 +41,19 @@ def llama_weights(model: nn.Module) -> dict[str, Tensor]:
         ValueError: a weight has no place in a plain LLaMA: adapters that are not merged, say.
     """
     shape = llama_shape(model)
-    weights = {name.removeprefix(PREFIX): tensor.detach() for name, tensor in model.state_dict().items()}
+    found = {name.removeprefix(PREFIX): tensor.detach() for name, tensor in model.state_dict().items()}
     if shape.tied:
-        weights.pop("lm_head.weight", None)
-    odd = sorted(weights.keys() ^ names(shape))
+        found.pop("lm_head.weight", None)
+    due = names(shape)
+    odd = sorted(found.keys() ^ set(due))
     if odd:
         raise ValueError(f"{odd[0]} is no weight of a plain LLaMA of this shape, or is missing: merge adapters first")
-    return weights
+    return {name: found[name] for name in due}
 
 
-def names(shape: DecoderConfig) -> set[str]:
-    """Return the names of all weights of a LLaMA, ours; a tied head is no weight of its own."""
-    layer = [f"self_attn.{x}_proj" for x in "qkvo"] + [f"mlp.{x}_proj" for x in ("gate", "up", "down")]
-    layer += ["input_layernorm", "post_attention_layernorm"]
-    whole = ["embed_tokens", "norm"] + ([] if shape.tied else ["lm_head"])
-    every = whole + [f"layers.{i}.{part}" for i in range(shape.layers) for part in layer]
-    return {f"{name}.weight" for name in every}
+def names(shape: DecoderConfig) -> list[str]:
+    """Return the names of all weights of a LLaMA, ours, in the order of the forward pass; a tied head is none."""
+    layer = ["input_layernorm", *(f"self_attn.{x}_proj" for x in "qkvo"), "post_attention_layernorm"]
+    layer += [f"mlp.{x}_proj" for x in ("gate", "up", "down")]
+    every = ["embed_tokens", *(f"layers.{i}.{part}" for i in range(shape.layers) for part in layer), "norm"]
+    return [f"{name}.weight" for name in every + ([] if shape.tied else ["lm_head"])]

@@ -101,7 +101,7 @@ def marked(chat: Chat, tokenizer: Vocabulary, mask: Mask) -> tuple[Int[Tensor, "
     return torch.tensor(tokens), torch.tensor(trained)
 
 
-Row = tuple[Int[Tensor, " n"], Int[Tensor, " n"]]
+Row = tuple[Tensor, Tensor]
 """A chat to train on: tokens, and for each the token that follows it, or `IGNORED`."""
 
 
