@@ -53,7 +53,7 @@ from lorabook.tasks.text import language_loss
 
 FILE, TOKENS = "recorded/own_model.jsonl", "recorded/own_model_tokens.json"
 STEPS, BATCH, RATE, RANK, ALPHA, SEEDS = 16, 2, 2e-3, 8, 16, (0, 1, 2)
-TARGETS = "_proj"
+TARGETS, SCHEDULE = "_proj", warmup_cosine
 
 
 def one_place_early(chat: Chat, tokenizer: Vocabulary) -> Row:
@@ -175,7 +175,7 @@ def trained(name: str, seed: int) -> tuple[Loaded, list[float]]:
     inject(model, way.recipe, TARGETS, torch.Generator().manual_seed(seed))
     rows = way.rows(lorania.trained_chats(), base().tokenizer)
     stream = batches(rows, BATCH, torch.Generator().manual_seed(seed))
-    run = fit(model, stream, steps=STEPS, lr=RATE, loss=language_loss, schedule=warmup_cosine, progress=False)
+    run = fit(model, stream, steps=STEPS, lr=RATE, loss=language_loss, schedule=SCHEDULE, progress=False)
     return replace(base(), model=model), run.losses
 
 

@@ -111,9 +111,12 @@ def load_gguf(path: Path, device: torch.device | str | None = None, dtype: torch
 
     Raises:
         ModuleNotFoundError: gguf is not installed.
+        FileNotFoundError: there is no such file.
         ValueError: the file holds another architecture, or weights that do not fit its header.
     """
     check_gguf()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: give the path of a .gguf file")
     import gguf  # only here: an extra
 
     reader = gguf.GGUFReader(path)
