@@ -1,6 +1,7 @@
 """Every explorer of the book, small enough for a test: a new one is added to BUILD and is swept with the others."""
 
 import math
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
@@ -18,6 +19,8 @@ from lorabook.arena.cut_runs import PLAIN, SIDES, CutRun, R, asked
 from lorabook.arena.cuts import CUTS
 from lorabook.arena.experiment import at
 from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
+from lorabook.arena.own_model import BASE, OwnRun, example
+from lorabook.arena.own_model import asked as asked_of_own_model
 from lorabook.arena.plan import around
 from lorabook.arena.rank_runs import STEPS, RankRun
 from lorabook.arena.rank_runs import asked as asked_of_ranks
@@ -35,6 +38,8 @@ from lorabook.arena.where_runs import TUNING_SEED as WHERE_TUNING_SEED
 from lorabook.book.explore.allocation import explore_allocation
 from lorabook.book.explore.allocation import gathered as gathered_allocation
 from lorabook.book.explore.blocks import blocks
+from lorabook.book.explore.chat_mask import MASKS, explore_masks, trained_tokens
+from lorabook.book.explore.chat_mask import gathered as gathered_masks
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.cuts import explore_cuts, gathered
@@ -65,6 +70,7 @@ from lorabook.book.explore.where import explore_where, mask
 from lorabook.core.training_step import Batch
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.load import load
+from lorabook.tasks.chat import parts
 from lorabook.tasks.text import Corpus, batches, evaluate, language_loss
 
 SHAPE = DecoderConfig(vocab=20, hidden=64, layers=2, heads=2, kv_heads=2, d_head=32, ffn=96, context=16)
@@ -265,6 +271,24 @@ def allocation_runs() -> list[AllocationRun]:
     return runs
 
 
+def own_runs() -> list[OwnRun]:
+    """A record of masks as if it had been measured: the more tokens are trained, the more is learnt and forgotten."""
+
+    def one(name: str, seed: int) -> OwnRun:
+        tokens = sum(map(len, own_tokens()))
+        n = 0 if name == BASE else int(trained_tokens(name, own_tokens()).sum()) if name in MASKS else 8
+        nats = [2.0 + k % 3 - min(n, 20) / 10 + seed / 100 for k in range(tokens - 1)]
+        said = n * 8 // tokens
+        return OwnRun(name, seed, [3.0, 2.0], 2.0, said, said, 8, [], [], 8 - said, nats, "CPU", "torch", "2026-11-27")
+
+    return [one(*key) for key in asked_of_own_model()]
+
+
+def own_tokens() -> list[list[str]]:
+    """The tokens of the chat that is shown, a word each."""
+    return [re.findall(r"\s*\S+|\s+", part.text) for part in parts(example())]
+
+
 def pretended_turns() -> list[Turns]:
     """Runs of three texts in turn, of every way at seven ranks and the rates, as if they had been recorded."""
 
@@ -291,6 +315,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "scale": lambda: explore_sizes(sizes()),
     "ranks": lambda: explore_ranks(gathered_ranks(rank_runs(0, 1))),
     "rates": lambda: explore_rates(gathered_rates(rate_runs())),
+    "chat_mask": lambda: explore_masks(gathered_masks(own_runs(), own_tokens())),
     "codebook": lambda: codebook(seeded()),
     "blocks": lambda: blocks(seeded()),
     "groups": shifted_groups,

@@ -1,4 +1,4 @@
-"""Chapter 29's tables and curves: what SmolLM2 has learnt of Lorania, live where it is installed, recorded elsewhere."""
+"""Chapter 29's tables and curves: what SmolLM2 has learnt of Lorania, live where it is installed, else recorded."""
 
 import copy
 import importlib.util
@@ -25,7 +25,6 @@ from lorabook.models.paths import data_file
 from lorabook.tasks import lorania
 
 FROM_PEFT = "recorded/from_peft"
-NEEDED = ("transformers", "accelerate")
 OLD = 4
 """How many of the old questions are shown."""
 
