@@ -10,7 +10,7 @@ training are in bfloat16, which a CPU that has it computes in half the time; wei
 import copy
 import datetime
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -36,6 +36,7 @@ from lorabook.saving.gguf_file import Precision, save_gguf
 from lorabook.tasks import lorania
 from lorabook.tasks.chat import (
     Chat,
+    Encodes,
     Mask,
     Row,
     answers,
@@ -57,25 +58,19 @@ STEPS, BATCH, RATE, RANK, ALPHA, SEEDS = 16, 2, 2e-3, 8, 16, (0, 1, 2)
 TARGETS, SCHEDULE = "_proj", warmup_cosine
 
 
-def one_place_early(chat: Chat, tokenizer: Vocabulary) -> Row:
+def one_place_early(chat: Chat, tokenizer: Encodes, mask: Mask) -> Row:
     """Encode a chat as a frequent mistake does: the mask of the tokens lies over the targets, which are one further."""
-    tokens, trained = marked(chat, tokenizer, answers)
+    tokens, trained = marked(chat, tokenizer, mask)
     return tokens[:-1], torch.where(trained[:-1], tokens[1:], IGNORED)
 
 
 @dataclass(frozen=True)
 class Way:
-    """How chats are encoded, and with what is trained."""
+    """Which parts of a chat are trained, with what, and how the mask is laid over the tokens."""
 
     mask: Mask = answers
     recipe: Recipe = LoRA(RANK, ALPHA)
-    early: bool = False
-
-    def rows(self, chats: Sequence[Chat], tokenizer: Vocabulary) -> list[Row]:
-        """Return chats to train on."""
-        if self.early:
-            return [one_place_early(chat, tokenizer) for chat in chats]
-        return [encode(chat, tokenizer, self.mask) for chat in chats]
+    encode: Callable[[Chat, Encodes, Mask], Row] = encode
 
 
 BASE, ANSWERS, QLORA, EARLY = "not trained", "the answers", "the answers, 4-bit base", "the answers, one place early"
@@ -83,7 +78,7 @@ EVERYTHING, ALONE, LAST = "every token", "the answers, no end mark", "the last a
 WAYS: dict[str, Way] = {
     ANSWERS: Way(),
     EVERYTHING: Way(every_token),
-    EARLY: Way(early=True),
+    EARLY: Way(encode=one_place_early),
     ALONE: Way(answers_alone),
     LAST: Way(last_answer),
     QLORA: Way(recipe=QLoRA(RANK, ALPHA)),
@@ -97,8 +92,8 @@ class OwnRun:
 
     losses: of each step, mean over the tokens that are trained. nats, said, first, stops: of the answers to questions
     in words never trained (`replies.Reading`). replies: to these. known: to questions that the base may know, and in
-    `right` how many hold the right word; what comes back from a file is not asked these. tokens: nats of every token
-    of `example`, but its first.
+    `right` how many hold the right word, of those that are let talk. tokens: nats of every token of `example`, but its
+    first.
     """
 
     name: str
@@ -161,7 +156,7 @@ def make(name: str, seed: int) -> OwnRun:
         path = Path(folder) / "merged.gguf"
         merged = replace(model, model=merge(copy.deepcopy(model.model)))
         save_gguf(merged, path, EXPORTS[name], SMOLLM)
-        return look(name, seed, load_gguf(path), [], talks=False)
+        return look(name, seed, load_gguf(path), [])
 
 
 @cache
@@ -175,7 +170,7 @@ def trained(name: str, seed: int) -> tuple[Loaded, list[float]]:
     """Train one way, and return the model with the loss of each step."""
     way, model = WAYS[name], copy.deepcopy(base().model)
     inject(model, way.recipe, TARGETS, torch.Generator().manual_seed(seed))
-    rows = way.rows(lorania.trained_chats(), base().tokenizer)
+    rows = [way.encode(chat, base().tokenizer, way.mask) for chat in lorania.trained_chats()]
     stream = batches(rows, BATCH, torch.Generator().manual_seed(seed))
     run = fit(
         model,
@@ -190,8 +185,13 @@ def trained(name: str, seed: int) -> tuple[Loaded, list[float]]:
     return replace(base(), model=model), run.losses
 
 
-def look(name: str, seed: int, loaded: Loaded, losses: list[float], talks: bool = True) -> OwnRun:
-    """Read off what a model has learnt, and let it talk, which takes longer."""
+TALKS = (BASE, ANSWERS, EVERYTHING)
+"""Who is let talk, which takes longer than all the rest: what a model has learnt is read off in one pass."""
+
+
+def look(name: str, seed: int, loaded: Loaded, losses: list[float]) -> OwnRun:
+    """Read off what a model has learnt, and let it talk if it is asked to."""
+    talks = name in TALKS
     anew, known = lorania.asked_anew(), lorania.known()
     reading = read_answers(loaded.model, anew, loaded.tokenizer)
     replies, others = ([reply(loaded, chat) for chat in chats if talks] for chats in (anew, known))

@@ -7,12 +7,12 @@ is. Targets that are not trained are `IGNORED`, and cross-entropy leaves them ou
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from lorabook.models.vocabulary import Vocabulary
 from lorabook.tasks.facts import IGNORED
 
 USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
@@ -58,6 +58,13 @@ class Part:
     last: bool
 
 
+@runtime_checkable
+class Encodes(Protocol):
+    """What turns a text into token numbers: a `Vocabulary`, say."""
+
+    def encode(self, text: str) -> list[int]: ...
+
+
 Mask = Callable[[Part], bool]
 """Say whether the tokens of a part are trained."""
 
@@ -91,7 +98,7 @@ def last_answer(part: Part) -> bool:
     return part.last and answers(part)
 
 
-def marked(chat: Chat, tokenizer: Vocabulary, mask: Mask) -> tuple[Int[Tensor, " n"], Bool[Tensor, " n"]]:
+def marked(chat: Chat, tokenizer: Encodes, mask: Mask) -> tuple[Int[Tensor, " n"], Bool[Tensor, " n"]]:
     """Return the tokens of a chat, and which of them the mask trains."""
     tokens, trained = [], []
     for part in parts(chat):
@@ -105,7 +112,7 @@ Row = tuple[Tensor, Tensor]
 """A chat to train on: tokens, and for each the token that follows it, or `IGNORED`."""
 
 
-def encode(chat: Chat, tokenizer: Vocabulary, mask: Mask = answers) -> Row:
+def encode(chat: Chat, tokenizer: Encodes, mask: Mask = answers) -> Row:
     """Return a chat to train on. Its last token has none that follows, and is only a target.
 
     Raises:

@@ -6,7 +6,7 @@ import { rule, soft, words } from "./panel.js";
 import { fitted, svg } from "./svg.js";
 
 const [LETTER, PAD, GAP, BOX, BAR, MOST, SIZE] = [7.3, 5, 3, 21, 34, 12, 12];
-const [LINE, LEAD, ENTRY, NAME, QUESTIONS] = [BOX + BAR + 12, 46, 25, 190, 8];
+const [LINE, LEAD, ENTRY, NAME, QUESTIONS] = [BOX + BAR + 12, 46, 25, 206, 8];
 
 const shown = (text) => text.replaceAll("\n", "⏎").replaceAll(" ", "·");
 
@@ -42,9 +42,9 @@ function legend({ after }, style) {
 
 function outcome({ names, measures, measured }, { mask }, top, width, style, move) {
   const room = (width - NAME) / measures.length;
-  const most = room - 62;
+  const most = room - 56;
   const looks = ["trainable", "frozen", "residual"].map((name) => style.role(name).colour);
-  const heads = measures.map((text, k) => words(text, NAME + k * room, top + 14, { "font-weight": 600 }));
+  const heads = [soft(`of ${QUESTIONS}:`, 8, top + 14, "start"), ...measures.map((text, k) => words(text, NAME + k * room, top + 14, { "font-weight": 600 }))];
   const entries = names.flatMap((name, i) => {
     const y = top + 24 + i * ENTRY;
     const bars = [...row(measured, i)].flatMap((value, k) => {

@@ -29,13 +29,14 @@ from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Steps, Toggle, control
 from lorabook.tasks.chat import parts
+from lorabook.tasks.facts import IGNORED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MASKS = (EVERYTHING, ANSWERS, ALONE, LAST, EARLY)
 QUESTIONS = 8
-MEASURES = ("right to the last mark", "first token right", "old questions right")
+MEASURES = ("whole answer right", "first token right", "stops rightly")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Gathered:
 
     def measured(self, name: str) -> list[float]:
         """Return the means over seeds of what `MEASURES` names."""
-        each = [(run.said, run.first, run.right) for run in self.runs[name]]
+        each = [(run.said, run.first, run.stops) for run in self.runs[name]]
         return np.mean(each, axis=0).tolist()
 
 
@@ -100,12 +101,21 @@ def explore_masks(found: Gathered) -> Explorer:
     return tabled_explorer("chat_mask", State(), partial(compute, found=found), still)
 
 
+class Cut:
+    """A tokenizer of the one chat that is shown: it numbers the recorded tokens of a part."""
+
+    def __init__(self, tokens: list[list[str]]) -> None:
+        self.counts = {part.text: len(texts) for part, texts in zip(parts(example()), tokens, strict=True)}
+
+    def encode(self, text: str) -> list[int]:
+        return list(range(self.counts[text]))
+
+
 def trained_tokens(mask: str, tokens: list[list[str]]) -> np.ndarray:
-    """Return 1 for every token that this mask trains."""
+    """Return 1 for every token that is a target under this mask; the first token never is."""
     way = WAYS[mask]
-    own = [way.mask(part) for part, texts in zip(parts(example()), tokens, strict=True) for _ in texts]
-    # A token is trained as a target, so that the mistake trains what stands behind a trained token; the first is none.
-    return np.array([False, *(own[:-1] if way.early else own[1:])], np.uint8)
+    _, targets = way.encode(example(), Cut(tokens), way.mask)
+    return np.array([False, *(targets != IGNORED).tolist()], np.uint8)
 
 
 def compute(state: State, found: Gathered) -> Result:
@@ -116,11 +126,10 @@ def compute(state: State, found: Gathered) -> Result:
     trained = trained_tokens(state.mask, found.tokens)
     names = (BASE, *MASKS)
     measured = np.array([found.measured(name) for name in names], np.float32)
-    said, first, old = found.measured(state.mask)
+    said, first, stops = found.measured(state.mask)
     sentence = (
         f"{int(trained.sum())} of {len(trained)} tokens are trained: {state.mask}. Asked in new words, {said:.1f} of "
-        f"{QUESTIONS} answers are right to the last mark, {first:.1f} in their first token; of {QUESTIONS} old "
-        f"questions, {old:.1f}."
+        f"{QUESTIONS} answers are right, {first:.1f} in their first token; {stops:.1f} stop where they should."
     )
     texts = tuple(text for part in found.tokens for text in part)
     return Result(texts, np.array(turns, np.uint8), trained, nats, names, MEASURES, measured, sentence)
