@@ -8,6 +8,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import gguf
 import peft
@@ -118,6 +119,19 @@ def test_what_is_not_merged_or_no_llama_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"norm\.weight has numbers too large for torch.float16"):
         save_checkpoint(large, tmp_path / "large")
     assert list(tmp_path.glob("*.safetensors")) == []
+
+
+@pytest.mark.parametrize("scaling", [None, {"rope_type": "linear", "factor": 4.0}])
+def test_the_shape_is_read_off_an_older_transformers_too(tmp_path: Path, scaling: dict | None) -> None:
+    save_checkpoint(small(), tmp_path, torch.float32)
+    model = lb.load(tmp_path).model
+    said = vars(model.config) | {"rope_parameters": None, "rope_theta": 5000.0, "rope_scaling": scaling}
+    model.config = SimpleNamespace(**said, model_type="llama")
+    if scaling is None:
+        assert llama_shape(model) == SHAPE
+    else:
+        with pytest.raises(ValueError, match="rotations are scaled"):
+            llama_shape(model)
 
 
 # A GGUF file

@@ -22,7 +22,9 @@ def llama_shape(model: nn.Module) -> DecoderConfig:
         kind = getattr(theirs, "model_type", type(model).__name__)
         if kind != "llama":
             raise ValueError(f"expected a LLaMA, ours or transformers', and this is {kind!r}: export it with its tools")
-        rotations = theirs.rope_parameters
+        rotations = getattr(theirs, "rope_parameters", None)
+        if rotations is None:  # transformers below 5
+            rotations = {"rope_type": "default", "rope_theta": theirs.rope_theta} | (theirs.rope_scaling or {})
         plain = rotations["rope_type"] == "default"
         config = DecoderConfig(
             theirs.vocab_size, theirs.hidden_size, theirs.num_hidden_layers, theirs.num_attention_heads,

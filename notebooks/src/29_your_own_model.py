@@ -165,23 +165,26 @@ book.card(own_model.converting_loses_the_tail)
 # %% [markdown]
 # On the book's model, twenty steps on the Bible each, then converted:
 
-# %%
+# %% tags=["nbval-ignore-output"]
 recipes = {"LoRA, r = 8": lb.LoRA(r=8), "PiSSA, r = 8": lb.PiSSA(r=8), "DoRA, r = 8": lb.DoRA(r=8),
            "LoHa, r = 4": lb.LoHa(r=4), "HiRA, r = 8": lb.HiRA(r=8)}
-lost, rise = {}, {}
-for name in recipes:
-    for r in (8, 16, 32):
-        model = own.adapted_tiny(recipes[name])
-        score = own.on_the_bible(model)
+lost, gain = {}, {}
+for name, recipe in book.progress(recipes.items(), desc="convert"):
+    gain[name] = before - own.on_the_bible(own.adapted_tiny(recipe))
+    for r in (8, 16):
+        model = own.adapted_tiny(recipe)
         lost[name, r] = max(convert.to_lora(model, r).values())
-        rise[name, r] = own.on_the_bible(model) - score
+        gain[name, r] = before - own.on_the_bible(model)
 
 # %% jupyter={"source_hidden": true}
-book.table(("trained", *(f"ΔW lost at r = {r}, worst layer" for r in (8, 16, 32)), "loss rises by, at r = 8"), [
-    (name, *(f"{lost[name, r]:.0%}" for r in (8, 16, 32)), f"{rise[name, 8]:.3f}") for name in recipes])
+book.table(("trained", "ΔW lost at r = 8, worst layer", "at r = 16", "gain kept at r = 8", "at r = 16 "), [
+    (name, *(f"{lost[name, r]:.0%}" for r in (8, 16)), *(f"{gain[name, r] / gain[name]:.0%}" for r in (8, 16)))
+    for name in recipes])
 
 # %% [markdown]
-# CONVERT_VERDICT
+# A LoRA comes back whole; so does a PiSSA at twice its rank, and a LoHa at the square of its own. DoRA and HiRA change $W_0$ in
+# full rank, and never do. What that costs the norm does not tell: DoRA loses a quarter of it in one layer and hardly any of its
+# gain, HiRA nearly half of its gain. PiSSA is *better* cut, at this early step. Measure the loss, not the norm.
 #
 # ## Out: the whole model
 # Merged, it is a LLaMA like any other. Two files go out and come back: a folder through transformers, a GGUF file through

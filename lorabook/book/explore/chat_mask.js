@@ -50,7 +50,7 @@ function outcome({ names, measures, measured }, { mask }, top, width, style, mov
     const bars = [...row(measured, i)].flatMap((value, k) => {
       const x = NAME + k * room;
       return [svg("rect", { x, y: y + 5, width: Math.max((most * value) / QUESTIONS, 1), height: ENTRY - 11, fill: looks[k] }),
-        rule(x + most, y + 3, x + most, y + ENTRY - 4, style.grid), words(value.toFixed(1), x + most + 7, y + 17)];
+        rule(x + most, y + 3, x + most, y + ENTRY - 4, style.grid), words(`${+value.toFixed(1)}`, x + most + 7, y + 17)];
     });
     const frame = svg("rect", { x: 0.5, y, width: width - 1, height: ENTRY - 2, rx: 3, fill: "transparent", stroke: name === mask ? style.text : "none" });
     if (i > 0) {

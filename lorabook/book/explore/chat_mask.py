@@ -128,11 +128,15 @@ def compute(state: State, found: Gathered) -> Result:
     measured = np.array([found.measured(name) for name in names], np.float32)
     said, first, stops = found.measured(state.mask)
     sentence = (
-        f"{int(trained.sum())} of {len(trained)} tokens are trained: {state.mask}. Asked in new words, {said:.1f} of "
-        f"{QUESTIONS} answers are right, {first:.1f} in their first token; {stops:.1f} stop where they should."
+        f"{int(trained.sum())} of {len(trained)} tokens are trained: {state.mask}. Asked in new words, {_short(said)} "
+        f"of {QUESTIONS} answers are right, {_short(first)} in their first token; {_short(stops)} stop rightly."
     )
     texts = tuple(text for part in found.tokens for text in part)
     return Result(texts, np.array(turns, np.uint8), trained, nats, names, MEASURES, measured, sentence)
+
+
+def _short(mean: float) -> str:
+    return f"{round(mean, 1):g}"
 
 
 def still(state: State, result: Result) -> "Figure":
@@ -146,7 +150,13 @@ def still(state: State, result: Result) -> "Figure":
         at = result.trained == on
         axes.bar(places[at], result.nats[at], color=role.light, label=label, hatch=None if on else "///")
     axes.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
-    bars = style.axes(figure, "what came of it, mean of three seeds", f"of {QUESTIONS}", "", (2, 1, 2))
+    bars = style.axes(
+        figure,
+        f"what came of it, mean of {len(SEEDS)} seeds" if len(SEEDS) > 1 else "what came of it",
+        f"of {QUESTIONS}",
+        "",
+        (2, 1, 2),
+    )
     rows = np.arange(len(result.names))
     for k, measure in enumerate(result.measures):
         look = style.series(k)
