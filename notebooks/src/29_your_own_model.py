@@ -48,13 +48,15 @@ book.chat_mask()
 # %% [markdown]
 # 1. Go to *the answers*. Which tokens are trained, and how many? Then to *the answers, one place early*: which token of each
 #    answer is lost, and which is trained in its place?
-# 2. Under *the answers*, switch "after training" off and on. Name a token that is not trained and costs less all the same.
+# 2. Under *the answers*, switch "after training" off and on. Which mark, never trained, becomes dear? And under which mask does
+#    it stay cheap?
 #
 # <details><summary>Answers</summary>
 #
 # 1. What the assistant says, with its end mark: 8 of 57. One place early, the first token of each answer is lost, and the
 # line break behind its end mark is trained.
-# 2. ANSWER_TWO
+# 2. The `<|im_start|>` that opens the last turn cost 0.00 nats, and costs 9: the model has forgotten to write questions,
+# which nobody asks of it. Under *every token* it stays at 0.00.
 #
 # </details>
 #
@@ -79,7 +81,9 @@ book.card(own_model.a_loss_is_the_questions_and_the_answers)
 own.measured_table("not trained", "the answers", "every token")
 
 # %% [markdown]
-# PROMPT_VERDICT
+# All of eight questions, in words never trained. After the same sixteen steps: six answers, and none. Six sevenths of the
+# unmasked loss ask for questions and marks, and little is left for answers. It has forgotten less, too. Longer training may
+# close the gap; we did not measure that.
 #
 # ### The mean is over tokens
 # Chats differ in length, so a batch is padded behind the shorter ones, and never trained there.
@@ -221,14 +225,23 @@ book.card(qlora.false_merging_into_four_bits_is_exact)
 # llama.cpp can also load a base in four bits and an adapter beside it. That loses nothing.
 #
 # ## Measured
-# Five masks and a 4-bit base, MANY_SEEDS seeds each, mean ± standard deviation:
+# Five masks and a 4-bit base, after sixteen steps; each out of eight, in new words:
 
 # %% jupyter={"source_hidden": true}
-own.measured_table("not trained", "the answers", "the answers, 4-bit base", "every token", "the last answer",
-                   "the answers, no end mark", "the answers, one place early")
+own.measured_table("not trained", "the answers", "the answers, 4-bit base", "the last answer",
+                   "the answers, no end mark", "the answers, one place early", "every token")
 
 # %%
-VERDICTS
+right, first, stops = ({name: own.mean(name, lambda run: getattr(run, what)) for name in own.runs()}
+                       for what in ("said", "first", "stops"))
+book.verdicts({
+    "After the same steps the mask has taught more answers than no mask": right["the answers"] > right["every token"],
+    "One place early, at most one answer of eight begins rightly": first["the answers, one place early"] <= 1,
+    "A base in four bits costs more than one answer":
+        right["the answers"] - right["the answers, 4-bit base"] > 1,
+    "Without the end mark in the loss, it still stops where it should": stops["the answers, no end mark"] >= 7,
+    "Eight bits keep all answers": right["the answers, merged into Q8_0"] == right["the answers, merged into F16"],
+    "Four bits keep one": right["the answers, merged into Q4_1"] > 0})
 
 # %% [markdown]
 # MEASURED_TEXT

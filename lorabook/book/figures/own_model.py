@@ -95,24 +95,22 @@ def replies_table(live: Sequence[str]) -> Shown:
     return table(("question", "before", who), rows)
 
 
-def _spread(name: str, what: Callable[[OwnRun], float], digits: int) -> str:
-    values = [what(run) for run in runs()[name]]
-    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.{digits}f}{spread}"
-
-
 def measured_table(*names: str) -> Shown:
-    """Return the recorded outcome of ways to train, mean and standard deviation over seeds."""
-    rows = [
-        (
-            name,
-            _spread(name, lambda run: run.nats, 2),
-            _spread(name, lambda run: run.said, 1),
-            _spread(name, lambda run: run.right, 1),
-        )
-        for name in names
-    ]
-    return table(("trained", "nats, new words", "of 8 right, new words", "of 8 right, old questions"), rows)
+    """Return the recorded outcome of ways to train, mean and standard deviation over seeds; "·" where nobody asked."""
+    head = ("trained", "nats", "right", "first token right", "stops rightly", "old questions right")
+    counts = (lambda run: run.said, lambda run: run.first, lambda run: run.stops, lambda run: run.right)
+    rows = []
+    for name in names:
+        nats = _spread([run.nats for run in runs()[name]], 2)
+        rows.append((name, nats, *(_spread([what(run) for run in runs()[name]], 1) for what in counts)))
+    return table(head, rows)
+
+
+def _spread(values: Sequence[float | None], digits: int) -> str:
+    if None in values:
+        return "·"
+    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{round(statistics.fmean(values), digits):g}{spread}"
 
 
 def files_table() -> Shown:
