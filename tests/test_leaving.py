@@ -126,7 +126,7 @@ def test_the_shape_is_read_off_an_older_transformers_too(tmp_path: Path, scaling
     save_checkpoint(small(), tmp_path, torch.float32)
     model = lb.load(tmp_path).model
     said = vars(model.config) | {"rope_parameters": None, "rope_theta": 5000.0, "rope_scaling": scaling}
-    model.config = SimpleNamespace(**said, model_type="llama")
+    model.config = SimpleNamespace(**(said | {"model_type": "llama"}))
     if scaling is None:
         assert llama_shape(model) == SHAPE
     else:

@@ -54,7 +54,7 @@ from lorabook.tasks.replies import reply
 from lorabook.tasks.text import language_loss
 
 FILE, TOKENS = "recorded/own_model.jsonl", "recorded/own_model_tokens.json"
-STEPS, BATCH, RATE, RANK, ALPHA, SEEDS = 16, 2, 2e-3, 8, 16, (0, 1, 2)
+STEPS, BATCH, RATE, RANK, ALPHA, SEEDS = 16, 2, 2e-3, 8, 16, (0,)
 TARGETS, SCHEDULE = "_proj", warmup_cosine
 
 
@@ -140,9 +140,9 @@ def record(path: Path | None = None) -> None:
 
 
 def read(path: Path | None = None) -> list[OwnRun]:
-    """Return every recorded run."""
+    """Return the recorded runs of `SEEDS`."""
     lines = (path or data_file(FILE)).read_text(encoding="utf-8").splitlines()
-    return [OwnRun(**json.loads(line)) for line in lines]
+    return [run for run in (OwnRun(**json.loads(line)) for line in lines) if run.seed in SEEDS]
 
 
 def make(name: str, seed: int) -> OwnRun:

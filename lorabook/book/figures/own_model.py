@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lorabook.arena.own_model import ANSWERS, BASE, EXPORTS, QLORA, SEEDS, OwnRun, read
+from lorabook.arena.own_model import ANSWERS, BASE, EXPORTS, QLORA, OwnRun, read
 from lorabook.arena.own_model import SCHEDULE as SCHEDULE
 from lorabook.arena.tasks import KJV
 from lorabook.book import style
@@ -70,7 +70,7 @@ def curves(live: Sequence[float], title: str) -> Picture:
         look = style.variant(recipe)
         for k, run in enumerate(runs()[name]):
             steps, dash = range(1, len(run.losses) + 1), style.MATPLOTLIB_DASH[look.dash]
-            label = f"{recipe}, {len(SEEDS)} recorded seeds" if k == 0 else None
+            label = f"{recipe}, recorded" if k == 0 else None
             axes.plot(steps, run.losses, color=look.light, linestyle=dash, linewidth=1, label=label)
     if live:
         axes.plot(range(1, len(live) + 1), live, color=style.NEUTRAL.text, linestyle=":", linewidth=2.2, label="yours")
