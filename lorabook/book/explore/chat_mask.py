@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MASKS = (EVERYTHING, ANSWERS, ALONE, LAST, EARLY)
 QUESTIONS = 8
-MEASURES = ("whole answer right", "first token right", "stops rightly")
+MEASURES = ("answer right", "first token right", "stops rightly")
 
 
 @dataclass(frozen=True)
