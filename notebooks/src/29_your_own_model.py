@@ -3,8 +3,8 @@
 #
 # > **I have a model and some chats of my own. How do I train on them, see whether it helped, and get the result out of here?**
 #
-# Until now the model was the book's. Now it is SmolLM2-135M, and it learns eight facts of a country that no model has read
-# of. Then adapter and model leave, for PEFT, transformers and llama.cpp.
+# Here the model is SmolLM2-135M. It learns eight facts of a country that no model has read of. Then adapter and model leave,
+# for PEFT, transformers and llama.cpp.
 #
 # | minutes | tier | axis | teaches | you need |
 # | --- | --- | --- | --- | --- |
@@ -81,9 +81,8 @@ book.card(own_model.a_loss_is_the_questions_and_the_answers)
 own.measured_table("not trained", "the answers", "every token")
 
 # %% [markdown]
-# All of eight questions, in words never trained. After the same sixteen steps: six answers, and none. Six sevenths of the
-# unmasked loss ask for questions and marks, and little is left for answers. It has forgotten less, too. Longer training may
-# close the gap; we did not measure that.
+# Eight questions, in words never trained. After the same sixteen steps: six answers, and none. Six sevenths of the unmasked loss
+# ask for questions and marks. It has forgotten less, too. Longer training may close the gap; we did not measure that.
 #
 # ### The mean is over tokens
 # Chats differ in length, so a batch is padded behind the shorter ones, and never trained there.
@@ -92,11 +91,11 @@ own.measured_table("not trained", "the answers", "every token")
 book.card(own_model.false_accumulating_is_a_larger_batch)
 
 # %% [markdown]
-# That goes for `lb.fit(accumulate=k)` too: it averages batches. With masks of very different size, take larger batches.
+# That goes for `lb.fit(accumulate=k)` too: it averages batches.
 #
 # ## Load it by its path
-# Models lie around as folders: `config.json`, `model.safetensors`, `tokenizer.json`. `lb.load` opens any such folder through
-# transformers, never a pickle, never code from the folder. SmolLM2 comes as a GGUF file; write it as a folder first.
+# `lb.load` opens any folder with `config.json`, `model.safetensors` and `tokenizer.json` through transformers; never a pickle,
+# never code from the folder. SmolLM2 comes as a GGUF file; write it as a folder first.
 
 # %% tags=["nbval-ignore-output"]
 folder = own.folder()
@@ -122,12 +121,10 @@ if here:
 own.curves(losses, "Sixteen small batches are enough for eight facts.")
 
 # %% [markdown]
-# For QLoRA write `lb.QLoRA` instead of `lb.LoRA`: the base goes into NF4, and nothing else changes. Its recorded curves are
-# the dash-dotted ones.
+# For QLoRA write `lb.QLoRA` instead of `lb.LoRA`: the base goes into NF4, and nothing else changes. Its curve is recorded.
 #
 # ## Did it help?
-# Three questions, and you need all three. Does it answer what it was trained on, in *other words*? What does it say, read by
-# you? And what has it forgotten?
+# Three questions, and you need all three. Does it answer in *other words*? What does it say, read by you? What has it forgotten?
 
 # %% tags=["nbval-ignore-output"]
 said = []
@@ -137,8 +134,8 @@ if here:
 own.replies_table(said)
 
 # %% [markdown]
-# It has learnt the facts, and now every capital is Rankville. Eight facts, sixteen steps, a high rate: nothing in these chats
-# says what *not* to change. Mix in chats of the old kind, and measure both, always.
+# It has learnt the facts, and now every capital is Rankville. Nothing in these chats says what *not* to change. Mix in chats of
+# the old kind, and measure both.
 #
 # ## Out: the adapter
 # PEFT's two files. Layer names are transformers' own, so PEFT finds its layers; a test loads the adapter there and computes the
@@ -160,8 +157,7 @@ print(f"{before:.2f} nats per token on the Bible, with PEFT's adapter {own.on_th
 
 # %% [markdown]
 # ### A variant that nobody there knows
-# Every variant changes $W_0$ by some $\Delta W$, and the nearest LoRA to that is its truncated SVD (chapter 01). What is lost is
-# the tail:
+# Every variant changes $W_0$ by some $\Delta W$. The LoRA nearest to that is its truncated SVD (chapter 01). Lost is the tail:
 
 # %%
 book.card(own_model.converting_loses_the_tail)
@@ -231,7 +227,7 @@ book.card(qlora.false_merging_into_four_bits_is_exact)
 own.measured_table("not trained", "the answers", "the answers, 4-bit base", "the last answer",
                    "the answers, no end mark", "the answers, one place early", "every token")
 
-# %%
+# %% jupyter={"source_hidden": true}
 right = {name: own.mean(name, lambda run: run.said) for name in own.runs()}
 first = {name: own.mean(name, lambda run: run.first) for name in own.runs()}
 stops = {name: own.mean(name, lambda run: run.stops) for name in own.runs()}
