@@ -218,7 +218,7 @@ own.files_table()
 book.card(qlora.false_merging_into_four_bits_is_exact)
 
 # %% [markdown]
-# llama.cpp can also load a base in four bits and an adapter beside it. That loses nothing.
+# A base in four bits with the adapter *beside* it loses nothing.
 #
 # ## Measured
 # Five masks and a 4-bit base, after sixteen steps; each out of eight. The rate was not tuned for each.
@@ -246,7 +246,7 @@ book.verdicts({
 # of a mask: read answers.
 #
 # ## When, when not
-# * **Mask the questions** if they are long, or written by others. Read your targets once, token by token, before you train.
+# * **Mask the questions** if they are long, or written by others. Read your targets once, token by token.
 # * **Use the model's own template.** The marks are tokens that it knows; another template is another language.
 # * **Ship the adapter** where the server takes one: it is small, and the base stays whole.
 # * **Merge into 16 bits** or eight; into four only after you have measured.
