@@ -130,7 +130,7 @@ EXERCISE = Exercise(
     prompt=(
         "Somebody trained with a variant that your server does not know, and sends you W. Write "
         "`nearest_lora(w0, w, r, alpha)` that returns `A, B`, of size r × d_in and d_out × r: of all LoRA adapters of "
-        "rank r, the one with which W₀ + (α/r)·BA lies nearest to W. (`torch.linalg.svd(m, full_matrices=False)` "
+        "rank r, the one with which W₀ + (α/r)·BA lies nearest to W. (`torch.linalg.svd(m)` "
         "returns U, σ and Vᵀ.)"
     ),
     hints=(
