@@ -1,5 +1,5 @@
 // Above: with what weight each product stands in what W₀ has moved by, and under it the rank after each step. Below: how
-// far the model is from what is wanted, with LoRA of a larger α on top of it; the singular values of W₀'s way.
+// far the model is from what is wanted, with LoRA of a larger α on top of it; the singular values of what W₀ moved by.
 import { explorer } from "./explorer.js";
 import { row } from "./numbers.js";
 import { inPixels, rule, soft, upright, words } from "./panel.js";
@@ -9,8 +9,10 @@ const [LEFT, RIGHT, HEIGHT] = [62, 14, 470];
 const [TOP, MIDDLE, HALF] = [30, 92, 56]; // of the weights
 const [HEAD, FIRST, FLOOR] = [240, 258, 424]; // of the two charts
 const DECADES = [1, -6];
+const DASHED = { "stroke-dasharray": "8 4 2 4" };
 
 const title = (text, x, y) => words(text, x, y, { "font-weight": 600 });
+const lowered = (n) => [...String(n)].map((digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]).join("");
 const middle = { "text-anchor": "middle" };
 
 function path(points, stroke, more = {}) {
@@ -39,7 +41,7 @@ function weights({ put, left, ranks }, t, right, style) {
     if (u > t || (!here && (u % every || (every > 1 && t - u < every)))) return [];
     return [words(rank, at(u), 200, { ...middle, "font-size": 11.5, ...(here ? { "font-weight": 700 } : { class: "lb-soft" }) })];
   });
-  const names = [...left.keys()].filter((u) => u % 4 === 0).map((u) => soft(`P${"₀₁₂₃₄₅₆₇₈₉"[Math.floor(u / 10)] === "₀" ? "" : "₀₁₂₃₄₅₆₇₈₉"[Math.floor(u / 10)]}${"₀₁₂₃₄₅₆₇₈₉"[u % 10]}`, at(u), 172, "middle"));
+  const names = [...left.keys()].filter((u) => u % 4 === 0).map((u) => soft(u ? `P${lowered(u)}` : "P₀ = 0", at(u), 172, "middle"));
   return [title("Weight of each product in what W₀ has moved by", LEFT, 14),
     ...[[1, "λ"], [0, "0"], [-1, "−λ"]].flatMap(([v, name]) => [rule(LEFT, up(v), right, up(v), style.grid), soft(name, LEFT - 8, up(v) + 4, "end")]),
     svg("rect", { x: at(t) - step / 2, width: step, y: TOP, height: 176, fill: style.quiet, opacity: 0.12 }),
@@ -48,21 +50,21 @@ function weights({ put, left, ranks }, t, right, style) {
 
 function distances({ misses, larger }, t, right, style) {
   const last = misses.shape[1] - 1;
-  const [at, up] = [(u) => LEFT + ((right - LEFT) * u) / last, (v) => FLOOR - ((FLOOR - FIRST) * (v - 0.6)) / 0.4];
+  const [at, up] = [(u) => LEFT + ((right - LEFT) * u) / last, (v) => FLOOR - ((FLOOR - FIRST) * (v - 0.6)) / 0.58];
   const [delta, plain] = [style.variant("Delta-LoRA"), style.variant("LoRA")];
   const line = (i, look, more) => path([...row(misses, i)].map((v, u) => [at(u), up(v)]), look.colour, more);
   const stars = [...row(misses, 1)].flatMap((v, u) => (u % 2 ? [] : [marker("star", at(u), up(v), 3.5, style.text)]));
-  const keys = [[plain.colour, `LoRA, α = 4`], [delta.colour, "Delta-LoRA, α = 4"], [undefined, `LoRA, α = ${larger}`]];
-  const key = keys.flatMap(([colour, text], i) => {
-    const y = FIRST + 4 + 17 * i;
+  const keys = [[plain.colour, "LoRA, α = 4", DASHED], [delta.colour, "Delta-LoRA, α = 4"], [undefined, `LoRA, α = ${larger}`]];
+  const key = keys.flatMap(([colour, text, more = {}], i) => {
+    const y = FIRST + 6 + 16 * i;
     const x = right - 118;
-    return [colour ? rule(x - 24, y - 4, x - 6, y - 4, colour, { "stroke-width": 3 }) : marker("star", x - 15, y - 4, 4, style.text), words(text, x, y)];
+    return [colour ? rule(x - 24, y - 4, x - 6, y - 4, colour, { "stroke-width": 3, ...more }) : marker("star", x - 15, y - 4, 4, style.text), words(text, x, y)];
   });
-  return [title("How far the model is from what is wanted", LEFT, HEAD),
+  return [title("Distance from what is wanted", LEFT, HEAD),
     ...[0.6, 0.7, 0.8, 0.9, 1].flatMap((v) => [rule(LEFT, up(v), right, up(v), style.grid), soft(v.toFixed(1), LEFT - 8, up(v) + 4, "end")]),
     ...[0, 8, 16, 24].map((u) => soft(u, at(u), FLOOR + 18, "middle")), soft("steps", (LEFT + right) / 2, FLOOR + 36, "middle"),
-    upright("‖W − W*‖ / ‖W₀ − W*‖", (FIRST + FLOOR) / 2), rule(at(t), FIRST, at(t), FLOOR, style.quiet),
-    line(2, plain, { "stroke-dasharray": "8 4 2 4" }), line(0, delta, { "stroke-width": 3 }), ...stars, ...key];
+    upright("‖W − W*‖ / ‖W₀ − W*‖", (FIRST + FLOOR) / 2), rule(at(t), up(1), at(t), FLOOR, style.quiet),
+    line(2, plain, DASHED), line(0, delta, { "stroke-width": 3 }), ...stars, ...key];
 }
 
 function spectrum({ sigma, r }, from, right, style) {
@@ -74,8 +76,8 @@ function spectrum({ sigma, r }, from, right, style) {
     : svg("circle", { cx: at(i), cy: FLOOR, r: 3.5, fill: "none", stroke: style.quiet })));
   const bounds = [[r, "r"], [2 * r, "2r"]].flatMap(([n, name]) => [
     rule(from + step * n, FIRST, from + step * n, FLOOR, style.quiet, { "stroke-dasharray": "3 3" }), soft(name, from + step * n, FIRST - 3, "middle")]);
-  const ticks = [1, 0, -2, -4, -6].filter((e) => e !== 1).map((e) => [10 ** e, { 0: "1", [-2]: "0.01", [-4]: "0.0001", [-6]: "10⁻⁶" }[e]]);
-  return [title("Singular values of W₀'s way (hollow: zero)", from, HEAD),
+  const ticks = [[1, "1"], [1e-2, "0.01"], [1e-4, "0.0001"], [1e-6, "10⁻⁶"]];
+  return [title("Singular values (hollow: 0)", from, HEAD),
     ...ticks.flatMap(([v, name]) => [rule(from, up(v), right, up(v), style.grid), soft(name, from - 6, up(v) + 4, "end")]),
     ...bounds, ...dots, ...[1, 4, 8, 12, 16].map((i) => soft(i, at(i - 1), FLOOR + 18, "middle")), soft("direction", (from + right) / 2, FLOOR + 36, "middle")];
 }

@@ -112,11 +112,12 @@ def _rank(way: Tensor) -> int:
 
 
 def _sentence(state: State, rank: int, share: float, apart: float, larger: str) -> str:
-    steps = f"λ = {state.rate:g}, {state.t} step{'s' if state.t != 1 else ''}:"
+    steps = f"λ = {state.rate:g}, after {state.t} step{'s' if state.t != 1 else ''}:"
     if not state.t:
         return f"{steps} nothing has moved yet."
-    where = f"the model is {apart:.0%} of the way off {larger}" if apart else f"the model is that of {larger}"
+    where = f"W is {apart:.0%} away from that of {larger}" if apart else f"W is that of {larger}"
     if not rank:
-        return f"{steps} W₀ has not moved; {where}."
-    most = f", {share:.1%} of its ‖·‖² in {2 * RANK} directions" if rank > 2 * RANK else ""
-    return f"{steps} W₀ has moved by a matrix of rank {rank}{most}; {where}."
+        return f"{steps} W₀ has not moved. {where}."
+    energy = f"{share:.1%}" if share < 0.9995 else "more than 99.9%"
+    most = f", with {energy} of its energy in {2 * RANK} directions" if rank > 2 * RANK else ""
+    return f"{steps} W₀ has moved by a matrix of rank {rank}{most}. {where}."

@@ -18,7 +18,9 @@ from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 
 SIDE, RANK, ALPHA, STEPS, LATE, RATE = 16, 2, 4.0, 24, 8, 0.05
-FROM_0, FROM_LATE, RISING, IN_TURN = "λ", f"0, then λ from step {LATE} on", "rising from 0 to λ", "λ and 0 in turn"
+FROM_0, FROM_LATE, RISING, IN_TURN = (
+    "λ at every step", f"0, then λ from step {LATE} on", "rising from 0 to λ", "λ and 0 in turn",
+)  # fmt: skip
 SCHEDULES: dict[str, Callable[[float, int], float]] = {
     FROM_0: lambda rate, t: rate,
     FROM_LATE: lambda rate, t: rate if t >= LATE else 0.0,
