@@ -41,7 +41,7 @@ def after_delta_lora(W0, A_K, B_K, A, B, alpha, rate):
 # %% right: einsum
 def after_delta_lora(W0, A_K, B_K, A, B, alpha, rate):
     s = alpha / A.shape[0]
-    last, first = (torch.einsum('or,ri->oi', b, a) for b, a in ((B, A), (B_K, A_K)))
+    last, first = (torch.einsum("or,ri->oi", b, a) for b, a in ((B, A), (B_K, A_K)))
     return W0 + s * (last + rate * (last - first))
 
 
@@ -124,7 +124,7 @@ def after_delta_lora(W0, A_K, B_K, A, B, alpha, rate):
     return W0 + s * (1 + rate) * (B @ A - B_K @ A_K)
 
 
-# %% no-scale+first: the pull request
+# %% first+no-scale: the pull request
 def after_delta_lora(W0, A_K, B_K, A, B, alpha, rate):
     return W0 + (1 + rate) * B @ A
 

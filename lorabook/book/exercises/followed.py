@@ -83,8 +83,8 @@ EXERCISE = Exercise(
     minutes=8,
     prompt=(
         "A pull request merges a Delta-LoRA run for serving, from the W₀ of before and the saved factors:\n\n"
-        "```python\nreturn W0 + (1 + rate) * B @ A\n```\n\nIts test has α = r, and W₀ moves from the first step on. Two "
-        "things are missing. Write `after_delta_lora(W0, A_K, B_K, A, B, alpha, rate)`: the matrix W that the model "
+        "```python\nreturn W0 + (1 + rate) * B @ A\n```\n\nIts test has α = r, and W₀ moves from the first step on. "
+        "Two things are missing. Write `after_delta_lora(W0, A_K, B_K, A, B, alpha, rate)`: the matrix W that the model "
         "computes with after the run. A_K, B_K are the factors at step K, from which on W₀ followed; A, B those at the "
         "end; A is r × d_in, B is d_out × r, and rate is λ, constant."
     ),

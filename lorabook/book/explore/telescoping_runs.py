@@ -44,7 +44,7 @@ class Run:
 def run(rates: tuple[float, ...], alpha: float = ALPHA) -> Run:
     """Train a LoRA of this α whose W₀ follows with λ_t = rates[t]; a LoRA alone if all are 0."""
     draw = torch.Generator().manual_seed(0)
-    w0, wanted = _from_to(draw)
+    w0, wanted = job(draw)
     model = nn.Sequential(nn.Linear(SIDE, SIDE, bias=False, dtype=torch.float64))
     model[0].weight.data = w0.clone()
     layer = inject(model, LoRA(r=RANK, alpha=alpha), "0", draw)["0"]
@@ -87,7 +87,7 @@ def rank(m: Float[Tensor, "d d"]) -> int:
     return int((sigma > 1e-9 * sigma[0]).sum())
 
 
-def _from_to(draw: torch.Generator) -> tuple[Tensor, Tensor]:
+def job(draw: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return W₀, and a W* whose distance from it has singular values that fall by a fifth each."""
     w0, left, right = (torch.randn(SIDE, SIDE, generator=draw, dtype=torch.float64) for _ in range(3))
     sides = [torch.linalg.qr(m).Q for m in (left, right)]
