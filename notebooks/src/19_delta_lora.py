@@ -126,8 +126,8 @@ book.verdicts({
     "Delta-LoRA's best rate is half of LoRA's": delta_lora.lr * 1.99 < lora.lr < delta_lora.lr * 2.01})
 
 # %% [markdown]
-# The paper reports that Delta-LoRA "significantly outperforms" LoRA. Against a LoRA whose rate has been tuned, nothing of it
-# shows here. A run with $K>0$ or a changing λ we have not measured.
+# The paper reports that it "significantly outperforms existing low-rank adaptation methods". Against a LoRA whose rate has
+# been tuned, nothing of that shows here. A run with $K>0$ or a changing λ we have not measured.
 #
 # ## When, when not
 # * **Instead**, tune LoRA's $\alpha$ or its rate, or take LoRA+. It is the same run.

@@ -84,9 +84,9 @@ EXERCISE = Exercise(
     prompt=(
         "A pull request merges a Delta-LoRA run for serving, from the W₀ of before and the saved factors:\n\n"
         "```python\nreturn W0 + (1 + rate) * B @ A\n```\n\nIts test has α = r, and W₀ moves from the first step on. "
-        "Two things are missing. Write `after_delta_lora(W0, A_K, B_K, A, B, alpha, rate)`: the matrix W that the model "
-        "computes with after the run. A_K, B_K are the factors at step K, from which on W₀ followed; A, B those at the "
-        "end; A is r × d_in, B is d_out × r, and rate is λ, constant."
+        "Two things are missing. Write `after_delta_lora(W0, A_K, B_K, A, B, alpha, rate)`: the matrix W that the "
+        "model computes with after the run. A_K, B_K are the factors at step K, from which on W₀ followed; A, B those "
+        "at the end; A is r × d_in, B is d_out × r, and rate is λ, constant."
     ),
     hints=(
         "What do the moves λ·s·(B_{t+1}A_{t+1} − B_tA_t) add up to, from step K to the end? What stands beside W₀?",

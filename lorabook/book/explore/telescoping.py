@@ -38,8 +38,8 @@ class Result:
     """Of the sum after t steps: the weight `left` to each P_u, over λ, and the singular values `sigma`.
 
     `put` is what the step before had put on P_u. `ranks` are those of W₀'s way after 0 … T steps, `misses` the
-    distances from what is wanted of Delta-LoRA, of LoRA with α(1 + λ), and of LoRA with α, a row each; `share` is how much of
-    ‖W₀'s way‖² lies in its first 2r directions.
+    distances from what is wanted of Delta-LoRA, of LoRA with α(1 + λ), and of LoRA with α, a row each;
+    `share` is how much of ‖W₀'s way‖² lies in its first 2r directions.
     """
 
     put: np.ndarray
