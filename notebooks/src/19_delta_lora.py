@@ -80,20 +80,20 @@ book.card(claims.it_is_lora_with_a_larger_alpha)
 
 # %% [markdown]
 # And under Adam a $B$ that is $1+\lambda$ times as large is a $B$ that learns $1+\lambda$ times as fast: **λ is LoRA+'s
-# ratio** (chapter 06), less one. On the book's model, ten steps each:
+# ratio** (chapter 06), less one. On the book's model, six steps each:
 
 # %%
 def losses(recipe):
     model = lb.load("tiny").model
     lb.inject(model, recipe, KJV.targets, torch.Generator().manual_seed(0))
-    return torch.tensor(lb.fit(model, KJV.stream(0), steps=10, lr=4e-3, progress=False).losses)
+    return torch.tensor(lb.fit(model, KJV.stream(0), steps=6, lr=4e-3, progress=False).losses)
 
 
 delta = losses(lb.DeltaLoRA(r=8, alpha=16, rate=2))
 larger, faster, plain = ((losses(recipe) - delta).abs().max() for recipe in (
     lb.LoRA(r=8, alpha=48), lb.LoRAPlus(ratio=3, r=8, alpha=16), lb.LoRA(r=8, alpha=16)))
 book.verdicts({
-    "LoRA with α = 48 has Delta-LoRA's ten losses, to 0.001": larger < 1e-3,
+    "LoRA with α = 48 has Delta-LoRA's six losses, to 0.001": larger < 1e-3,
     "LoRA+ with α = 16 and B three times as fast has them too": faster < 1e-3,
     "LoRA with α = 16 is more than 0.1 off in one of them": plain > 0.1})
 

@@ -19,7 +19,7 @@ from lorabook.book.explore.telescoping_runs import ALPHA, FROM_0, RANK, SCHEDULE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RATES = (0.0, 0.5, 1.0, 2.0, 4.0)
+RATES = (0.0, 0.5, 1.0, 2.0)
 SAME = 1e-4
 """Two runs at one place: AdamW's ε alone keeps them about 1e-6 apart."""
 
