@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, linalg
 
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Choice, Steps, control
-from lorabook.book.explore.telescoping_runs import ALPHA, FROM_0, RANK, SCHEDULES, STEPS, left, rank, rates_of, run
+from lorabook.book.explore.telescoping_runs import (
+    ALPHA,
+    FROM_0,
+    RANK,
+    SCHEDULES,
+    STEPS,
+    left,
+    rates_of,
+    run,
+    singular_values,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +74,7 @@ def compute(state: State) -> Result:
     delta, twin, plain = run(rates), run((0.0,) * STEPS, larger), run((0.0,) * STEPS)
     put = np.array([0.0, *rates[: state.t], *[0.0] * (STEPS - state.t)])
     inside = np.array(left(rates[: state.t]) + [0.0] * (STEPS - state.t))
-    way, sigma = delta.ways[state.t], _sigma(delta.ways[state.t])
+    sigma = singular_values(delta.ways[state.t]).numpy()
     share = float((sigma[: 2 * RANK] ** 2).sum() / (sigma**2).sum()) if sigma.any() else 1.0
     distance = (twin.weights[state.t] - twin.weights[0]).norm()
     apart = float((delta.weights[state.t] - twin.weights[state.t]).norm() / distance) if state.t else 0.0
@@ -75,13 +84,13 @@ def compute(state: State) -> Result:
         put / unit,
         inside / unit,
         sigma,
-        tuple(map(_rank, delta.ways)),
+        delta.ranks,
         torch.stack([delta.misses, twin.misses, plain.misses]).numpy(),
         f"{larger:g}",
         RANK,
         share,
         apart,
-        _sentence(state, _rank(way), share, apart, f"LoRA with α = {larger:g}"),
+        _sentence(state, delta.ranks[state.t], share, apart, f"LoRA with α = {larger:g}"),
     )
 
 
@@ -100,15 +109,6 @@ def still(state: State, result: Result) -> "Figure":
     axes.set_ylim(1e-6, 30)
     axes.set_xlim(0, len(result.sigma) + 1)
     return figure
-
-
-def _sigma(way: Tensor) -> np.ndarray:
-    sigma = linalg.svdvals(way)
-    return torch.where(sigma > 1e-9 * sigma[0], sigma, 0.0).numpy()
-
-
-def _rank(way: Tensor) -> int:
-    return rank(way) if way.any() else 0
 
 
 def _sentence(state: State, rank: int, share: float, apart: float, larger: str) -> str:

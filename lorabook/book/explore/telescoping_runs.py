@@ -32,10 +32,11 @@ SCHEDULES: dict[str, Callable[[float, int], float]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """A run at t = 0 … T: s·P_t, how far W₀ itself has come, W as the model has it, and ‖W − W*‖ / ‖W₀ − W*‖."""
+    """A run at t = 0 … T: s·P_t, W₀'s own way and its rank, W as the model has it, and ‖W − W*‖ / ‖W₀ − W*‖."""
 
     products: Float[Tensor, "times d d"]
     ways: Float[Tensor, "times d d"]
+    ranks: tuple[int, ...]
     weights: Float[Tensor, "times d d"]
     misses: Float[Tensor, " times"]
 
@@ -68,7 +69,7 @@ def run(rates: tuple[float, ...], alpha: float = ALPHA) -> Run:
     moved, come = torch.stack(products), torch.stack(ways)
     weights = w0 + come + moved
     distances = (weights - wanted).flatten(1).norm(dim=1)
-    return Run(moved, come, weights, distances / distances[0])
+    return Run(moved, come, tuple(map(rank, ways)), weights, distances / distances[0])
 
 
 def rates_of(schedule: str, rate: float) -> tuple[float, ...]:
@@ -83,8 +84,13 @@ def left(rates: tuple[float, ...]) -> list[float]:
 
 def rank(m: Float[Tensor, "d d"]) -> int:
     """Return the rank of a matrix that is known to about 12 digits."""
+    return int(singular_values(m).count_nonzero())
+
+
+def singular_values(m: Float[Tensor, "d d"]) -> Float[Tensor, " d"]:
+    """Return σ₁ ≥ σ₂ ≥ …, with 0 for what is rounding alone."""
     sigma = torch.linalg.svdvals(m)
-    return int((sigma > 1e-9 * sigma[0]).sum())
+    return torch.where(sigma > 1e-9 * sigma[0], sigma, 0.0)
 
 
 def job(draw: torch.Generator) -> tuple[Tensor, Tensor]:
