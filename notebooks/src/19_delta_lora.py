@@ -30,8 +30,8 @@ book.axis_strip("rule")
 # ## Predict
 
 # %%
-guess = book.predict("W₀ is 16 × 16, LoRA's rank is 2. Each of 24 steps moves W₀ by a matrix of rank up to 4, each time "
-    "by another one. K = 0, λ = 2. In all, W₀ has moved by a matrix of rank …",
+guess = book.predict("W₀ is 16 × 16, LoRA's rank is 2. Each of 24 steps moves W₀ by a matrix of rank up to 4, each "
+    "time by another one. K = 0, λ = 2. In all, W₀ has moved by a matrix of rank …",
     book.Choice("your answer", ("2", "4", "16, which is full")))
 guess
 
