@@ -56,6 +56,7 @@ from lorabook.book.explore.rates import explore_rates
 from lorabook.book.explore.rates import gathered as gathered_rates
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
+from lorabook.book.explore.telescoping import telescoping
 from lorabook.book.explore.training import on_models
 from lorabook.book.explore.training_models import Model
 from lorabook.book.explore.training_recorded import Recorded, recorded
@@ -298,6 +299,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "kronecker": lambda: kronecker(seeded()),
     "forms": lambda: explore_fits(fits()),
     "cuts": lambda: explore_cuts(gathered(cut_runs())),
+    "telescoping": telescoping,
     "vectors": lambda: shared_vectors(seeded()),
     "memory": memory_calculator,
     "one_row": one_row,

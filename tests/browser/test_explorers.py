@@ -132,6 +132,12 @@ one_row()""",
 from lorabook.book.explore.cuts import cut_curves
 cut_curves()""",
     ),
+    "telescoping": Cell(
+        "t",
+        """
+from lorabook.book.explore.telescoping import telescoping
+telescoping()""",
+    ),
     "forgetting": Cell(
         "lr",
         """
