@@ -40,6 +40,7 @@ TAUGHT = {
         "adalora.schedule",
     ),
     "18_dylora": ("dylora.cut", "dylora.rule"),
+    "20_lora_drop": ("lora_drop.lora_drop",),
     "21_longlora": ("longlora.cost", "longlora.interpolation", "longlora.shifted", "longlora.use"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
 }

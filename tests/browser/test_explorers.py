@@ -132,6 +132,12 @@ one_row()""",
 from lorabook.book.explore.cuts import cut_curves
 cut_curves()""",
     ),
+    "drop": Cell(
+        "t",
+        """
+from lorabook.book.explore.drop import who_keeps
+who_keeps()""",
+    ),
     "forgetting": Cell(
         "lr",
         """
