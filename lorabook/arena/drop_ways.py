@@ -5,13 +5,13 @@ shares: what sharing costs goes to further layers, and the rest has no adapter. 
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lorabook.arena.method import Training, train_once
 from lorabook.arena.tasks import KJV
@@ -19,6 +19,7 @@ from lorabook.axes.rule.lora_drop import importance, important, share_the_rest
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
+from lorabook.core.modes import evaluating
 from lorabook.core.training_step import Batch
 
 R, ALPHA = 8, 16
@@ -102,3 +103,25 @@ def _without_adapters(layers: Sequence[Adapted]) -> None:
     for layer in layers:
         layer.update.B.zero_()
         layer.update.requires_grad_(False)
+
+
+@torch.no_grad()
+def arriving(found: Brief, seed: int) -> dict[str, float]:
+    """Return E‖x‖² over the inputs of the sample that reach each layer."""
+    sums, sample = {}, [inputs for inputs, _ in islice(KJV.stream(seed), BRIEF, BRIEF + SAMPLE)]
+
+    def listen(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def add(_layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            sums[name] = sums.get(name, 0.0) + float(inputs[0].square().sum(-1).mean()) / len(sample)
+
+        return add
+
+    hooks = [layer.register_forward_pre_hook(listen(name)) for name, layer in adapted(found.model).items()]
+    try:
+        with evaluating(found.model):
+            for inputs in sample:
+                found.model(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sums

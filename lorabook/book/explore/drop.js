@@ -6,7 +6,6 @@ import { fitted, marker, svg } from "./svg.js";
 
 const [TOP, HIGH, LEFT, GAP] = [46, 210, 52, 66];
 const PER_LAYER = 7;
-const SHORT = { gate: "gt", down: "dn" };
 const [OWN, SHARES] = [2, 1];
 const WIDE = 760; // below that the losses stand under the bars
 const WAYS = ["by effect", "by size of ΔW", "by chance", "by effect, nobody shares"];
@@ -32,7 +31,7 @@ function bar(i, answer, x, wide, y, style) {
   const up = { transform: `rotate(-90 ${middle + 4} ${foot + 32})`, class: "lb-soft", "font-size": 11.5 };
   const box = svg("rect", { x: x + 1.5, y: y(share), width: wide - 3, height: foot - y(share), ...paint });
   box.append(svg("title", {}, `${answer.layers[i]}, layer ${Math.floor(i / PER_LAYER)}: ${share.toFixed(1)}%`));
-  return [box, words(SHORT[answer.layers[i]] ?? answer.layers[i], middle + 4, foot + 32, up), ...signs[kept]];
+  return [box, words(answer.layers[i], middle + 4, foot + 32, up), ...signs[kept]];
 }
 
 function bars({ state, answer, style }, width) {
