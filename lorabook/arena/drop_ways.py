@@ -5,7 +5,7 @@ shares: what sharing costs goes to further layers, and the rest has no adapter. 
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -54,7 +54,7 @@ def brief(seed: int) -> Brief:
     stream = KJV.stream(seed)
     train_once(model, Training(stream, BRIEF, BRIEF_RATE, KJV.loss, lambda _step, _loss: None))
     layers = adapted(model)
-    effect = importance(model, (inputs for inputs, _ in islice(stream, SAMPLE)))
+    effect = importance(model, sample(seed))
     size = {name: float((layer.update.B @ layer.update.A).detach().square().sum()) for name, layer in layers.items()}
     whole = sum(size.values())
     shapes = {name: tuple(layer.base.store.shape) for name, layer in layers.items()}
@@ -105,22 +105,27 @@ def _without_adapters(layers: Sequence[Adapted]) -> None:
         layer.update.requires_grad_(False)
 
 
+def sample(seed: int) -> Iterator[Tensor]:
+    """Yield the inputs on which the effect is measured."""
+    return (inputs for inputs, _ in islice(KJV.stream(seed), BRIEF, BRIEF + SAMPLE))
+
+
 @torch.no_grad()
-def arriving(found: Brief, seed: int) -> dict[str, float]:
-    """Return E‖x‖² over the inputs of the sample that reach each layer."""
-    sums, sample = {}, [inputs for inputs, _ in islice(KJV.stream(seed), BRIEF, BRIEF + SAMPLE)]
+def arriving(model: nn.Module, names: Sequence[str], batches: Iterable[Tensor]) -> dict[str, float]:
+    """Return E‖x‖² over what reaches each of these layers."""
+    sums, batches = dict.fromkeys(names, 0.0), list(batches)
 
     def listen(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def add(_layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            sums[name] = sums.get(name, 0.0) + float(inputs[0].square().sum(-1).mean()) / len(sample)
+            sums[name] += float(inputs[0].square().sum(-1).mean()) / len(batches)
 
         return add
 
-    hooks = [layer.register_forward_pre_hook(listen(name)) for name, layer in adapted(found.model).items()]
+    hooks = [model.get_submodule(name).register_forward_pre_hook(listen(name)) for name in names]
     try:
-        with evaluating(found.model):
-            for inputs in sample:
-                found.model(inputs)
+        with evaluating(model):
+            for batch in batches:
+                model(batch)
     finally:
         for hook in hooks:
             hook.remove()
