@@ -50,7 +50,7 @@ def test_who_keeps_in_the_record_follows_from_what_was_measured(found: Recorded)
         if way == EFFECT:
             assert run.kept == tuple(sorted(map(int, important({str(i): share for i, share in effect.items()}, t))))
         drop = found.runs[EFFECT, t, seed].trained
-        assert run.trained == pytest.approx(drop, rel=0.09)
+        assert abs(run.trained - drop) <= drop_ways.R * (192 + 512) / 2, "half an adapter of the largest layer"
 
 
 def test_the_papers_threshold_is_the_arenas_lora_drop() -> None:
