@@ -182,7 +182,7 @@ def keeps(x, A, B, T):
     return own
 
 
-# %% norm+below: two of them
+# %% below+norm: two of them
 def keeps(x, A, B, T):
     g = (x @ A.mT @ B.mT).norm(dim=2).mean(1)
     share, order = (g / g.sum()).sort(descending=True)
