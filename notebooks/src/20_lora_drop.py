@@ -85,7 +85,7 @@ book.table(("layer", "share of ‖ΔW‖²", "E‖x‖²", "share of E‖ΔWx‖
 book.card(claims.false_importance_is_a_share_of_the_weights)
 
 # %% [markdown]
-# What is saved? Trained numbers, their gradients and moments:
+# What is saved? Trained numbers, their gradients and moments. No arithmetic:
 
 # %%
 book.card(claims.sharing_computes_as_much)

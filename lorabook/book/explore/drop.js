@@ -26,12 +26,12 @@ function bar(i, answer, x, wide, y, style) {
   const paint = kept === OWN ? { fill: trained } : { fill: kept === SHARES ? trained : frozen, "fill-opacity": kept === SHARES ? 0.22 : 0.12,
     stroke: kept === SHARES ? trained : frozen, "stroke-width": 1.2, "stroke-dasharray": "3 2" };
   const [middle, foot] = [x + wide / 2, TOP + HIGH];
-  const signs = [[], [marker("circle", middle, foot + 44, 3, trained)], [marker("square", middle, foot + 44, 4.2, trained)]];
+  const signs = [[], [marker("circle", middle, foot + 50, 3, trained)], [marker("square", middle, foot + 50, 4.2, trained)]];
   if (kept === SHARES) Object.assign(signs[SHARES][0].style, { fill: "none", stroke: trained, strokeWidth: 1.8 });
-  const up = { transform: `rotate(-90 ${middle + 4} ${foot + 32})`, class: "lb-soft", "font-size": 11.5 };
+  const up = { transform: `rotate(-90 ${middle + 4} ${foot + 38})`, class: "lb-soft", "font-size": 11.5 };
   const box = svg("rect", { x: x + 1.5, y: y(share), width: wide - 3, height: foot - y(share), ...paint });
   box.append(svg("title", {}, `${answer.layers[i]}, layer ${Math.floor(i / PER_LAYER)}: ${share.toFixed(1)}%`));
-  return [box, words(answer.layers[i], middle + 4, foot + 32, up), ...signs[kept]];
+  return [box, words(answer.layers[i], middle + 4, foot + 38, up), ...signs[kept]];
 }
 
 function bars({ state, answer, style }, width) {
@@ -41,9 +41,9 @@ function bars({ state, answer, style }, width) {
   const step = most > 15 ? 5 : 2;
   const ticks = Array.from({ length: Math.floor(most / step) + 1 }, (_, i) => step * i);
   const borders = answer.layers.flatMap((_, i) => (i % PER_LAYER ? [] : [
-    rule(LEFT + wide * i, TOP - 8, LEFT + wide * i, TOP + HIGH + 50, style.grid), soft(`layer ${i / PER_LAYER}`, LEFT + wide * i + 5, TOP + 6, "start")]));
+    rule(LEFT + wide * i, TOP - 8, LEFT + wide * i, TOP + HIGH + 56, style.grid), soft(`layer ${i / PER_LAYER}`, LEFT + wide * i + 5, TOP + 6, "start")]));
   const trained = style.role("trainable").colour;
-  const legend = TOP + HIGH + 74;
+  const legend = TOP + HIGH + 80;
   const ring = marker("circle", LEFT + 116, legend - 4, 3, trained);
   Object.assign(ring.style, { fill: "none", stroke: trained, strokeWidth: 1.8 });
   const what = state.way === BY_SIZE ? "Share of the size ‖ΔW‖²" : "Share of the effect E‖ΔWx‖²";
@@ -93,7 +93,7 @@ function draw(canvas, picture, width) {
   const beside = width >= WIDE;
   const right = 300;
   const wide = beside ? width - right - GAP / 2 : width;
-  const under = TOP + HIGH + 90;
+  const under = TOP + HIGH + 96;
   const foot = TOP + HIGH + 60 + LINE * 5 + 12;
   canvas.setAttribute("viewBox", `0 0 ${width} ${beside ? foot : under + foot}`);
   canvas.replaceChildren(...bars(picture, wide), ...losses(picture, beside ? width - right : 0, beside ? TOP : TOP + under, beside ? right : width));
