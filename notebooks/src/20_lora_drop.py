@@ -29,8 +29,8 @@ book.diagram("lora_drop")
 # ## Predict
 
 # %%
-guess_effect = book.predict("Twelve steps of LoRA on the King James Bible, on all 28 matrices. Of the effect E‖ΔWx‖² of "
-    "all adapters, those of the last decoder layer have …",
+guess_effect = book.predict("Twelve steps of LoRA on the King James Bible, on all 28 matrices. Of the effect "
+    "E‖ΔWx‖² of all adapters, those of the last decoder layer have …",
     book.Choice("your answer", ("about 10%", "about 25%, as every layer", "about 40%", "more than half")))
 guess_effect
 
@@ -136,7 +136,7 @@ book.verdicts({
 # %% [markdown]
 # The measure works; what it is used for does not pay here. A smaller rank everywhere is better, and needs no second phase
 # (which costs about 0.01 by itself: compare $T=1$ with LoRA). The paper reports LoRA's quality with half of the
-# numbers, on models with many more layers.
+# numbers, on larger models.
 #
 # ## When, when not
 # * **First** lower $r$ everywhere.
