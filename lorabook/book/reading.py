@@ -24,6 +24,7 @@ from lorabook.book.explore.blocks import blocks as blocks
 from lorabook.book.explore.codebook import codebook as codebook
 from lorabook.book.explore.columns import columns as columns
 from lorabook.book.explore.cuts import cut_curves as cut_curves
+from lorabook.book.explore.drop import who_keeps as who_keeps
 from lorabook.book.explore.forgetting import forgetting as forgetting
 from lorabook.book.explore.forms import forms as forms
 from lorabook.book.explore.groups import shifted_groups as shifted_groups

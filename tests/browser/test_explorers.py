@@ -138,6 +138,12 @@ cut_curves()""",
 from lorabook.book.explore.telescoping import telescoping
 telescoping()""",
     ),
+    "drop": Cell(
+        "t",
+        """
+from lorabook.book.explore.drop import who_keeps
+who_keeps()""",
+    ),
     "forgetting": Cell(
         "lr",
         """
