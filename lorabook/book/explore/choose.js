@@ -53,6 +53,6 @@ export default explorer((stage, { notes }) => {
   const draw = inPixels(stage, HEIGHT, ({ state, answer, style }, width) => bill(answer, state.gpu, width, style));
   return (now) => {
     draw(now);
-    notes.replaceChildren(...written(now.answer), element("div", { class: "lb-runs" }, contenders(now.answer)));
+    notes.replaceChildren(...written(now.answer), element("div", { class: "lb-runs" }, contenders(now.answer.contenders)));
   };
 });

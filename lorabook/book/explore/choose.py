@@ -1,7 +1,7 @@
 """Decision explorer: from what is fixed before training to what remains, a recipe, its bytes, and what was measured.
 
-Nobody is asked how a training will go. Memory is `lorabook.cost.memory`'s arithmetic for LLaMA's shapes; what merges, and
-what another program can read, was tried on a small model; losses are the arena's.
+Nobody is asked how a training will go. Memory is `lorabook.cost.memory`'s arithmetic for LLaMA's shapes; what merges, and what
+another program can read, was tried on a small model; losses are the arena's.
 """
 
 from collections.abc import Mapping
@@ -36,20 +36,24 @@ class State:
 
 
 @dataclass(frozen=True)
-class Result:
-    """The recipe's code, why each part of it is there, its GiB by purpose; every contender with what is against it.
+class Contenders:
+    """Everyone's name, what is `against` it, its loss less LoRA's on the Bible at equal parameters, what that `says`."""
 
-    A contender's `loss` is its distance from LoRA's on the Bible at equal parameters, decided or not (`says`).
-    """
+    names: tuple[str, ...]
+    against: tuple[str, ...]
+    losses: tuple[str, ...]
+    says: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The recipe's code, why each part of it is there, its GiB by purpose, and who else can go where it must run."""
 
     code: tuple[str, ...]
     why: tuple[str, ...]
     purposes: tuple[str, ...]
     gib: tuple[float, ...]
-    names: tuple[str, ...]
-    against: tuple[str, ...]
-    losses: tuple[str, ...]
-    says: tuple[str, ...]
+    contenders: Contenders
     sentence: str
 
 
@@ -67,21 +71,28 @@ def compute(state: State, measured: Mapping[str, Compared]) -> Result:
     """Plan, and say of each contender whether it remains."""
     need = Need(state.model, state.length, state.job, state.goes, OPEN if state.open_rank else KNOWN)
     means, parts = first_that_fits(need, state.gpu)
-    rows = sorted(facts(), key=lambda each: measured[each.name].difference if each.name in measured else 0.0)
-    against = tuple(each.obstacles.get(state.goes, "") for each in rows)
-    told = [measured.get(each.name) for each in rows]
-    remain = [each.name for each, obstacle in zip(rows, against, strict=True) if not obstacle]
+    everyone = contenders(state.goes, measured)
+    remain = [name for name, why in zip(everyone.names, everyone.against, strict=True) if not why]
     needs = sum(parts.values())
     return Result(
         tuple(code(need, means)),
         tuple(why(need, means, measured)),
         tuple(parts),
         tuple(parts.values()),
+        everyone,
+        f"{sentence(need, means, needs, state.gpu)} {ahead(need, remain, len(everyone.names), measured)}",
+    )
+
+
+def contenders(goes: str, measured: Mapping[str, Compared]) -> Contenders:
+    """Return everyone, the lowest loss first."""
+    rows = sorted(facts(), key=lambda each: measured[each.name].difference if each.name in measured else 0.0)
+    told = [measured.get(each.name) for each in rows]
+    return Contenders(
         tuple(each.name for each in rows),
-        against,
+        tuple(each.obstacles.get(goes, "") for each in rows),
         tuple("0" if one is None else f"{one.difference:+.3f}" for one in told),
         tuple("" if one is None else one.says for one in told),
-        f"{sentence(need, means, needs, state.gpu)} {ahead(need, remain, len(rows), measured)}",
     )
 
 
@@ -91,7 +102,7 @@ def still(state: State, result: Result) -> "Figure":
     figure.suptitle(result.sentence, color=style.NEUTRAL.text, fontsize=8, x=0.01, ha="left", wrap=True)
     axes = style.axes(figure, "", "GiB", "")
     left = 0.0
-    for i, (name, size) in enumerate(zip(result.purposes, result.gib, strict=True)):
+    for i, size in enumerate(result.gib):
         axes.barh(-i, size, left=left, color=style.FROZEN.light)
         left += size
     axes.set_yticks([-i for i in range(len(result.purposes))], result.purposes)

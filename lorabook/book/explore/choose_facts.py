@@ -16,7 +16,7 @@ from lorabook.saving.peft import writing
 from lorabook.saving.record import record
 from lorabook.saving.servers import Reader, llama_cpp, vllm
 
-SHAPE = DecoderConfig(vocab=32, hidden=64, layers=1, heads=2, kv_heads=2, d_head=32, ffn=64, context=64)
+SHAPE = DecoderConfig(vocab=32, hidden=64, layers=1, heads=2, kv_heads=2, d_head=32, ffn=64, context=64, tied=False)
 RANK = 8
 MERGED, PEFT, VLLM, LLAMA_CPP, HERE = "merged into W₀", "PEFT", "vLLM", "llama.cpp", "this book"
 READERS: dict[str, Reader | None] = {PEFT: None, VLLM: vllm, LLAMA_CPP: llama_cpp}
@@ -60,11 +60,12 @@ def _tried(method: Method) -> Iterator[tuple[str, str]]:
 def unread(model: nn.Module) -> dict[str, str]:
     """Return who cannot read the adapter of this model from PEFT's files, and why."""
     adapter = record(model)
-    if writing.obstacle(adapter, model) is not None:
-        return dict.fromkeys(READERS, "PEFT has no such form")
+    why = writing.obstacle(adapter, model)
+    if why is not None:
+        return dict.fromkeys(READERS, why)
     options, tensors = writing.encode(adapter, model, None)
-    asked = {name: reader(options, tensors) for name, reader in READERS.items() if reader is not None}
-    return {name: why for name, why in asked.items() if why is not None}
+    found = {name: reader(options, tensors) for name, reader in READERS.items() if reader is not None}
+    return {name: why for name, why in found.items() if why is not None}
 
 
 def _prepared(method: Method) -> nn.Module:

@@ -18,7 +18,7 @@ from lorabook.models.decoder import Decoder
 VLLM_RANK = 16
 """vLLM's `max_lora_rank` unless told otherwise."""
 OF_A_JOB = {
-    IN_TURN: "O-LoRA keeps a task's A apart from the earlier ones. They are merged, so W₀ stays in 16 bits (chapter 22).",
+    IN_TURN: "O-LoRA keeps a task's A apart from the earlier ones. They are merged: W₀ stays in 16 bits (chapter 22).",
     SERVED: "An adapter for each task beside one base (S-LoRA, chapter 24).",
     AT_HAND: "LoRAHub weighs your adapters by a few examples. Nothing trains (chapter 23).",
     PRIVATE: "DP-DyLoRA clips and noises what the owners send, and counts ε (chapter 25).",
