@@ -132,6 +132,12 @@ one_row()""",
 from lorabook.book.explore.cuts import cut_curves
 cut_curves()""",
     ),
+    "choose": Cell(
+        "gpu",
+        """
+from lorabook.book.explore.choose import choose
+choose()""",
+    ),
     "forgetting": Cell(
         "lr",
         """

@@ -33,13 +33,14 @@ function bill({ purposes, gib }, there, width, style) {
 function contenders({ names, against, losses, says }) {
   const row = (name, i) => {
     const decided = ["better", "worse"].includes(says[i]);
-    const cells = [name, against[i] || "remains", losses[i], name === "LoRA" ? "" : says[i] || "not run"].map((text) => element("td", {}, text));
-    if (against[i]) cells.slice(0, 2).forEach((cell) => cell.classList.add("lb-off"));
+    const cells = [name, against[i] || "yes", losses[i], name === "LoRA" ? "" : says[i].replace(" at this size", "") || "not run"].map((text) => element("td", {}, text));
+    if (against[i]) cells.slice(0, 2).forEach((cell) => { cell.style.color = "var(--lb-quiet)"; });
+    else cells[0].style.fontWeight = 600;
     if (decided) cells[2].style.fontWeight = 600;
     cells[1].style.textAlign = "left";
     return element("tr", {}, ...cells);
   };
-  const head = ["contender", "there", "loss − LoRA's", "decided by ten seeds"].map((name) => element("th", { scope: "col" }, name));
+  const head = ["contender", "can it go there?", "loss − LoRA's", "ten seeds say"].map((name) => element("th", { scope: "col" }, name));
   head[1].style.textAlign = "left";
   return element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...names.map(row)));
 }

@@ -1,7 +1,7 @@
 """Decision explorer: from what is fixed before training to what remains, a recipe, its bytes, and what was measured.
 
-Nobody is asked how a training will go. Memory is `lorabook.cost.memory`'s arithmetic for LLaMA's shapes; what merges, and what
-another program can read, was tried on a small model; losses are the arena's.
+Nobody is asked how a training will go. Memory is `lorabook.cost.memory`'s arithmetic for LLaMA's shapes. What merges,
+and what another program can read, was tried on a small model. Losses are the arena's.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class State:
     """What is fixed before the training."""
 
     gpu: int = control(24, Steps("GPU memory", (16, 24, 48, 80), "GiB"))
-    length: int = control(1024, Steps("length of a text", (512, 1024, 2048, 4096, 16384), "tok."))
+    length: int = control(1024, Steps("tokens in a text", (512, 1024, 2048, 4096, 16384)))
     job: str = control(ONE, Choice("the job", JOBS))
     goes: str = control(MERGED, Choice("it must run in", WAYS))
     model: str = folded("7B", Choice("model", ("7B", "13B", "70B")))
@@ -37,7 +37,7 @@ class State:
 
 @dataclass(frozen=True)
 class Contenders:
-    """Everyone's name, what is `against` it, its loss less LoRA's on the Bible at equal parameters, what that `says`."""
+    """Names, what is `against` each, its loss less LoRA's on the Bible at equal parameters, and what that `says`."""
 
     names: tuple[str, ...]
     against: tuple[str, ...]
@@ -91,7 +91,7 @@ def contenders(goes: str, measured: Mapping[str, Compared]) -> Contenders:
     return Contenders(
         tuple(each.name for each in rows),
         tuple(each.obstacles.get(goes, "") for each in rows),
-        tuple("0" if one is None else f"{one.difference:+.3f}" for one in told),
+        tuple("0" if one is None else f"{one.difference:+.3f}".replace("-", "−") for one in told),
         tuple("" if one is None else one.says for one in told),
     )
 

@@ -28,8 +28,9 @@ OF_A_JOB = {
 def why(need: Need, means: Means, measured: Mapping[str, Compared]) -> Iterator[str]:
     """Yield a reason for each part of a plan, with the chapter that has more, and what stands against it."""
     if means.four_bits:
-        loss = f", at {measured['QLoRA'].difference:+.3f} nats in the arena" if "QLoRA" in measured else ""
-        yield f"W₀ in four bits, or it does not fit{loss} (chapter 10)."
+        told = measured.get("QLoRA")
+        loss = f" QLoRA in the arena: {told.says}." if told else ""
+        yield f"W₀ in four bits, or it does not fit (chapter 10).{loss}"
     if means.again:
         yield "Activations are made again for backward: one more forward pass (chapter 07)."
     if need.longer:
