@@ -55,6 +55,8 @@ def means_needed(linear, other, kept, again, rest, gpu):
 
 # %% right: itertools
 def means_needed(linear, other, kept, again, rest, gpu):
+    import itertools
+
     steps = itertools.product((1, 4.127 / 16), (kept, again))
     needs = (share * linear + acts + other + rest for share, acts in steps)
     return next((i for i, n in enumerate(needs) if not n > gpu), 4)
@@ -72,7 +74,9 @@ def means_needed(linear, other, kept, again, rest, gpu):
 def means_needed(linear, other, kept, again, rest, gpu):
     q = linear * (4.127 / 16)
     needs = [linear + kept, linear + again, q + kept, q + again]
-    failing = list(itertools.takewhile(lambda n: n + other + rest > gpu, needs))
+    from itertools import takewhile
+
+    failing = list(takewhile(lambda n: n + other + rest > gpu, needs))
     return len(failing)
 
 
