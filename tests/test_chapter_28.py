@@ -106,7 +106,8 @@ def test_who_reads_a_file_is_told_by_the_file_as_it_is_written(recipe, tmp_path)
 
 def test_one_alpha_for_all_layers_is_all_that_either_knows() -> None:
     plain = {"peft_type": "LORA", "use_rslora": False, "alpha_pattern": {}, "rank_pattern": {}}
-    assert vllm(plain, []) is None and llama_cpp(plain, ["x.lora_A.weight", "x.lora_B.weight"]) is None
+    assert vllm(plain, []) is None
+    assert llama_cpp(plain, ["x.lora_A.weight", "x.lora_B.weight"]) is None
     for reader in (vllm, llama_cpp):
         assert reader(plain | {"alpha_pattern": {"^q": 3}}, []) is not None
     assert vllm(plain | {"rank_pattern": {"^q": 3}}, []) is not None
@@ -126,11 +127,11 @@ def test_the_first_task_checkpointing_first_and_70b_fits_on_48(view: Explorer) -
     result = at(view, gpu=16, length=2048)
     assert result.sentence.startswith("LoRA with checkpointing needs 14.4 GiB of 16.")
     whole = bill(Need("7B", 2048, JOBS[0], MERGED, 16), Means(False, False))
-    assert f"{sum(whole.values()):.1f}" == "23.1"
+    assert f"{sum(whole.values()):.1f}" == "23.0"
     fits = {gpu: sum(at(view, gpu=gpu, length=2048, model="70B").gib) <= gpu for gpu in (16, 24, 48, 80)}
     assert fits == {16: False, 24: False, 48: True, 80: True}
     assert at(view, gpu=48, length=2048, model="70B").sentence.startswith(
-        "QLoRA with checkpointing needs 41.2 GiB of 48."
+        "QLoRA with checkpointing needs 41.0 GiB of 48."
     )
 
 
