@@ -21,8 +21,8 @@ from lorabook.saving import servers
 # ## Predict
 
 # %%
-guess = book.predict("Sixteen variants that merge into W₀ learn the King James Bible, each with as many numbers as LoRA "
-    "of rank 8 and at its own best rate, ten seeds. Measured better than LoRA are …",
+guess = book.predict("Sixteen variants that merge into W₀ learn the King James Bible, each with as many numbers as "
+    "LoRA of rank 8 and at its own best rate, ten seeds. Measured better than LoRA are …",
     book.Choice("your answer", ("none", "one or two", "about half", "nearly all")))
 guess
 

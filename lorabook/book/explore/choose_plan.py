@@ -1,7 +1,8 @@
 """From constraints to a plan: what LoRA needs beside it to fit and to do the job, as code, and its bytes."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 
 from lorabook.book.explore.choose_facts import HERE, LLAMA_CPP, MERGED, PEFT, VLLM
 from lorabook.cost import memory
@@ -58,8 +59,14 @@ def ladder(job: str) -> tuple[Means, ...]:
 
 def first_that_fits(need: Need, gib: float) -> tuple[Means, dict[str, float]]:
     """Return the first of the ladder whose bill is at most `gib`, and that bill; the last one if none is."""
-    bills = [(means, bill(need, means)) for means in ladder(need.job)]
+    # Where it runs is no matter of memory, and a bill is worked out once.
+    bills = _bills(replace(need, goes=HERE))
     return next((one for one in bills if sum(one[1].values()) <= gib), bills[-1])
+
+
+@cache
+def _bills(need: Need) -> list[tuple[Means, dict[str, float]]]:
+    return [(means, bill(need, means)) for means in ladder(need.job)]
 
 
 def bill(need: Need, means: Means) -> dict[str, float]:
