@@ -9,7 +9,7 @@
 #
 # | minutes | tier | axis | teaches | you need |
 # | --- | --- | --- | --- | --- |
-# | 25 | short | · | choosing | chapter 02: r, α; chapter 10: four bits |
+# | 25 | short | · | · | chapter 02: r, α; chapter 10: four bits |
 
 # %%
 from lorabook.book import reading as book
@@ -22,7 +22,7 @@ from lorabook.saving import servers
 
 # %%
 guess = book.predict("Sixteen variants that merge into W₀ learn the King James Bible, each with as many numbers as "
-    "LoRA of rank 8 and at its own best rate, ten seeds. Measured better than LoRA are …",
+    "LoRA of rank 8 and at its own best rate, ten seeds. Found to be better than LoRA are …",
     book.Choice("your answer", ("none", "one or two", "about half", "nearly all")))
 guess
 
