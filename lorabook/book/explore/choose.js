@@ -52,8 +52,14 @@ function written({ code, why }) {
 
 export default explorer((stage, { notes }) => {
   const draw = inPixels(stage, HEIGHT, ({ state, answer, style }, width) => bill(answer, state.gpu, width, style));
+  const [plan, table] = [element("div"), element("div", { class: "lb-runs" })];
+  notes.append(plan, table);
+  let told;
   return (now) => {
     draw(now);
-    notes.replaceChildren(...written(now.answer), element("div", { class: "lb-runs" }, contenders(now.answer.contenders)));
+    plan.replaceChildren(...written(now.answer));
+    if (told === now.answer.contenders) return; // a long table, which only the place where it runs changes
+    told = now.answer.contenders;
+    table.replaceChildren(contenders(told));
   };
 });
