@@ -40,6 +40,7 @@ from lorabook.arena.where_runs import TUNING_SEED as WHERE_TUNING_SEED
 from lorabook.book.explore.allocation import explore_allocation
 from lorabook.book.explore.allocation import gathered as gathered_allocation
 from lorabook.book.explore.blocks import blocks
+from lorabook.book.explore.choose import choose
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.cuts import explore_cuts, gathered
@@ -323,6 +324,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "telescoping": telescoping,
     "drop": lambda: explore_drops(gathered_drops(drop_runs(), cut_runs())),
     "vectors": lambda: shared_vectors(seeded()),
+    "choose": choose,
     "memory": memory_calculator,
     "one_row": one_row,
     "where": lambda: explore_where(gathered_where(where_runs())),

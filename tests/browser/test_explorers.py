@@ -144,6 +144,12 @@ telescoping()""",
 from lorabook.book.explore.drop import who_keeps
 who_keeps()""",
     ),
+    "choose": Cell(
+        "gpu",
+        """
+from lorabook.book.explore.choose import choose
+choose()""",
+    ),
     "forgetting": Cell(
         "lr",
         """
@@ -329,6 +335,9 @@ def compare(shown: Any, computed: Any, where: str) -> None:
             compare(one, other, where)
     elif isinstance(computed, np.ndarray | float):
         np.testing.assert_allclose(shown, np.ravel(computed) if np.ndim(computed) else computed, 1e-6, err_msg=where)
+    elif dataclasses.is_dataclass(computed):
+        for field in dataclasses.fields(computed):
+            compare(shown[field.name], getattr(computed, field.name), f"{where}.{field.name}")
     else:
         assert shown == computed, where
 
