@@ -138,6 +138,12 @@ cut_curves()""",
 from lorabook.book.explore.forgetting import forgetting
 forgetting()""",
     ),
+    "terms": Cell(
+        "A",
+        """
+from lorabook.book.explore.terms import terms
+terms(torch.Generator().manual_seed(0))""",
+    ),
     "where": Cell(
         "shape",
         """

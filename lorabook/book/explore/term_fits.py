@@ -25,7 +25,7 @@ HALF, LOUD, SHIFT, FEW, GATED = WISHES = (
     "everything at half strength", "each output louder or softer", "another bias", "two new directions",
     "every weight by a factor",
 )  # fmt: skip
-STARTS, TURNS = 3, 60
+STARTS, TURNS, STILL = 4, 200, 1e-4
 RIDGE = 1e-12
 
 Weight = Float[Tensor, "12 16"]
@@ -53,11 +53,10 @@ class Fits:
 def measure(generator: torch.Generator) -> Fits:
     """Give every choice of kinds its best for every wish."""
     base = layer(generator)
-    wanted, start = wishes(base, generator), torch.Generator().manual_seed(0)
-    weights, biases = {}, {}
+    wanted, weights, biases = wishes(base, generator), {}, {}
     for wish, (w, b) in wanted.items():
         for kinds in product(KINDS["A"], KINDS["B"]):
-            weights[wish, *kinds] = _weight(nearest_weight(kinds, base.matrix, w, start), base)
+            weights[wish, *kinds] = _weight(nearest_weight(kinds, base.matrix, w), base)
         for kinds in product(*(KINDS[term] for term in "CDE")):
             biases[wish, *kinds] = _bias(nearest_bias(kinds, base, b), base)
     return Fits(base, wanted, weights, biases)
@@ -79,7 +78,7 @@ def wishes(base: Frozen, generator: torch.Generator) -> dict[str, tuple[Weight, 
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     w0, b0, none = base.matrix, base.bias, torch.zeros(D_OUT, dtype=torch.float64)
-    louder = draw(D_OUT)
+    louder = draw(D_OUT).sign() * (0.3 + 0.5 * torch.rand(D_OUT, generator=generator, dtype=torch.float64))
     return {
         HALF: (-w0 / 2, -b0 / 2),
         LOUD: (louder[:, None] * w0, louder * b0),
@@ -89,27 +88,26 @@ def wishes(base: Frozen, generator: torch.Generator) -> dict[str, tuple[Weight, 
     }
 
 
-def nearest_weight(kinds: tuple[str, str], w0: Weight, m: Weight, start: torch.Generator) -> dict[str, Tensor]:
+def nearest_weight(kinds: tuple[str, str], w0: Weight, m: Weight) -> dict[str, Tensor]:
     """Return the numbers of A and B that bring W₀ ⊙ A + B near to m, as the library names them."""
+    start = torch.Generator().manual_seed(0)
     tried = [_in_turn(kinds, w0, m, start) for _ in range(STARTS if "lora" in kinds else 1)]
-    return min(tried, key=lambda terms: float((_changed(terms, w0) - m).square().sum()))
-
-
-def _changed(terms: dict[str, Tensor], w0: Weight) -> Weight:
-    return weight_of(terms, w0, 1.0) - w0
+    return min(tried, key=lambda terms: float((weight_of(terms, w0, 1.0) - w0 - m).square().sum()))
 
 
 def _in_turn(kinds: tuple[str, str], w0: Weight, m: Weight, start: torch.Generator) -> dict[str, Tensor]:
     """Solve for rows and columns in turn, from a random X_u."""
     before = (w0, torch.ones_like(w0))  # what stands entry by entry before A, and before B
     ups = [_first_up(kind, start) for kind in kinds]
-    downs = [up.new_zeros(D_OUT, len(up)) for up in ups]
+    downs, error = [up.new_zeros(D_OUT, len(up)) for up in ups], float("inf")
     for _ in range(TURNS if any(map(len, ups)) else 0):
         rows = torch.cat([k[:, None] * up for k, up in zip(before, ups, strict=True)], dim=1)
         downs = list(_solved(rows, m, kinds).split([len(up) for up in ups], dim=1))
         if "lora" in kinds:
             ups = _columns(before, downs, ups, m, kinds)
-        if (sum(k * (d @ u) for k, d, u in zip(before, downs, ups, strict=True)) - m).abs().max() < 1e-9:
+        left = sum(k * (d @ u) for k, d, u in zip(before, downs, ups, strict=True)) - m
+        error, last = float(left.square().sum()), error
+        if last - error < STILL * last or error < STILL**3:
             break
     return _named("AB", kinds, downs, ups)
 
