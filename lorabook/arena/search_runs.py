@@ -57,11 +57,14 @@ class Side:
 
 SIDES: dict[str, Side] = {
     "LoRA": Side(lambda _seed: LoRA(2 * R, 4 * R), (8e-3, 16e-3, 32e-3)),
-    "GLoRA": Side(lambda _seed: GLoRA(R), (8e-3, 16e-3, 32e-3)),
+    "GLoRA": Side(lambda _seed: GLoRA(R), (16e-3, 32e-3, 64e-3, 128e-3)),
     SUPERNET: Side(lambda seed: GLoRASupernet(R, seed=seed), (8e-3, 16e-3, 32e-3)),
-    LONG: Side(lambda seed: GLoRASupernet(R, seed=seed), (4e-3, 8e-3, 16e-3), 4 * STEPS),
+    LONG: Side(lambda seed: GLoRASupernet(R, seed=seed), (16e-3,), 4 * STEPS),
 }
-"""LoRA has about GLoRA's numbers. The kinds of a search, trained alone from their start, have GLoRA's steps and rate."""
+"""LoRA has about GLoRA's numbers. The long supernet has the rate of the short one, untuned.
+
+The kinds of a search, trained alone from their start, have GLoRA's steps and rate.
+"""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ class SearchRun:
 def asked(runs: Sequence[SearchRun]) -> Iterator[tuple[str, float, int]]:
     """Yield every run that belongs to the record; those on report seeds once their rate is known."""
     for name, side in SIDES.items():
-        yield from ((name, lr, seed) for lr in side.rates for seed in TUNING_SEEDS)
+        if len(side.rates) > 1:
+            yield from ((name, lr, seed) for lr in side.rates for seed in TUNING_SEEDS)
         if (lr := tuned(runs, name)) is not None:
             yield from ((name, lr, seed) for seed in REPORT_SEEDS)
         if name == SUPERNET and lr is not None:
@@ -106,6 +110,8 @@ def asked(runs: Sequence[SearchRun]) -> Iterator[tuple[str, float, int]]:
 def tuned(runs: Sequence[SearchRun], name: str) -> float | None:
     """Return the rate with the lowest held-out loss, None while one has not been tried on every tuning seed."""
     rates = SIDES[name].rates
+    if len(rates) == 1:
+        return rates[0]
     scores = {lr: [run.held for run in runs if run.key[:2] == (name, lr) and run.seed in TUNING_SEEDS] for lr in rates}
     known = {lr: statistics.fmean(each) for lr, each in scores.items() if len(each) == len(TUNING_SEEDS)}
     return min(known, key=known.__getitem__) if len(known) == len(rates) else None

@@ -1,8 +1,8 @@
 """What GLoRA's five terms, each in a size of its own, make of a wanted 12 × 16 layer, at the best that was found.
 
-The weight W₀ ⊙ A + B and the bias W₀C + D ⊙ b₀ + E have no number in common, so each is fitted alone. The bias is linear
-in its numbers. The weight is linear in each row's numbers while the rows of X_u stand still, and in each column's while
-X_d does: the two are solved in turn. A vector is an X_d of one column before an X_u of ones.
+The weight W₀ ⊙ A + B and the bias W₀C + D ⊙ b₀ + E have no number in common, so each is fitted alone. The bias is
+linear in its numbers. The weight is linear in each row's numbers while X_u stands still, and in each column's while X_d
+does: the two are solved in turn. A vector is an X_d of one column before an X_u of ones.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,104 @@
+"""Chapter 15's picture and table: a search generation by generation, and what it is worth once the pictures are new."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import fill
+
+import numpy as np
+
+from lorabook.arena.search_runs import (
+    DRAWN,
+    EVOLUTION,
+    LONG,
+    REPORT_SEEDS,
+    SIDES,
+    SUPERNET,
+    WAYS,
+    WINNER,
+    SearchRun,
+    read,
+    tuned,
+)  # fmt: skip
+from lorabook.book import style
+from lorabook.book.figures.picture import Picture
+from lorabook.book.shown import Shown, table
+
+TEXT = style.NEUTRAL.text
+WIDTH, LETTERS = 5.2, 66
+LARGEST, DRAWS = "supernet, whole", "supernet, best of 400 draws"
+NAMES = {SUPERNET: "supernet, evolution's winner", LONG: "four times the steps: winner"}
+MEDIAN, BEST = "median of the generation", "best so far"
+
+
+@dataclass(frozen=True)
+class Search:
+    """By way of searching, the held-out losses: a row a seed, a column a generation, its candidates behind."""
+
+    tried: dict[str, np.ndarray]
+
+    def best(self, way: str) -> np.ndarray:
+        """Return the best loss so far, a row a seed, a column a generation."""
+        return np.minimum.accumulate(self.tried[way].min(-1), axis=1)
+
+    def median(self, way: str) -> np.ndarray:
+        """Return the median loss of each generation."""
+        return np.median(self.tried[way], axis=-1)
+
+
+def reported(runs: Sequence[SearchRun] | None = None) -> dict[str, list[SearchRun]]:
+    """Return the runs of every side on the report seeds, in their order, each side at its tuned rate.
+
+    Raises:
+        ValueError: a seed is missing.
+    """
+    runs = read() if runs is None else runs
+    found = {}
+    for name in (*SIDES, WINNER, DRAWN):
+        lr = tuned(runs, name if name in SIDES else "GLoRA")
+        at = {run.seed: run for run in runs if run.key[:2] == (name, lr)}
+        if missing := [seed for seed in REPORT_SEEDS if seed not in at]:
+            raise ValueError(f"{name}: the record of searches has no run of seed {missing[0]}; run `record`")
+        found[name] = [at[seed] for seed in REPORT_SEEDS]
+    return found
+
+
+def searched(runs: Sequence[SearchRun]) -> Search:
+    """Return what a supernet's searches tried."""
+    shape = (len(runs), EVOLUTION.rounds, EVOLUTION.population)
+    return Search({way: np.array([run.tried[way] for run in runs]).reshape(shape) for way in WAYS})
+
+
+def losses_on_test(found: dict[str, list[SearchRun]]) -> dict[str, np.ndarray]:
+    """Return the loss on test pictures by contender, one of each seed."""
+    supernets = found[SUPERNET]
+    losses = {name: [run.test for run in runs] for name, runs in found.items()}
+    losses |= {LARGEST: [run.largest[1] for run in supernets], DRAWS: [run.drawn[1] for run in supernets]}
+    return {name: np.array(each) for name, each in losses.items()}
+
+
+def search_table(found: dict[str, list[SearchRun]]) -> Shown:
+    """Return every contender's numbers and loss on test pictures; ± is the seeds' standard deviation."""
+    numbers = {name: [run.numbers for run in runs] for name, runs in found.items()}
+    numbers |= {LARGEST: [run.largest[2] for run in found[SUPERNET]], DRAWS: [run.drawn[2] for run in found[SUPERNET]]}
+    losses = losses_on_test(found)
+    rows = [
+        (NAMES.get(name, name), f"{np.mean(numbers[name]):,.0f}", f"{each.mean():.2f} ± {each.std(ddof=1):.2f}")
+        for name in ("LoRA", "GLoRA", LARGEST, DRAWS, SUPERNET, LONG, DRAWN, WINNER)
+        for each in [losses[name]]
+    ]
+    return table(("", "numbers", "loss on test pictures (nats)"), rows)
+
+
+def generations(search: Search, sentence: str) -> Picture:
+    """Draw median and best of every generation, mean of the seeds with their range, for evolution and for draws."""
+    figure = style.figure(WIDTH, 3.3)
+    figure.suptitle(fill(sentence, LETTERS), color=TEXT, fontsize=10, x=0.01, ha="left")
+    axes = style.axes(figure, "", "generation (20 candidates each)", "loss on held-out pictures (nats)")
+    places = np.arange(1, EVOLUTION.rounds + 1)
+    for way, colour in (("evolution", style.TRAINABLE.light), ("draws", style.FROZEN.light)):
+        for what, values, dash in ((MEDIAN, search.median(way), "--"), (BEST, search.best(way), "-")):
+            axes.plot(places, values.mean(0), dash, color=colour, linewidth=1.8, label=f"{way}, {what}")
+            axes.fill_between(places, values.min(0), values.max(0), color=colour, alpha=0.14, linewidth=0)
+    axes.set_xticks((1, 5, 10, 15, 20))
+    axes.legend(frameon=False, labelcolor=TEXT, fontsize=8)
+    return Picture(sentence, figure)
