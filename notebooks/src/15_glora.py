@@ -1,0 +1,193 @@
+# %% [markdown]
+# # 15 · GLoRA
+#
+# > **One layer, five moves: which of them does a task need?**
+#
+# LoRA makes one move: it adds $BA$ to $W_0$. GLoRA (Chavan et al. 2023) makes five. $A$ weighs the entries of $W_0$, $B$ is
+# added to them, and $C$, $D$, $E$ move the bias. Each term comes in a size of its own, and a search chooses the sizes.
+#
+# | minutes | tier | axis | teaches | you need |
+# | --- | --- | --- | --- | --- |
+# | 25 | short | form | GLoRA | chapter 02: LoRA and merging |
+
+# %%
+import torch
+
+import lorabook as lb
+from lorabook.book import reading as book
+from lorabook.book.exercises import merged_terms
+from lorabook.book.figures import generations
+from lorabook.claims import glora as claims
+
+book.axis_strip("form")
+
+# %%
+book.diagram("glora")
+
+# %% [markdown]
+# ## Predict
+
+# %%
+guess = book.predict("A layer has a 12 × 16 matrix and a bias. A task wants both at half strength. LoRA of rank 2 has 56 "
+    "numbers. How many does GLoRA need to do all of it?", book.Choice("your answer", (1, 2, 24, 56, 112, 204)))
+guess
+
+# %% [markdown]
+# ## See it
+# Five terms, from *none* through *constant* (one number) and *vector* (one per output; for $C$, per input) to *lora* (a
+# product of rank 2). In each are the best numbers that we found for what the task wants.
+
+# %%
+book.terms(torch.Generator().manual_seed(0))
+
+# %% [markdown]
+# 1. Everything at half strength: reach 100% with as few numbers as you can. $C$ and $D$ stand under *more*.
+# 2. Each output louder or softer: which $A$ is enough? With it, which of $C$, $D$, $E$ completes the bias?
+#
+# <details><summary>Answers</summary>
+#
+# 1. $A$ and $D$ constant: two numbers. LoRA's 56 reach 24%, for $W_0$ itself has full rank.
+# 2. A vector. Any of the three as a vector: 12 numbers in $D$ or $E$, 16 in $C$.
+#
+# </details>
+#
+# ## Why
+
+# %%
+book.card(claims.glora_weighs_adds_and_moves_the_bias)
+
+# %% [markdown]
+# Known methods are single switches:
+#
+# | on | is |
+# | --- | --- |
+# | $B$ lora | LoRA |
+# | $A$ lora | HiRA, $W_0\odot BA$ |
+# | $A$ vector | DoRA's lengths without its directions |
+# | $E$ vector | BitFit: biases train |
+#
+# $C$, $D$ and $E$ end in one vector $b$. $E$ as a vector reaches every bias that the three reach together.
+#
+# In use all of it is one $W$ and one $b$:
+
+# %%
+book.card(claims.a_merged_glora_costs_nothing)
+
+# %% [markdown]
+# ### Who chooses?
+# Not the gradient. Which terms there are is no number that it could move:
+
+# %%
+book.card(claims.false_the_optimiser_picks_the_terms)
+
+# %% [markdown]
+# The paper trains a **supernet**: each term holds its largest kind, and smaller ones are parts of it. Every step trains one
+# of 432 configurations per layer, drawn at random. Then evolution tries configurations, crosses and mutates the best, and
+# trains nothing.
+#
+# ## The code
+# A task that wants the outputs louder or softer, and a limit:
+
+# %%
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(16, 12))
+x = torch.randn(512, 16)
+batch = x, (torch.linspace(0.5, 1.5, 12) * model(x)).detach()
+lb.inject(model, lb.GLoRASupernet(r=2), "0", torch.Generator().manual_seed(0))
+
+
+def error(model, batch):
+    return (model(batch[0]) - batch[1]).square().mean()
+
+
+lb.fit(model, [batch] * 300, steps=300, lr=0.02, loss=error, progress=False)
+for limit in (24, 60):
+    found = lb.search_kinds(model, lambda m: error(m, batch), limit=limit, progress=False)
+    print(f"at most {limit}: {found.configuration['0']}")
+
+# %% [markdown]
+# `lb.cut_supernet(model, found.configuration)` leaves the adapter alone.
+#
+# ## Measured
+# ### The form
+
+# %%
+book.measured("GLoRA")
+
+# %% [markdown]
+# ### The search
+# Digits lying on their side, a net of four layers, $432^4$ configurations. 400 steps, 20 generations, five seeds, recorded.
+
+# %% jupyter={"source_hidden": true}
+runs = generations.reported()
+search = generations.searched(runs[generations.SUPERNET])
+generations.generations(search, "Evolution finds better configurations than as many draws.")
+
+# %%
+generations.search_table(runs)
+
+# %% jupyter={"source_hidden": true}
+loss = generations.losses_on_test(runs)
+
+# %% [markdown]
+# ## When, when not
+#
+# ## Exercises
+# Stuck? `book.hint(merged_terms.EXERCISE, 1)`, 2, 3; `book.solution(merged_terms.EXERCISE)` comes last.
+
+# %%
+book.show(merged_terms.EXERCISE)
+
+# %%
+def merged_glora(w0, b0, A, B, C, D, E):
+    ### BEGIN SOLUTION
+    return w0 + w0 * A + B, b0 + D * b0 + E + w0 @ C
+    ### END SOLUTION
+
+
+book.check(merged_terms.EXERCISE, merged_glora)
+
+# %% [markdown]
+# ## Look back
+
+# %% tags=["nbval-ignore-output"]
+guess.look_back("2: A and D, one number each")
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# ## Further
+# The other cards, the sources.
+
+# %%
+book.fold(
+    "What else is said of GLoRA, and whether it holds",
+    claims.false_glora_mixes_inputs,
+    claims.a_weighs_every_entry,
+    claims.false_a_is_a_matrix_product,
+    claims.glora_reaches_full_rank,
+    claims.false_a_matrix_product_reaches_full_rank,
+    claims.glora_holds_lora,
+    claims.without_a_and_b_the_bias_moves,
+    claims.false_without_a_and_b_it_is_an_adapter,
+    claims.glora_is_affine,
+    claims.false_an_adapter_is_affine,
+    claims.training_leaves_no_term_out,
+    claims.glora_trains_twice_lora_and_vectors,
+    claims.false_glora_always_costs_more,
+    claims.a_step_of_glora_costs_more,
+    claims.the_subnet_is_the_supernet_there,
+    claims.false_the_subnet_is_the_whole_supernet,
+    claims.a_supernet_holds_its_largest_member,
+    claims.false_a_supernet_holds_every_kind_apart,
+    claims.a_layer_has_432_configurations,
+    claims.false_a_layer_has_1024_configurations,
+    claims.a_step_trains_what_was_drawn,
+    claims.false_a_step_trains_every_kind,
+    claims.kinds_are_drawn_evenly,
+    claims.evolution_finds_the_best_more_often,
+    claims.false_evolution_always_finds_the_best,
+)
+
+# %% [markdown]
+# **Sources.** Chavan et al. 2023 (2306.07967): equation 10 and section 3.3; the official code for ⊙ and for what kinds
+# share. Guo et al. 2020 (1904.00420): the evolutionary search. LyCORIS calls another method "glora": $W_0A$ is a matrix
+# product there. Ben Zaken et al. 2021 (2106.10199): BitFit.
