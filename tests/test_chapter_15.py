@@ -13,10 +13,11 @@ from torch import linalg
 
 from lorabook.arena import search_runs as recorder
 from lorabook.arena.search_runs import DRAWN, SIDES, SUPERNET, WINNER, asked, put_kinds, read, record, tuned, winner
+from lorabook.axes.form.glora import GLoRAForm
 from lorabook.axes.form.glora_subnet import cut_supernet
 from lorabook.axes.form.glora_supernet import SMALLEST_FIRST
-from lorabook.book.explore.term_fits import FEW, GATED, HALF, KINDS, LOUD, SHIFT, WISHES, R
-from lorabook.book.explore.terms import Result, State, compute
+from lorabook.book.explore.term_fits import D_IN, D_OUT, FEW, GATED, HALF, KINDS, LOUD, SHIFT, WISHES, R
+from lorabook.book.explore.terms import Result, State, compute, share
 from lorabook.book.figures.generations import losses_on_test, reported, searched
 from lorabook.core.adapted_layer import adapted
 
@@ -34,22 +35,28 @@ def configurations() -> Iterator[dict[str, str]]:
         yield dict(zip(KINDS, kinds, strict=True))
 
 
+def part(wish: str, kinds: dict[str, str]) -> float:
+    """The share of a wish that a configuration reaches."""
+    return share(wish, GLoRAForm(**kinds), term_fits())
+
+
 def cheapest(wish: str) -> list[dict[str, str]]:
     """The configurations with the fewest numbers that do all of a wish; terms that are off are left out."""
-    found = [(reached(wanted=wish, **kinds).numbers, kinds) for kinds in configurations()
-             if reached(wanted=wish, **kinds).reached > WHOLE]  # fmt: skip
+    found = [
+        (GLoRAForm(**kinds).count(D_OUT, D_IN, R), kinds) for kinds in configurations() if part(wish, kinds) > WHOLE
+    ]
     least = min(numbers for numbers, _ in found)
     return [{t: kind for t, kind in kinds.items() if kind != "none"} for numbers, kinds in found if numbers == least]
 
 
 def test_a_larger_kind_never_reaches_less() -> None:
     for wish in WISHES:
-        for kinds in configurations():
-            here = reached(wanted=wish, **kinds).reached
-            for term, known in KINDS.items():
-                larger = SMALLEST_FIRST.index(kinds[term]) + 1
-                for kind in set(SMALLEST_FIRST[larger:]) & set(known):
-                    assert reached(wanted=wish, **kinds | {term: kind}).reached > here - 1e-3, (wish, kinds, term, kind)
+        shares = {tuple(kinds.values()): part(wish, kinds) for kinds in configurations()}
+        for kinds, here in shares.items():
+            for i, known in enumerate(KINDS.values()):
+                larger = SMALLEST_FIRST[SMALLEST_FIRST.index(kinds[i]) + 1 :]
+                for kind in set(larger) & set(known):
+                    assert shares[*kinds[:i], kind, *kinds[i + 1 :]] > here - 1e-3, (wish, kinds, i, kind)
 
 
 def test_low_rank_b_alone_is_the_best_of_its_rank() -> None:

@@ -42,29 +42,24 @@ HELD_OUT = 4
 """Every fourth training picture is held out."""
 EVOLUTION = Evolution(population=20, parents=5, crossovers=8, mutations=8, rounds=20)
 WAYS = {"evolution": EVOLUTION, "draws": replace(EVOLUTION, crossovers=0, mutations=0)}
-SUPERNET, LONG, WINNER, DRAWN = "supernet", "supernet, 4 × the steps", "winner alone", "drawn kinds alone"
+SUPERNET, WINNER, DRAWN = "supernet", "winner alone", "drawn kinds alone"
 TASK = TurnedDigits()
 
 
 @dataclass(frozen=True)
 class Side:
-    """What is put into every layer, how long it trains, and the rates that are tried."""
+    """What is put into every layer, and the rates that are tried."""
 
     recipe: Callable[[int], Recipe]
     rates: tuple[float, ...]
-    steps: int = STEPS
 
 
 SIDES: dict[str, Side] = {
     "LoRA": Side(lambda _seed: LoRA(2 * R, 4 * R), (8e-3, 16e-3, 32e-3)),
     "GLoRA": Side(lambda _seed: GLoRA(R), (16e-3, 32e-3, 64e-3, 128e-3)),
     SUPERNET: Side(lambda seed: GLoRASupernet(R, seed=seed), (8e-3, 16e-3, 32e-3)),
-    LONG: Side(lambda seed: GLoRASupernet(R, seed=seed), (16e-3,), 4 * STEPS),
 }
-"""LoRA has about GLoRA's numbers. The long supernet has the rate of the short one, untuned.
-
-The kinds of a search, trained alone from their start, have GLoRA's steps and rate.
-"""
+"""LoRA has about GLoRA's numbers. The kinds of a search, trained alone from their start, have GLoRA's rate."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +94,7 @@ class SearchRun:
 def asked(runs: Sequence[SearchRun]) -> Iterator[tuple[str, float, int]]:
     """Yield every run that belongs to the record; those on report seeds once their rate is known."""
     for name, side in SIDES.items():
-        if len(side.rates) > 1:
-            yield from ((name, lr, seed) for lr in side.rates for seed in TUNING_SEEDS)
+        yield from ((name, lr, seed) for lr in side.rates for seed in TUNING_SEEDS)
         if (lr := tuned(runs, name)) is not None:
             yield from ((name, lr, seed) for seed in REPORT_SEEDS)
         if name == SUPERNET and lr is not None:
@@ -110,8 +104,6 @@ def asked(runs: Sequence[SearchRun]) -> Iterator[tuple[str, float, int]]:
 def tuned(runs: Sequence[SearchRun], name: str) -> float | None:
     """Return the rate with the lowest held-out loss, None while one has not been tried on every tuning seed."""
     rates = SIDES[name].rates
-    if len(rates) == 1:
-        return rates[0]
     scores = {lr: [run.held for run in runs if run.key[:2] == (name, lr) and run.seed in TUNING_SEEDS] for lr in rates}
     known = {lr: statistics.fmean(each) for lr, each in scores.items() if len(each) == len(TUNING_SEEDS)}
     return min(known, key=known.__getitem__) if len(known) == len(rates) else None
@@ -150,16 +142,15 @@ def train(name: str, lr: float, seed: int, runs: Sequence[SearchRun] = ()) -> Se
     else:
         put_kinds(model, winner(runs, seed) if name == WINNER else drawn_kinds(seed), start)
     torch.manual_seed(seed)
-    steps = SIDES[name].steps if name in SIDES else STEPS
     stream = digits.batches(pictures(), BATCH, torch.Generator().manual_seed(seed))
-    train_once(model, Training(stream, steps, lr, TASK.loss, lambda _step, _loss: None))
-    if name in (SUPERNET, LONG):
-        return _searched(name, lr, seed, model)
+    train_once(model, Training(stream, STEPS, lr, TASK.loss, lambda _step, _loss: None))
+    if name == SUPERNET:
+        return _searched(lr, seed, model)
     numbers = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return _run(name, lr, seed, [*losses(model), numbers])
 
 
-def _searched(name: str, lr: float, seed: int, model: nn.Module) -> SearchRun:
+def _searched(lr: float, seed: int, model: nn.Module) -> SearchRun:
     """Search a supernet in both ways; on a tuning seed by evolution alone."""
     largest = [*losses(model), sum(p.numel() for p in model.parameters() if p.requires_grad)]
     found, tried = {}, {}
@@ -178,8 +169,8 @@ def _searched(name: str, lr: float, seed: int, model: nn.Module) -> SearchRun:
         tried[way] = seen
     score, kinds = found["evolution"]
     if seed in TUNING_SEEDS:
-        return _run(name, lr, seed, score)
-    return _run(name, lr, seed, score, tried, found["draws"][0], largest, words(kinds))
+        return _run(SUPERNET, lr, seed, score)
+    return _run(SUPERNET, lr, seed, score, tried, found["draws"][0], largest, words(kinds))
 
 
 def _run(

@@ -106,31 +106,52 @@ for limit in (24, 60):
     print(f"at most {limit}: {found.configuration['0']}")
 
 # %% [markdown]
-# `lb.cut_supernet(model, found.configuration)` leaves the adapter alone.
+# The limit is what makes it choose a vector: without one, more numbers fit better. `lb.cut_supernet(model,
+# found.configuration)` leaves the adapter alone.
 #
 # ## Measured
 # ### The form
+# The book's decoder has no biases: $A$ and $B$ alone, each of rank 4 where LoRA has 8.
 
 # %%
 book.measured("GLoRA")
 
 # %% [markdown]
 # ### The search
-# Digits lying on their side, a net of four layers, $432^4$ configurations. 400 steps, 20 generations, five seeds, recorded.
+# Digits lying on their side: a net of four layers with biases, $432^4$ configurations. 400 steps, then 20 generations;
+# beside them as many draws. Five seeds, recorded.
 
 # %% jupyter={"source_hidden": true}
 runs = generations.reported()
 search = generations.searched(runs[generations.SUPERNET])
-generations.generations(search, "Evolution finds better configurations than as many draws.")
+generations.generations(search, "In one supernet, evolution finds better configurations than draws do.")
 
-# %%
+# %% [markdown]
+# And plain training, 400 steps as well. *Alone*: the winner's kinds, or drawn ones, trained from their start.
+
+# %% jupyter={"source_hidden": true}
 generations.search_table(runs)
 
 # %% jupyter={"source_hidden": true}
 loss = generations.losses_on_test(runs)
+found, drawn, alone = (loss[name] for name in (generations.SUPERNET, generations.DRAWS, generations.WINNER))
+book.verdicts({
+    "In every seed evolution ends below the draws, on held-out pictures":
+        (search.best("evolution")[:, -1] < search.best("draws")[:, -1]).all(),
+    "On new pictures too, in every seed": (found < drawn).all(),
+    "The winner in its supernet comes within twice LoRA's loss": found.mean() < 2 * loss["LoRA"].mean(),
+    "Its kinds, trained alone, do": alone.mean() < 2 * loss["LoRA"].mean(),
+    "They are ahead of drawn kinds, trained alone, in every seed": (alone < loss[generations.DRAWN]).all()})
 
 # %% [markdown]
+# So the search works, and here it does not pay: XXX
+# Our guess at the reason: 400 steps are shared by all configurations, and a number has another role in each.
+#
 # ## When, when not
+# * **First try LoRA.** At equal numbers GLoRA is no better here, and its step takes longer.
+# * **Take one switch** where you know the move: $E$ for shifted outputs, $A$ as a vector for their strength.
+# * **Search** under a limit on numbers, with a supernet that you can train for long.
+# * **With what**: it merges into $W$ and $b$. It has no branch, so no dropout, and no PiSSA or OLoRA start.
 #
 # ## Exercises
 # Stuck? `book.hint(merged_terms.EXERCISE, 1)`, 2, 3; `book.solution(merged_terms.EXERCISE)` comes last.

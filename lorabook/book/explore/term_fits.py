@@ -34,10 +34,14 @@ Bias = Float[Tensor, " 12"]
 
 @dataclass(frozen=True)
 class Fit:
-    """The terms of a weight or of a bias by name, as the layer adds them, and their sum with what was there."""
+    """The terms of a weight or of a bias by name, as the layer adds them, and their sum with what was there.
+
+    left: what of the wish is not reached, in squares.
+    """
 
     parts: Mapping[str, Tensor]
     merged: Tensor
+    left: float
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,9 @@ def measure(generator: torch.Generator) -> Fits:
     wanted, weights, biases = wishes(base, generator), {}, {}
     for wish, (w, b) in wanted.items():
         for kinds in product(KINDS["A"], KINDS["B"]):
-            weights[wish, *kinds] = _weight(nearest_weight(kinds, base.matrix, w), base)
+            weights[wish, *kinds] = _weight(nearest_weight(kinds, base.matrix, w), base, w)
         for kinds in product(*(KINDS[term] for term in "CDE")):
-            biases[wish, *kinds] = _bias(nearest_bias(kinds, base, b), base)
+            biases[wish, *kinds] = _bias(nearest_bias(kinds, base, b), base, b)
     return Fits(base, wanted, weights, biases)
 
 
@@ -179,15 +183,17 @@ def nearest_bias(kinds: tuple[str, ...], base: Frozen, wanted: Bias) -> dict[str
     return named
 
 
-def _weight(terms: dict[str, Tensor], base: Frozen) -> Fit:
+def _weight(terms: dict[str, Tensor], base: Frozen, wanted: Weight) -> Fit:
     w0 = base.matrix
     a, b = (term_of(terms, name) for name in "AB")
-    zero = torch.zeros_like(w0)
-    return Fit({"A": zero if a is None else w0 * a, "B": zero if b is None else zero + b}, weight_of(terms, w0, 1.0))
+    zero, merged = torch.zeros_like(w0), weight_of(terms, w0, 1.0)
+    parts = {"A": zero if a is None else w0 * a, "B": zero if b is None else zero + b}
+    return Fit(parts, merged, float((merged - w0 - wanted).square().sum()))
 
 
-def _bias(terms: dict[str, Tensor], base: Frozen) -> Fit:
+def _bias(terms: dict[str, Tensor], base: Frozen, wanted: Bias) -> Fit:
     def only(term: str) -> Bias:
         return bias_of({name: part for name, part in terms.items() if name[0] == term}, base, 1.0) - base.bias
 
-    return Fit({term: only(term) for term in "CDE"}, bias_of(terms, base, 1.0))
+    merged = bias_of(terms, base, 1.0)
+    return Fit({term: only(term) for term in "CDE"}, merged, float((merged - base.bias - wanted).square().sum()))

@@ -71,7 +71,7 @@ def compute(state: State, found: Fits) -> Result:
     form = GLoRAForm(state.A, state.B, state.C, state.D, state.E)
     weight, bias = _fits(state.wanted, form, found)
     base, (m, v) = found.base, found.wanted[state.wanted]
-    reached, plain = (_reached(state.wanted, each, found) for each in (form, PLAIN))
+    reached, plain = (share(state.wanted, each, found) for each in (form, PLAIN))
     numbers, plain_numbers = (each.count(D_OUT, D_IN, R) for each in (form, PLAIN))
     counts = tuple(_alone(term, getattr(form, term)).count(D_OUT, D_IN, R) for term in "ABCDE")
     rank = int(linalg.matrix_rank(weight.merged - base.matrix, atol=1e-4))
@@ -92,11 +92,10 @@ def _fits(wish: str, form: GLoRAForm, found: Fits) -> tuple[Fit, Fit]:
     return found.weights[wish, form.A, form.B], found.biases[wish, form.C, form.D, form.E]
 
 
-def _reached(wish: str, form: GLoRAForm, found: Fits) -> float:
-    weight, bias = _fits(wish, form, found)
-    m, v = found.wanted[wish]
-    left = (weight.merged - found.base.matrix - m).square().sum() + (bias.merged - found.base.bias - v).square().sum()
-    return round(1 - float(left / (m.square().sum() + v.square().sum())), 4)
+def share(wish: str, form: GLoRAForm, found: Fits) -> float:
+    """Return the share of a wish that these kinds reach."""
+    left = sum(fit.left for fit in _fits(wish, form, found))
+    return round(1 - left / sum(float(part.square().sum()) for part in found.wanted[wish]), 4)
 
 
 def _alone(term: str, kind: str) -> GLoRAForm:

@@ -9,7 +9,6 @@ import numpy as np
 from lorabook.arena.search_runs import (
     DRAWN,
     EVOLUTION,
-    LONG,
     REPORT_SEEDS,
     SIDES,
     SUPERNET,
@@ -26,7 +25,7 @@ from lorabook.book.shown import Shown, table
 TEXT = style.NEUTRAL.text
 WIDTH, LETTERS = 5.2, 66
 LARGEST, DRAWS = "supernet, whole", "supernet, best of 400 draws"
-NAMES = {SUPERNET: "supernet, evolution's winner", LONG: "four times the steps: winner"}
+NAMES = {SUPERNET: "supernet, evolution's winner"}
 MEDIAN, BEST = "median of the generation", "best so far"
 
 
@@ -83,7 +82,7 @@ def search_table(found: dict[str, list[SearchRun]]) -> Shown:
     losses = losses_on_test(found)
     rows = [
         (NAMES.get(name, name), f"{np.mean(numbers[name]):,.0f}", f"{each.mean():.2f} ± {each.std(ddof=1):.2f}")
-        for name in ("LoRA", "GLoRA", LARGEST, DRAWS, SUPERNET, LONG, DRAWN, WINNER)
+        for name in ("LoRA", "GLoRA", LARGEST, DRAWS, SUPERNET, DRAWN, WINNER)
         for each in [losses[name]]
     ]
     return table(("", "numbers", "loss on test pictures (nats)"), rows)
