@@ -68,20 +68,19 @@ def test_low_rank_b_alone_is_the_best_of_its_rank() -> None:
 
 
 def test_what_is_shown_adds_up() -> None:
+    found = term_fits()
     for kinds in list(configurations())[::17]:
-        result = reached(wanted=LOUD, **kinds)
-        w0, a, b, w, _ = result.weights
-        b0, *moves, bias, _ = result.biases
-        np.testing.assert_allclose(w0 + a + b, w, atol=1e-3)
-        np.testing.assert_allclose(b0 + sum(moves), bias, atol=1e-3)
-        assert sum(result.counts) == result.numbers
+        result, of = reached(wanted=LOUD, **kinds), tuple(kinds.values())
+        w, b = found.weights[LOUD, *of[:2]].merged, found.biases[LOUD, *of[2:]].merged
+        np.testing.assert_allclose(result.layer[0] + result.added.sum(0), w, atol=1e-3)
+        np.testing.assert_allclose(result.bias[0] + result.moved.sum(0), b, atol=1e-3)
 
 
-def test_the_first_task_two_numbers_do_all_and_lora_a_quarter() -> None:
+def test_the_first_task_two_numbers_do_all_and_lora_a_third() -> None:
     assert State().wanted == HALF
-    assert (reached().numbers, f"{reached().reached:.0%}") == (56, "24%")
+    assert (reached().numbers, f"{reached().reached:.0%}") == (44, "30%")
     assert cheapest(HALF) == [{"A": "constant", "D": "constant"}]
-    assert reached(B="none", A="constant", D="constant").rank == 12
+    assert reached(B="none", A="constant", D="constant").rank == D_OUT
 
 
 def test_the_second_task_a_vector_and_any_vector_for_the_bias() -> None:
@@ -90,8 +89,8 @@ def test_the_second_task_a_vector_and_any_vector_for_the_bias() -> None:
     for term in "CDE":
         result = reached(wanted=LOUD, A="vector", B="none", **{term: "vector"})
         assert result.reached > WHOLE
-        sizes[term] = result.numbers - 12
-    assert sizes == {"C": 16, "D": 12, "E": 12}
+        sizes[term] = result.numbers - D_OUT
+    assert sizes == {"C": 12, "D": 10, "E": 10}
     assert reached(wanted=LOUD, A="constant", B="none", E="vector").reached < 0.6
 
 
@@ -185,3 +184,4 @@ def test_what_the_chapter_says_of_the_search() -> None:
     search, losses = searched(found[SUPERNET]), losses_on_test(found)
     assert (search.best("evolution")[:, -1] < search.best("draws")[:, -1]).all()
     assert losses[SUPERNET].min() > losses["LoRA"].max()
+    assert losses[WINNER].mean() < 2 * losses["LoRA"].mean() < losses[DRAWN].mean()

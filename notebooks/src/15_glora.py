@@ -28,8 +28,8 @@ book.diagram("glora")
 # ## Predict
 
 # %%
-guess = book.predict("A layer has a 12 × 16 matrix and a bias. A task wants both at half strength. LoRA of rank 2 has 56 "
-    "numbers. How many does GLoRA need to do all of it?", book.Choice("your answer", (1, 2, 24, 56, 112, 204)))
+guess = book.predict("A layer has a 10 × 12 matrix and a bias. A task wants both at half strength. LoRA of rank 2 has 44 "
+    "numbers. How many does GLoRA need to do all of it?", book.Choice("your answer", (1, 2, 20, 44, 88, 130)))
 guess
 
 # %% [markdown]
@@ -46,8 +46,8 @@ book.terms(torch.Generator().manual_seed(0))
 #
 # <details><summary>Answers</summary>
 #
-# 1. $A$ and $D$ constant: two numbers. LoRA's 56 reach 24%, for $W_0$ itself has full rank.
-# 2. A vector. Any of the three as a vector: 12 numbers in $D$ or $E$, 16 in $C$.
+# 1. $A$ and $D$ constant: two numbers. LoRA's 44 reach 30%, for $W_0$ has full rank, and the bias stays.
+# 2. A vector. Any of the three as a vector: 10 numbers in $D$ or $E$, 12 in $C$.
 #
 # </details>
 #
@@ -90,9 +90,9 @@ book.card(claims.false_the_optimiser_picks_the_terms)
 
 # %%
 torch.manual_seed(0)
-model = torch.nn.Sequential(torch.nn.Linear(16, 12))
-x = torch.randn(512, 16)
-batch = x, (torch.linspace(0.5, 1.5, 12) * model(x)).detach()
+model = torch.nn.Sequential(torch.nn.Linear(12, 10))
+x = torch.randn(512, 12)
+batch = x, (torch.linspace(0.5, 1.5, 10) * model(x)).detach()
 lb.inject(model, lb.GLoRASupernet(r=2), "0", torch.Generator().manual_seed(0))
 
 
@@ -101,7 +101,7 @@ def error(model, batch):
 
 
 lb.fit(model, [batch] * 300, steps=300, lr=0.02, loss=error, progress=False)
-for limit in (24, 60):
+for limit in (20, 48):
     found = lb.search_kinds(model, lambda m: error(m, batch), limit=limit, progress=False)
     print(f"at most {limit}: {found.configuration['0']}")
 
@@ -141,11 +141,13 @@ book.verdicts({
     "On new pictures too, in every seed": (found < drawn).all(),
     "The winner in its supernet comes within twice LoRA's loss": found.mean() < 2 * loss["LoRA"].mean(),
     "Its kinds, trained alone, do": alone.mean() < 2 * loss["LoRA"].mean(),
-    "They are ahead of drawn kinds, trained alone, in every seed": (alone < loss[generations.DRAWN]).all()})
+    "They are ahead of drawn kinds, trained alone, in at least four of five seeds":
+        (alone < loss[generations.DRAWN]).sum() >= 4})
 
 # %% [markdown]
-# So the search works, and here it does not pay: XXX
-# Our guess at the reason: 400 steps are shared by all configurations, and a number has another role in each.
+# The search works, and here it does not pay. The kinds that it finds are good: trained alone, they come near to LoRA.
+# What is behind are the supernet's numbers, at which every configuration pulled. Whether more steps mend that, we did not
+# measure.
 #
 # ## When, when not
 # * **First try LoRA.** At equal numbers GLoRA is no better here, and its step takes longer.

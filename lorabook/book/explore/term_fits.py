@@ -1,4 +1,4 @@
-"""What GLoRA's five terms, each in a size of its own, make of a wanted 12 × 16 layer, at the best that was found.
+"""What GLoRA's five terms, each in a size of its own, make of a wanted 10 × 12 layer, at the best that was found.
 
 The weight W₀ ⊙ A + B and the bias W₀C + D ⊙ b₀ + E have no number in common, so each is fitted alone. The bias is
 linear in its numbers. The weight is linear in each row's numbers while X_u stands still, and in each column's while X_d
@@ -18,7 +18,7 @@ from lorabook.axes.form.glora_supernet import GLoRASupernetForm
 from lorabook.core.frozen import Frozen
 from lorabook.core.layer_types import freeze
 
-D_OUT, D_IN, R = 12, 16, 2
+D_OUT, D_IN, R = 10, 12, 2
 KINDS = GLoRASupernetForm().on(bias=True)
 """The kinds that each term may have, as in the official code."""
 HALF, LOUD, SHIFT, FEW, GATED = WISHES = (
@@ -28,8 +28,8 @@ HALF, LOUD, SHIFT, FEW, GATED = WISHES = (
 STARTS, TURNS, STILL = 4, 200, 1e-4
 RIDGE = 1e-12
 
-Weight = Float[Tensor, "12 16"]
-Bias = Float[Tensor, " 12"]
+Weight = Float[Tensor, "10 12"]
+Bias = Float[Tensor, " 10"]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _first_up(kind: str, start: torch.Generator) -> Tensor:
     return torch.ones(int(kind != "none"), D_IN, dtype=torch.float64)
 
 
-def _solved(rows: Float[Tensor, "12 k 16"], m: Weight, kinds: tuple[str, str]) -> Float[Tensor, "12 k"]:
+def _solved(rows: Float[Tensor, "10 k 12"], m: Weight, kinds: tuple[str, str]) -> Float[Tensor, "10 k"]:
     """Return the X_d of both terms, least squares row by row; a constant has one number for all rows."""
     gram, right = rows @ rows.mT, (rows @ m[..., None])[..., 0]
     one = torch.tensor([k == "constant" for kind in kinds for k in [kind] * _width(kind)])

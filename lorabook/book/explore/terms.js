@@ -2,14 +2,13 @@
 // would be hairlines. All squares have one size. Last, how much of the wish is reached, beside LoRA.
 import { explorer } from "./explorer.js";
 import { entries } from "./heat.js";
-import { percent } from "./numbers.js";
+import { percent, row } from "./numbers.js";
 import { inPixels, rule, soft, words } from "./panel.js";
 import { svg } from "./svg.js";
 
-const [ROWS, COLUMNS] = [12, 16];
-const [HEAD, MOST, HEIGHT] = [24, 9, 424];
-const [BIAS, SHARES] = [176, 356]; // where the bias and the shares begin
-const TERMS = ["A", "B", "C", "D", "E"];
+const [ROWS, COLUMNS] = [10, 12];
+const [HEAD, MOST, HEIGHT] = [24, 11, 424];
+const [GAP, BIAS, SHARES] = [24, 176, 356]; // where the bias and the shares begin
 
 const largest = (matrix) => Math.max(...matrix.map(Math.abs));
 const many = (n) => (n === 1 ? "1 number" : `${n} numbers`);
@@ -22,10 +21,17 @@ function panel(name, matrix, said, most, x, top, cell, paints) {
     ...entries(matrix, most, x, y, cell, paints.signs), soft(said, x, y + rows * cell + 16)];
 }
 
-// A column shown as two equal ones.
-function thick(matrix) {
-  const twice = [...matrix].flatMap((value) => [value, value]);
-  return Object.assign(Float32Array.from(twice), { shape: [matrix.shape[0], 2] });
+// Each column of a bias as two equal ones.
+function thick(columns) {
+  return columns.map((column) => Object.assign(Float32Array.from([...column].flatMap((value) => [value, value])), { shape: [ROWS, 2] }));
+}
+
+// What is there, its terms, their sum, and what is wanted.
+function added(given, parts) {
+  const terms = Array.from({ length: parts.shape[0] }, (_, i) => row(parts, i));
+  const [now, wish] = [row(given, 0), row(given, 1)];
+  const sum = Object.assign(now.map((value, i) => terms.reduce((total, term) => total + term[i], value)), { shape: now.shape });
+  return [now, ...terms, sum, wish];
 }
 
 function line(panels, joins, top, step, cell, paints) {
@@ -38,31 +44,26 @@ function line(panels, joins, top, step, cell, paints) {
   });
 }
 
-function shares({ reached, plain, numbers, plain_numbers }, width, style) {
+function shares({ reached, plain, numbers }, width, style) {
   const [left, right] = [118, width - 150];
-  const rows = [["these terms", reached, numbers, style.role("trainable").colour], ["LoRA, rank 2", plain, plain_numbers, style.variant("LoRA").colour]];
-  return rows.flatMap(([name, share, n, colour], i) => {
+  const rows = [["these terms", reached, `, ${many(numbers)}`, style.variant("GLoRA").colour], ["LoRA, rank 2", plain, "", style.variant("LoRA").colour]];
+  return rows.flatMap(([name, share, said, colour], i) => {
     const y = SHARES + 30 * i;
     return [words(name, left - 10, y + 4, { "text-anchor": "end" }), rule(left, y - 10, left, y + 10, style.quiet),
       svg("rect", { x: left, y: y - 8, width: Math.max(1, (right - left) * share), height: 16, fill: colour }),
-      words(`${percent(share)}, ${many(n)}`, left + (right - left) * share + 8, y + 4)];
+      words(`${percent(share)}${said}`, left + (right - left) * share + 8, y + 4)];
   });
 }
 
 export default explorer((stage) => inPixels(stage, HEIGHT, ({ state, answer, style }, width) => {
   const paints = { signs: [style.variant("rsLoRA").colour, style.role("trainable").colour], ground: style.grid };
-  const count = Object.fromEntries(TERMS.map((term, i) => [term, answer.counts[i]]));
-  const said = (term) => (state[term] === "none" ? "none" : `${state[term]}: ${count[term]}`);
-  const cell = Math.min(MOST, Math.floor((2 * (width - 4 * 22)) / (5 * COLUMNS)) / 2);
-  const [w0, a, b, w, wish] = answer.weights;
-  const [b0, c, d, e, bias, wanted] = answer.biases.map(thick);
-  const weight = [{ name: "W₀", matrix: w0, said: `${ROWS} × ${COLUMNS}` }, { name: "W₀ ⊙ A", matrix: a, said: said("A") },
-    { name: "B", matrix: b, said: said("B") }, { name: "W", matrix: w, said: `W − W₀: rank ${answer.rank}` },
-    { name: "wanted W", matrix: wish, said: "" }];
-  const below = [{ name: "b₀", matrix: b0, said: `${ROWS}` }, { name: "W₀C", matrix: c, said: said("C") },
-    { name: "D ⊙ b₀", matrix: d, said: said("D") }, { name: "E", matrix: e, said: said("E") },
-    { name: "b", matrix: bias, said: "" }, { name: "wanted b", matrix: wanted, said: "" }];
-  return [...line(weight, ["", "+", "+", "=", "≈"], 0, cell * COLUMNS + 22, cell, paints),
-    ...line(below, ["", "+", "+", "+", "=", "≈"], BIAS, (5 * cell * COLUMNS + 4 * 22) / 6, cell, paints),
+  const cell = Math.min(MOST, Math.floor((2 * (width - 4 * GAP)) / (5 * COLUMNS)) / 2);
+  const panels = (names, matrices, said) => names.map((name, i) => ({ name, matrix: matrices[i], said: said[i] }));
+  const weight = panels(["W₀", "W₀ ⊙ A", "B", "W", "wanted W"], added(answer.layer, answer.added),
+    [`${ROWS} × ${COLUMNS}`, `A: ${state.A}`, `B: ${state.B}`, `W − W₀: rank ${answer.rank}`, ""]);
+  const bias = panels(["b₀", "W₀C", "D ⊙ b₀", "E", "b", "wanted b"], thick(added(answer.bias, answer.moved)),
+    [`${ROWS}`, `C: ${state.C}`, `D: ${state.D}`, `E: ${state.E}`, "", ""]);
+  return [...line(weight, ["", "+", "+", "=", "≈"], 0, cell * COLUMNS + GAP, cell, paints),
+    ...line(bias, ["", "+", "+", "+", "=", "≈"], BIAS, (5 * cell * COLUMNS + 4 * GAP) / 6, cell, paints),
     ...shares(answer, width, style)];
 }));

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
 PLAIN = GLoRAForm("none", "lora", "none", "none", "none")
 """LoRA."""
 
@@ -31,27 +32,28 @@ class State:
     """What the layer should become, and the kind of each term."""
 
     wanted: str = control(HALF, Choice("the task wants", WISHES))
-    A: str = control("none", Steps("A, weighs W₀", KINDS["A"]))
-    B: str = control("lora", Steps("B, added to W₀", KINDS["B"]))
-    E: str = control("none", Steps("E, added to b₀", KINDS["E"]))
-    C: str = folded("none", Steps("C, W₀C is added to b₀", KINDS["C"]))
-    D: str = folded("none", Steps("D, weighs b₀", KINDS["D"]))
+    A: str = control("none", Steps("W₀ ⊙ A", KINDS["A"]))
+    B: str = control("lora", Steps("B", KINDS["B"]))
+    E: str = control("none", Steps("E", KINDS["E"]))
+    C: str = folded("none", Steps("W₀C", KINDS["C"]))
+    D: str = folded("none", Steps("D ⊙ b₀", KINDS["D"]))
 
 
 @dataclass(frozen=True)
 class Result:
-    """W₀, W₀ ⊙ A, B, the merged W, the wanted one; b₀, W₀C, D ⊙ b₀, E, the merged b, the wanted one, as columns.
+    """What is there and wanted, and the terms in use.
 
-    counts: trained numbers of A, B, C, D, E. reached, plain: the share of the wish, here and by LoRA.
+    layer, bias: W₀ and the wanted W, b₀ and the wanted b. added, moved: W₀ ⊙ A and B; W₀C, D ⊙ b₀ and E: their sum with
+    W₀ is W, with b₀ it is b. reached, plain: the share of the wish, here and by LoRA.
     """
 
-    weights: tuple[np.ndarray, ...]
-    biases: tuple[np.ndarray, ...]
-    counts: tuple[int, ...]
+    layer: np.ndarray
+    bias: np.ndarray
+    added: np.ndarray
+    moved: np.ndarray
     numbers: int
     rank: int
     reached: float
-    plain_numbers: int
     plain: float
     sentence: str
 
@@ -73,18 +75,16 @@ def compute(state: State, found: Fits) -> Result:
     base, (m, v) = found.base, found.wanted[state.wanted]
     reached, plain = (share(state.wanted, each, found) for each in (form, PLAIN))
     numbers, plain_numbers = (each.count(D_OUT, D_IN, R) for each in (form, PLAIN))
-    counts = tuple(_alone(term, getattr(form, term)).count(D_OUT, D_IN, R) for term in "ABCDE")
+    used = [f"{term} {getattr(form, term)}" for term in "ABCDE" if getattr(form, term) != "none"] or ["no term"]
+    count = f"{numbers} number{'s' * (numbers != 1)},"
+    said = (f"{state.wanted[0].upper()}{state.wanted[1:]}:", *(f"{each}," for each in used), count,
+            f"reach {reached:.0%}.", f"LoRA reaches {plain:.0%}", f"with {plain_numbers}.")  # fmt: skip
+    # A reader's line breaks where two of these meet, and each is sent once (`Answers.packed`).
+    sentence = " ".join(each.replace(" ", NO_BREAK) for each in said)
     rank = int(linalg.matrix_rank(weight.merged - base.matrix, atol=1e-4))
-    used = ", ".join(f"{term} {getattr(form, term)}" for term in "ABCDE" if getattr(form, term) != "none") or "no term"
-    sentence = (
-        f"The task wants {state.wanted}. {used[0].upper()}{used[1:]}: {_numbers(numbers)}, {reached:.0%} of it; "
-        f"W − W₀ has rank {rank}. LoRA of rank {R} reaches {plain:.0%} with {plain_numbers}."
-    )
-    weights = (base.matrix, weight.parts["A"], weight.parts["B"], weight.merged, base.matrix + m)
-    biases = (base.bias, *(bias.parts[term] for term in "CDE"), bias.merged, base.bias + v)
     return Result(
-        tuple(map(_sent, weights)), tuple(_sent(each[:, None]) for each in biases), counts, numbers, rank, reached,
-        plain_numbers, plain, sentence,
+        _sent([base.matrix, base.matrix + m]), _sent([base.bias, base.bias + v]), _sent(list(weight.parts.values())),
+        _sent(list(bias.parts.values())), numbers, rank, reached, plain, sentence,
     )  # fmt: skip
 
 
@@ -98,17 +98,10 @@ def share(wish: str, form: GLoRAForm, found: Fits) -> float:
     return round(1 - left / sum(float(part.square().sum()) for part in found.wanted[wish]), 4)
 
 
-def _alone(term: str, kind: str) -> GLoRAForm:
-    return GLoRAForm(**(dict.fromkeys("ABCDE", "none") | {term: kind}))
-
-
-def _numbers(n: int) -> str:
-    return "1 number" if n == 1 else f"{n} numbers"
-
-
-def _sent(values: Tensor) -> np.ndarray:
-    """Return an array without what the least squares leave of a zero."""
-    return np.where(np.abs(values.numpy()) < 1e-4, 0, values.numpy()).astype(np.float32)
+def _sent(matrices: list[Tensor]) -> np.ndarray:
+    """Return matrices in one array, without what the least squares leave of a zero."""
+    values = np.stack([each.numpy() for each in matrices])
+    return np.where(np.abs(values) < 1e-4, 0, values).astype(np.float32)
 
 
 def still(state: State, result: Result) -> "Figure":
@@ -121,11 +114,12 @@ def still(state: State, result: Result) -> "Figure":
     )
     figure.suptitle(result.sentence, color=style.NEUTRAL.text, fontsize=8, x=0.01, ha="left", wrap=True)
     names = ("W₀", "W₀ ⊙ A", "B", "W", "wanted W"), ("b₀", "W₀C", "D ⊙ b₀", "E", "b", "wanted b")
-    for row, matrices in enumerate((result.weights, result.biases)):
-        most = max(np.abs(matrix).max() for matrix in (matrices[0], matrices[-1]))
+    for row, ((given, wish), parts) in enumerate(((result.layer, result.added), (result.bias, result.moved))):
+        matrices = [given, *parts, given + parts.sum(0), wish]
+        most = np.abs([given, wish]).max()
         for i, (name, matrix) in enumerate(zip(names[row], matrices, strict=True)):
             axes = style.axes(figure, "", "", "", (2, len(matrices), row * len(matrices) + i + 1))
-            _show(axes, name, matrix, most, colours)
+            _show(axes, name, matrix.reshape(D_OUT, -1), most, colours)
     return figure
 
 
