@@ -106,8 +106,8 @@ for limit in (20, 48):
     print(f"at most {limit}: {found.configuration['0']}")
 
 # %% [markdown]
-# The limit is what makes it choose a vector: without one, more numbers fit better. `lb.cut_supernet(model,
-# found.configuration)` leaves the adapter alone.
+# At 20 it finds what you found by hand. With more room it takes a product, where a vector would do.
+# `lb.cut_supernet(model, found.configuration)` leaves the adapter alone.
 #
 # ## Measured
 # ### The form
