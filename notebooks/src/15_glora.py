@@ -3,8 +3,8 @@
 #
 # > **One layer, five moves: which of them does a task need?**
 #
-# LoRA makes one move: it adds $BA$ to $W_0$. GLoRA (Chavan et al. 2023) makes five. $A$ weighs the entries of $W_0$, $B$ is
-# added to them, and $C$, $D$, $E$ move the bias. Each term comes in a size of its own, and a search chooses the sizes.
+# LoRA adds $BA$ to $W_0$. GLoRA (Chavan et al. 2023) makes five moves: $A$ weighs the entries of $W_0$, $B$ is added to
+# them, and $C$, $D$, $E$ move the bias. Each comes in a size of its own, which a search chooses.
 #
 # | minutes | tier | axis | teaches | you need |
 # | --- | --- | --- | --- | --- |
@@ -28,21 +28,21 @@ book.diagram("glora")
 # ## Predict
 
 # %%
-guess = book.predict("A layer has a 10 × 12 matrix and a bias. A task wants both at half strength. LoRA of rank 2 has 44 "
-    "numbers. How many does GLoRA need to do all of it?", book.Choice("your answer", (1, 2, 20, 44, 88, 130)))
+guess = book.predict("A layer has a 10 × 12 matrix and a bias. A task wants both at half strength. LoRA of rank 2 has "
+    "44 numbers. How many does GLoRA need to do all of it?", book.Choice("your answer", (1, 2, 20, 44, 88, 130)))
 guess
 
 # %% [markdown]
 # ## See it
-# Five terms, from *none* through *constant* (one number) and *vector* (one per output; for $C$, per input) to *lora* (a
-# product of rank 2). In each are the best numbers that we found for what the task wants.
+# A term is *none*, a *constant* (one number), a *vector* (one per output; for $C$, per input) or *lora* (a product of
+# rank 2). Each holds the best numbers that we found.
 
 # %%
 book.terms(torch.Generator().manual_seed(0))
 
 # %% [markdown]
-# 1. Everything at half strength: reach 100% with as few numbers as you can. $C$ and $D$ stand under *more*.
-# 2. Each output louder or softer: which $A$ is enough? With it, which of $C$, $D$, $E$ completes the bias?
+# 1. Everything at half strength: reach 100% with the fewest numbers. ($C$ and $D$: *more*.)
+# 2. Each output louder or softer: which $A$ is enough? Then which of $C$, $D$, $E$ completes the bias?
 #
 # <details><summary>Answers</summary>
 #
@@ -57,33 +57,24 @@ book.terms(torch.Generator().manual_seed(0))
 book.card(claims.glora_weighs_adds_and_moves_the_bias)
 
 # %% [markdown]
-# Known methods are single switches:
+# Known methods are single switches: $B$ as lora is LoRA, $A$ as lora HiRA, $A$ as a vector DoRA's lengths without its
+# directions, $E$ as a vector BitFit. And $C$, $D$, $E$ end in one $b$: a vector $E$ reaches all that the three reach.
 #
-# | on | is |
-# | --- | --- |
-# | $B$ lora | LoRA |
-# | $A$ lora | HiRA, $W_0\odot BA$ |
-# | $A$ vector | DoRA's lengths without its directions |
-# | $E$ vector | BitFit: biases train |
-#
-# $C$, $D$ and $E$ end in one vector $b$. $E$ as a vector reaches every bias that the three reach together.
-#
-# In use all of it is one $W$ and one $b$:
+# In use it is one $W$ and one $b$:
 
 # %%
 book.card(claims.a_merged_glora_costs_nothing)
 
 # %% [markdown]
 # ### Who chooses?
-# Not the gradient. Which terms there are is no number that it could move:
+# Not the gradient:
 
 # %%
 book.card(claims.false_the_optimiser_picks_the_terms)
 
 # %% [markdown]
 # The paper trains a **supernet**: each term holds its largest kind, and smaller ones are parts of it. Every step trains one
-# of 432 configurations per layer, drawn at random. Then evolution tries configurations, crosses and mutates the best, and
-# trains nothing.
+# of 432 configurations per layer, drawn at random. Then evolution crosses and mutates the best, and trains nothing.
 #
 # ## The code
 # A task that wants the outputs louder or softer, and a limit:
@@ -106,28 +97,28 @@ for limit in (20, 48):
     print(f"at most {limit}: {found.configuration['0']}")
 
 # %% [markdown]
-# At 20 it finds what you found by hand. With more room it takes a product, where a vector would do.
+# At 20 it finds what you found by hand; with more room, a product where a vector would do.
 # `lb.cut_supernet(model, found.configuration)` leaves the adapter alone.
 #
 # ## Measured
 # ### The form
-# The book's decoder has no biases: $A$ and $B$ alone, each of rank 4 where LoRA has 8.
+# The book's decoder has no biases, so $A$ and $B$ alone: rank 4 where LoRA has 8.
 
 # %%
 book.measured("GLoRA")
 
 # %% [markdown]
 # ### The search
-# Digits lying on their side: a net of four layers with biases, $432^4$ configurations. 400 steps, then 20 generations;
-# beside them as many draws. Five seeds, recorded.
+# Digits lying on their side, four layers with biases: $432^4$ configurations. 400 steps, then 20 generations, or as many
+# draws. Five seeds, recorded.
 
 # %% jupyter={"source_hidden": true}
 runs = generations.reported()
 search = generations.searched(runs[generations.SUPERNET])
-generations.generations(search, "In one supernet, evolution finds better configurations than draws do.")
+generations.generations(search, "In one supernet, evolution finds better configurations than draws.")
 
 # %% [markdown]
-# And plain training, 400 steps as well. *Alone*: the winner's kinds, or drawn ones, trained from their start.
+# Beside 400 steps of plain training. *Alone*: these kinds, trained from their start at GLoRA's rate.
 
 # %% jupyter={"source_hidden": true}
 generations.search_table(runs)
@@ -145,15 +136,14 @@ book.verdicts({
         (alone < loss[generations.DRAWN]).sum() >= 4})
 
 # %% [markdown]
-# The search works, and here it does not pay. The kinds that it finds are good: trained alone, they come near to LoRA.
-# What is behind are the supernet's numbers, at which every configuration pulled. Whether more steps mend that, we did not
-# measure.
+# The search works, and does not pay here. The supernet's numbers fall behind, not the kinds: trained alone, these come
+# within twice LoRA's loss, with a third fewer numbers. Longer supernets we did not measure.
 #
 # ## When, when not
-# * **First try LoRA.** At equal numbers GLoRA is no better here, and its step takes longer.
-# * **Take one switch** where you know the move: $E$ for shifted outputs, $A$ as a vector for their strength.
-# * **Search** under a limit on numbers, with a supernet that you can train for long.
-# * **With what**: it merges into $W$ and $b$. It has no branch, so no dropout, and no PiSSA or OLoRA start.
+# * **First try LoRA**: no worse here at equal numbers, and its step is shorter.
+# * **Take one switch** where you know the move: $E$ for shifted outputs, a vector $A$ for their strength.
+# * **Search** under a limit on numbers, then train the winner's kinds alone.
+# * **Not with** dropout, PiSSA, OLoRA: there is no branch beside $W_0$.
 #
 # ## Exercises
 # Stuck? `book.hint(merged_terms.EXERCISE, 1)`, 2, 3; `book.solution(merged_terms.EXERCISE)` comes last.

@@ -26,21 +26,20 @@ TEXT = style.NEUTRAL.text
 WIDTH, LETTERS = 5.2, 66
 LARGEST, DRAWS = "supernet, whole", "supernet, best of 400 draws"
 NAMES = {SUPERNET: "supernet, evolution's winner"}
-MEDIAN, BEST = "median of the generation", "best so far"
 
 
 @dataclass(frozen=True)
 class Search:
-    """By way of searching, the held-out losses: a row a seed, a column a generation, its candidates behind."""
+    """By way of searching, held-out losses minus that of the whole supernet: by seed, generation and candidate."""
 
     tried: dict[str, np.ndarray]
 
     def best(self, way: str) -> np.ndarray:
-        """Return the best loss so far, a row a seed, a column a generation."""
+        """Return the best so far, a row a seed, a column a generation."""
         return np.minimum.accumulate(self.tried[way].min(-1), axis=1)
 
     def median(self, way: str) -> np.ndarray:
-        """Return the median loss of each generation."""
+        """Return the median of each generation."""
         return np.median(self.tried[way], axis=-1)
 
 
@@ -63,8 +62,9 @@ def reported(runs: Sequence[SearchRun] | None = None) -> dict[str, list[SearchRu
 
 def searched(runs: Sequence[SearchRun]) -> Search:
     """Return what a supernet's searches tried."""
-    shape = (len(runs), EVOLUTION.rounds, EVOLUTION.population)
-    return Search({way: np.array([run.tried[way] for run in runs]).reshape(shape) for way in WAYS})
+    shape, whole = (len(runs), EVOLUTION.rounds, EVOLUTION.population), np.array([run.largest[0] for run in runs])
+    tried = {way: np.array([run.tried[way] for run in runs]).reshape(shape) for way in WAYS}
+    return Search({way: losses - whole[:, None, None] for way, losses in tried.items()})
 
 
 def losses_on_test(found: dict[str, list[SearchRun]]) -> dict[str, np.ndarray]:
@@ -89,15 +89,17 @@ def search_table(found: dict[str, list[SearchRun]]) -> Shown:
 
 
 def generations(search: Search, sentence: str) -> Picture:
-    """Draw median and best of every generation, mean of the seeds with their range, for evolution and for draws."""
-    figure = style.figure(WIDTH, 3.3)
+    """Draw median and best of every generation, for evolution and for draws: mean of the seeds, and each one thin."""
+    figure = style.figure(WIDTH, 3.1)
     figure.suptitle(fill(sentence, LETTERS), color=TEXT, fontsize=10, x=0.01, ha="left")
-    axes = style.axes(figure, "", "generation (20 candidates each)", "loss on held-out pictures (nats)")
     places = np.arange(1, EVOLUTION.rounds + 1)
-    for way, colour in (("evolution", style.TRAINABLE.light), ("draws", style.FROZEN.light)):
-        for what, values, dash in ((MEDIAN, search.median(way), "--"), (BEST, search.best(way), "-")):
-            axes.plot(places, values.mean(0), dash, color=colour, linewidth=1.8, label=f"{way}, {what}")
-            axes.fill_between(places, values.min(0), values.max(0), color=colour, alpha=0.14, linewidth=0)
-    axes.set_xticks((1, 5, 10, 15, 20))
-    axes.legend(frameon=False, labelcolor=TEXT, fontsize=8)
+    panels = {"median of the generation": search.median, "best so far": search.best}
+    for i, (name, of) in enumerate(panels.items(), start=1):
+        axes = style.axes(figure, "", "generation of 20", "loss − whole supernet's (nats)" if i == 1 else "", (1, 2, i))
+        axes.set_title(name, color=TEXT, fontsize=9, loc="left")
+        for way, role, dash in (("evolution", style.TRAINABLE, "-"), ("draws", style.FROZEN, "--")):
+            axes.plot(places, of(way).T, dash, color=role.light, linewidth=0.6, alpha=0.6)
+            axes.plot(places, of(way).mean(0), dash, color=role.light, linewidth=2.2, label=way)
+        axes.set_xticks((1, 5, 10, 15, 20))
+    figure.axes[0].legend(frameon=False, labelcolor=TEXT, fontsize=8)
     return Picture(sentence, figure)
