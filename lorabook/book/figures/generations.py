@@ -90,7 +90,7 @@ def search_table(found: dict[str, list[SearchRun]]) -> Shown:
 
 def generations(search: Search, sentence: str) -> Picture:
     """Draw median and best of every generation, for evolution and for draws: mean of the seeds, and each one thin."""
-    figure = style.figure(WIDTH, 3.1)
+    figure = style.figure(WIDTH, 3.3)
     figure.suptitle(fill(sentence, LETTERS), color=TEXT, fontsize=10, x=0.01, ha="left")
     places = np.arange(1, EVOLUTION.rounds + 1)
     panels = {"median of the generation": search.median, "best so far": search.best}
@@ -101,5 +101,6 @@ def generations(search: Search, sentence: str) -> Picture:
             axes.plot(places, of(way).T, dash, color=role.light, linewidth=0.6, alpha=0.6)
             axes.plot(places, of(way).mean(0), dash, color=role.light, linewidth=2.2, label=way)
         axes.set_xticks((1, 5, 10, 15, 20))
-    figure.axes[0].legend(frameon=False, labelcolor=TEXT, fontsize=8)
+    lines, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=2, frameon=False, labelcolor=TEXT, fontsize=8)
     return Picture(sentence, figure)
