@@ -116,7 +116,7 @@ def still(state: State, result: Result) -> "Figure":
     names = ("W₀", "W₀ ⊙ A", "B", "W", "wanted W"), ("b₀", "W₀C", "D ⊙ b₀", "E", "b", "wanted b")
     for row, ((given, wish), parts) in enumerate(((result.layer, result.added), (result.bias, result.moved))):
         matrices = [given, *parts, given + parts.sum(0), wish]
-        most = np.abs([given, wish]).max()
+        most = float(np.abs([given, wish]).max())
         for i, (name, matrix) in enumerate(zip(names[row], matrices, strict=True)):
             axes = style.axes(figure, "", "", "", (2, len(matrices), row * len(matrices) + i + 1))
             _show(axes, name, matrix.reshape(D_OUT, -1), most, colours)
