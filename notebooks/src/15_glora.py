@@ -118,7 +118,7 @@ search = generations.searched(runs[generations.SUPERNET])
 generations.generations(search, "In one supernet, evolution finds better configurations than draws.")
 
 # %% [markdown]
-# Beside 400 steps of plain training. *Alone*: these kinds, trained from their start at GLoRA's rate.
+# Beside plain training. *Alone*: the winner's kinds, or drawn ones, from their start at GLoRA's rate.
 
 # %% jupyter={"source_hidden": true}
 generations.search_table(runs)
