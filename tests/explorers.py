@@ -64,6 +64,9 @@ from lorabook.book.explore.rates import gathered as gathered_rates
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
 from lorabook.book.explore.telescoping import telescoping
+from lorabook.book.explore.term_fits import Fits as TermFits
+from lorabook.book.explore.term_fits import measure as measure_terms
+from lorabook.book.explore.terms import explore_terms
 from lorabook.book.explore.training import on_models
 from lorabook.book.explore.training_models import Model
 from lorabook.book.explore.training_recorded import Recorded, recorded
@@ -160,6 +163,12 @@ def sizes() -> Sizes:
 def fits() -> Fits:
     """The fits behind the form explorer, once for all tests."""
     return measure_fits(seeded())
+
+
+@cache
+def term_fits() -> TermFits:
+    """The fits behind the terms explorer, once for all tests."""
+    return measure_terms(seeded())
 
 
 def of_chapter_size(name: str) -> Explorer:
@@ -327,6 +336,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "choose": choose,
     "memory": memory_calculator,
     "one_row": one_row,
+    "terms": lambda: explore_terms(term_fits()),
     "where": lambda: explore_where(gathered_where(where_runs())),
     "training": training,
 }

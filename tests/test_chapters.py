@@ -31,6 +31,7 @@ TAUGHT = {
     "12_loha_hira": ("loha.form", "loha.cost", "hira.form"),
     "13_lokr": ("lokr.form",),
     "14_vera": ("vera.form",),
+    "15_glora": ("glora.form", "glora.cost", "glora.search"),
     "16_melora_multilora": ("melora.form", "multilora.form"),
     "17_adalora": (
         "adalora.form",

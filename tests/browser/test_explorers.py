@@ -156,6 +156,12 @@ choose()""",
 from lorabook.book.explore.forgetting import forgetting
 forgetting()""",
     ),
+    "terms": Cell(
+        "A",
+        """
+from lorabook.book.explore.terms import terms
+terms(torch.Generator().manual_seed(0))""",
+    ),
     "where": Cell(
         "shape",
         """
