@@ -42,7 +42,7 @@ COHORT, LOCAL_RATE = 8, 50.0
 ROUNDS = (6, 12, 24)
 """After how many a run is looked at."""
 RANKS = (1, 2, 4, 8)
-NOISES = (0.0, *(2.0**-k for k in (9, 8, 7, 6, 5, 4)))
+NOISES = (0.0, *(2.0**-k for k in (10, 8, 7, 6, 5, 4)))
 """z = σ/L: the deviation of the noise in one number of the mean, in units of C."""
 CLIPS = tuple(2.0**k for k in range(-4, 4))
 SEEDS, TUNING_SEED = (0, 1, 2, 3, 4), 100

@@ -30,8 +30,8 @@ from lorabook.models.paths import data_dir, data_file
 from lorabook.tasks import text
 
 FILE = "recorded/members.jsonl"
-TEXTS, SIDE, C = 32, "LoRA r=8", 2.0
-SIGMAS = (0.0, 2.0**-4, 2.0**-3, 2.0**-2, 2.0**-1, 1.0)
+TEXTS, SIDE, C = 32, "LoRA r=1", 1.0
+SIGMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 SEEDS = tuple(range(12))
 
 
@@ -90,7 +90,7 @@ def run(sigma: float, seed: int) -> MemberRun:
     fell = [round(loss(base, client) - loss(model, client), 4) for client in some]
     sides = [[drop for drop, here in zip(fell, came, strict=True) if here is side] for side in (True, False)]
     today = datetime.date.today().isoformat()
-    return MemberRun(sigma, seed, *sides, round(score(model, 8), 4), device(), versions(), today)
+    return MemberRun(sigma, seed, *sides, round(score(model, 1), 4), device(), versions(), today)
 
 
 @torch.no_grad()
