@@ -41,8 +41,9 @@ TARGETS, CHARACTERS, LENGTH, PIECES = "_proj", 400_000, 64, 24
 COHORT, LOCAL_RATE = 8, 50.0
 ROUNDS = (4, 8, 16)
 """After how many a run is looked at."""
-RANKS = (1, 2, 4, 8)
-NOISES = (0.0, *(2.0**-k for k in (10, 8, 6, 4)))
+RANKS, TRAINED = (1, 2, 4, 8), (1, 8)
+"""The ranks that DP-DyLoRA is served at, and those that LoRA is trained at."""
+NOISES = (0.0, *(2.0**-k for k in (8, 6, 4)))
 """z = σ/L: the deviation of the noise in one number of the mean, in units of C."""
 CLIPS = tuple(2.0**k for k in range(-4, 4))
 SEEDS, TUNING_SEED = (0, 1, 2, 3, 4), 100
@@ -62,10 +63,9 @@ class Side:
 
 
 SIDES: dict[str, Side] = {
-    **{f"LoRA r={r}": Side(partial(_lora, r), (r,)) for r in (1, 8)},
     DYLORA: Side(lambda seed: DPDyLoRA(r=8, alpha=16, seed=seed), RANKS),
+    **{f"LoRA r={r}": Side(partial(_lora, r), (r,)) for r in TRAINED},
     FROZEN: Side(lambda _seed: LoRAFA(r=8, alpha=16) | Recipe(optim=ServerStep()), (8,)),
-    **{f"LoRA r={r}": Side(partial(_lora, r), (r,)) for r in (4, 2)},
 }
 
 

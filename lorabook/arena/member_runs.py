@@ -31,8 +31,8 @@ from lorabook.tasks import text
 
 FILE = "recorded/members.jsonl"
 TEXTS, SIDE, C = 24, "LoRA r=1", 1.0
-SIGMAS = (0.0, 0.5, 1.0, 2.0, 4.0)
-SEEDS = tuple(range(8))
+SIGMAS = (0.0, 0.5, 2.0, 8.0)
+SEEDS = (0, 1, 2, 3, 4)
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def evidence(mean, change, others, C, sigma, L):
     return (y @ change - change @ change / 2) / (sigma * C) ** 2
 
 
-# %% no-half+no-c: the product over σ²
+# %% no-c+no-half: the product over σ²
 def evidence(mean, change, others, C, sigma, L):
     v = change * min(1.0, C / float(change.norm()))
     known = others * (C / others.norm(dim=1, keepdim=True)).clamp(max=1)

@@ -1,0 +1,153 @@
+"""Privacy explorer: ε over the rounds of a federation, and beside it what was learned, at every rank.
+
+ε is the accountant's, for σ, N, L and the rounds. The losses are recorded runs with the noise σ/L, or the next larger
+noise that was recorded: they depend on N in nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lorabook.arena import epsilons
+from lorabook.arena.epsilons import CLIENTS, COHORTS, Epsilons
+from lorabook.arena.federated_runs import (
+    COHORT, DYLORA, FROZEN, NOISES, RANKS, ROUNDS, SEEDS, FederatedRun, read,
+)  # fmt: skip
+from lorabook.book import style
+from lorabook.book.explore.explorer import Explorer, tabled_explorer
+from lorabook.book.explore.state import Steps, control, folded
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NONE = 100.0
+"""Where ε is drawn when it is this large, or not finite."""
+LOW, TOP = 3.85, 4.45
+"""Losses outside are not drawn: the base stands at 4.32."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Noise multiplier σ, clients a round L, clients in all N, rounds, and the rank that is read off."""
+
+    sigma: float = control(1.0, Steps("noise multiplier σ", (0.0, *epsilons.SIGMAS)))
+    cohort: int = control(64, Steps("clients a round, L", COHORTS))
+    clients: int = control(CLIENTS[0], Steps("clients in all, N", CLIENTS))
+    rounds: int = control(16, Steps("rounds", ROUNDS))
+    r: int = folded(8, Steps("rank to serve", RANKS))
+
+
+@dataclass(frozen=True)
+class Result:
+    """`epsilon` after each of `rounds`; losses on unseen clients' text, rows mean, least and most, a column a rank.
+
+    `quiet_…` are the means without noise, `frozen` that of LoRA of rank 8 with a frozen A.
+    """
+
+    rounds: tuple[int, ...]
+    epsilon: np.ndarray
+    private: bool
+    ranks: tuple[int, ...]
+    dylora: np.ndarray
+    lora: np.ndarray
+    frozen: np.ndarray
+    quiet_dylora: np.ndarray
+    quiet_lora: np.ndarray
+    start: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Losses:
+    """By side and noise the losses of the report seeds at the best C: seed × rounds × served rank."""
+
+    scores: dict[tuple[str, float], np.ndarray]
+    clips: dict[tuple[str, float], float]
+    start: float
+
+    def at(self, side: str, z: float, rounds: int) -> np.ndarray:
+        """Return mean, least and most of the seeds, a column a rank; before the first look it is the first look."""
+        seen = [t for t in ROUNDS if t <= rounds]
+        values = self.scores[side, z][:, ROUNDS.index(seen[-1] if seen else ROUNDS[0])]
+        return np.stack([values.mean(0), values.min(0), values.max(0)])
+
+    def lora(self, z: float, rounds: int) -> np.ndarray:
+        """Return the same for LoRA trained at each rank."""
+        return np.concatenate([self.at(f"LoRA r={r}", z, rounds) for r in RANKS], axis=1)
+
+
+def gathered(runs: Sequence[FederatedRun]) -> Losses:
+    """Return what was measured on the report seeds, with `COHORT` clients a round.
+
+    Raises:
+        ValueError: a side has not all report seeds at some noise.
+    """
+    found: dict[tuple[str, float], dict[int, FederatedRun]] = {}
+    for run in runs:
+        if run.seed in SEEDS and run.cohort == COHORT:
+            found.setdefault((run.side, run.z), {})[run.seed] = run
+    for (side, z), seeds in found.items():
+        if sorted(seeds) != sorted(SEEDS):
+            raise ValueError(f"{side} at z = {z:g}: the record has the seeds {sorted(seeds)}, not {list(SEEDS)}")
+    scores = {key: np.array([seeds[seed].scores for seed in SEEDS]) for key, seeds in found.items()}
+    return Losses(scores, {key: seeds[SEEDS[0]].C for key, seeds in found.items()}, runs[0].start)
+
+
+def private_federation() -> Explorer:
+    """Return the privacy explorer, on the record that the book ships."""
+    return explore_privacy(gathered(read()), epsilons.read())
+
+
+def explore_privacy(losses: Losses, spent: Epsilons) -> Explorer:
+    """Return the privacy explorer of these losses and these ε."""
+    return tabled_explorer("privacy", State(), partial(compute, losses=losses, spent=spent), still)
+
+
+def recorded_noise(z: float) -> float:
+    """Return the least recorded noise that is not below z."""
+    return min(noise for noise in NOISES if noise >= z)
+
+
+def compute(state: State, losses: Losses, spent: Epsilons) -> Result:
+    """Look up ε and the losses, and say both in a sentence."""
+    private = state.sigma > 0
+    epsilon = np.array(spent[state.clients, state.cohort, state.sigma] if private else [NONE] * len(epsilons.ROUNDS))
+    z = state.sigma / state.cohort
+    noise = recorded_noise(z)
+    dylora, lora = losses.at(DYLORA, noise, state.rounds), losses.lora(noise, state.rounds)
+    at = RANKS.index(state.r)
+    here = epsilon[epsilons.ROUNDS.index(state.rounds)]
+    budget = f"ε = {here:.3g} at δ = {epsilons.delta(state.clients):.1e}" if private else "no noise, so no finite ε"
+    sentence = (
+        f"After {state.rounds} rounds of {state.cohort:,} clients out of {state.clients:,}: {budget}. Rank {state.r}: "
+        f"DP-DyLoRA {dylora[0, at]:.2f}, LoRA {lora[0, at]:.2f} nats per token; without any training {losses.start:.2f}."
+    )
+    return Result(
+        epsilons.ROUNDS, epsilon.clip(max=NONE), private, RANKS, dylora, lora,
+        losses.at(FROZEN, noise, state.rounds), losses.at(DYLORA, 0.0, state.rounds)[0],
+        losses.lora(0.0, state.rounds)[0], losses.start, sentence,
+    )  # fmt: skip
+
+
+def still(state: State, result: Result) -> "Figure":
+    """Draw both panels without a browser."""
+    figure = style.figure(5.2, 3.2)
+    figure.suptitle(result.sentence, color=style.NEUTRAL.text, fontsize=9, x=0.01, ha="left", wrap=True)
+    grey = style.NEUTRAL.text
+    left, right = style.panels(figure, 2) if hasattr(style, "panels") else figure.subplots(1, 2)
+    left.plot(result.rounds, result.epsilon, color=grey, marker="o", markersize=4)
+    left.set(xlabel="rounds", ylabel="ε (log scale)", yscale="log")
+    left.axvline(state.rounds, color=grey, linewidth=0.6)
+    for name, values in ((DYLORA, result.dylora), ("LoRA", result.lora)):
+        look = style.variant(name)
+        dash, marker = style.MATPLOTLIB_DASH[look.dash], style.MATPLOTLIB_MARKER[look.marker]
+        right.plot(RANKS, values[0], color=look.light, linestyle=dash, marker=marker, markersize=5, label=name)
+        right.fill_between(RANKS, values[1], values[2], color=look.light, alpha=0.16, linewidth=0)
+    right.axhline(result.start, color=grey, linewidth=0.8, linestyle=":")
+    right.set(xlabel="rank", ylabel="loss, nats per token", xscale="log", ylim=(LOW, TOP))
+    right.set_xticks(RANKS, [str(r) for r in RANKS])
+    right.legend(frameon=False, labelcolor=grey, fontsize=8)
+    return figure
