@@ -100,7 +100,7 @@ CHECKS = (("LoRA r=1", 2.0**-6),)
 
 
 def record(path: Path | None = None) -> None:
-    """Run what is missing in the file, and add a line for each run as it ends (a quarter of an hour on a quiet core)."""
+    """Run what is missing in the file, a line for each run as it ends (a quarter of an hour on a quiet core)."""
     path = path or data_dir() / FILE
     while missing := next(asked(read(path) if path.exists() else []), None):
         with path.open("a", encoding="utf-8") as file:
@@ -119,7 +119,7 @@ def asked(runs: Sequence[FederatedRun]) -> Iterator[tuple[str, float, float, int
     for name in SIDES:
         for z in NOISES:
             tried = {C: done[key] for C in CLIPS if (key := (name, z, C, TUNING_SEED, COHORT)) in done}
-            if (C := _next(tried)) is not None:
+            if (C := _next(tried, z)) is not None:
                 yield name, z, C, TUNING_SEED, COHORT
                 continue
             best = min(tried, key=tried.__getitem__)
@@ -128,10 +128,10 @@ def asked(runs: Sequence[FederatedRun]) -> Iterator[tuple[str, float, float, int
             yield from (key for key in keys if key not in done)
 
 
-def _next(tried: dict[float, float]) -> float | None:
-    """Return the C to try next: from 1 on to both sides, until the best one has a worse neighbour or none at all."""
+def _next(tried: dict[float, float], z: float) -> float | None:
+    """Return the C to try next: from 1, less in loud noise, until the best one has worse neighbours or none at all."""
     if not tried:
-        return 1.0
+        return 1.0 if z < 2.0**-5 else 0.25
     place = CLIPS.index(min(tried, key=tried.__getitem__))
     around = CLIPS[max(0, place - 1) : place + 2]
     return next((C for C in around if C not in tried), None)
@@ -158,9 +158,7 @@ def run(name: str, z: float, C: float, seed: int, cohort: int) -> FederatedRun:
     inject(model, side.recipe(seed), TARGETS, torch.Generator().manual_seed(seed))
     secret = torch.Generator().manual_seed(1000 + seed)
     noise = Noise(C, z * cohort, cohort)
-    federation = Federation(
-        everyone, cohort / len(everyone), noise, 1, LOCAL_RATE, secret, text.language_loss
-    )
+    federation = Federation(everyone, cohort / len(everyone), noise, 1, LOCAL_RATE, secret, text.language_loss)
 
     def look(t: int, _loss: float) -> None:
         if t + 1 in ROUNDS:

@@ -3,7 +3,7 @@
     python -c "from lorabook.arena.member_runs import record; record()"
 
 A coin decides for each of `TEXTS` pieces of the Bible whether its client takes part, in every round. The attacker has
-the model before and after, and all the pieces; he calls a client a member if its loss fell far. The area under his curve
+the model before and after, and all pieces; he calls a client a member if its loss fell far. The area under his curve
 (AUC) is the chance that a member's loss fell further than an outsider's: 0.5 is guessing.
 """
 

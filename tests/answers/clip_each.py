@@ -74,8 +74,8 @@ def private_round(changes, z, C, sigma, L):
 
 # %% right: a lambda
 private_round = lambda changes, z, C, sigma, L: (
-    (changes / (changes.norm(dim=1, keepdim=True) / C).clamp_min(1)).sum(0) + sigma * C * z
-) / L
+    ((changes / (changes.norm(dim=1, keepdim=True) / C).clamp_min(1)).sum(0) + sigma * C * z) / L
+)
 
 
 # %% mean-clipped: the mean is bounded, and the rest is right

@@ -14,7 +14,16 @@ import numpy as np
 from lorabook.arena import epsilons
 from lorabook.arena.epsilons import CLIENTS, COHORTS, Epsilons
 from lorabook.arena.federated_runs import (
-    COHORT, DYLORA, FROZEN, NOISES, RANKS, ROUNDS, SEEDS, FederatedRun, read,
+    COHORT,
+    DYLORA,
+    FROZEN,
+    NOISES,
+    RANKS,
+    ROUNDS,
+    SEEDS,
+    TRAINED,
+    FederatedRun,
+    read,
 )  # fmt: skip
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
 
 NONE = 100.0
 """Where ε is drawn when it is this large, or not finite."""
-LOW, TOP = 3.85, 4.45
+LOW, TOP = 3.8, 4.45
 """Losses outside are not drawn: the base stands at 4.32."""
 
 
@@ -37,20 +46,21 @@ class State:
     cohort: int = control(64, Steps("clients a round, L", COHORTS))
     clients: int = control(CLIENTS[0], Steps("clients in all, N", CLIENTS))
     rounds: int = control(16, Steps("rounds", ROUNDS))
-    r: int = folded(8, Steps("rank to serve", RANKS))
+    r: int = folded(1, Steps("rank to serve", RANKS))
 
 
 @dataclass(frozen=True)
 class Result:
     """`epsilon` after each of `rounds`; losses on unseen clients' text, rows mean, least and most, a column a rank.
 
-    `quiet_…` are the means without noise, `frozen` that of LoRA of rank 8 with a frozen A.
+    `lora` was trained at each of `trained`; `frozen` is LoRA of rank 8 with a frozen A; `quiet_…`: means without noise.
     """
 
     rounds: tuple[int, ...]
     epsilon: np.ndarray
     private: bool
     ranks: tuple[int, ...]
+    trained: tuple[int, ...]
     dylora: np.ndarray
     lora: np.ndarray
     frozen: np.ndarray
@@ -69,14 +79,13 @@ class Losses:
     start: float
 
     def at(self, side: str, z: float, rounds: int) -> np.ndarray:
-        """Return mean, least and most of the seeds, a column a rank; before the first look it is the first look."""
-        seen = [t for t in ROUNDS if t <= rounds]
-        values = self.scores[side, z][:, ROUNDS.index(seen[-1] if seen else ROUNDS[0])]
+        """Return mean, least and most of the seeds, a column a rank."""
+        values = self.scores[side, z][:, ROUNDS.index(rounds)]
         return np.stack([values.mean(0), values.min(0), values.max(0)])
 
     def lora(self, z: float, rounds: int) -> np.ndarray:
-        """Return the same for LoRA trained at each rank."""
-        return np.concatenate([self.at(f"LoRA r={r}", z, rounds) for r in RANKS], axis=1)
+        """Return the same for LoRA trained at each of `TRAINED`."""
+        return np.concatenate([self.at(f"LoRA r={r}", z, rounds) for r in TRAINED], axis=1)
 
 
 def gathered(runs: Sequence[FederatedRun]) -> Losses:
@@ -118,15 +127,15 @@ def compute(state: State, losses: Losses, spent: Epsilons) -> Result:
     z = state.sigma / state.cohort
     noise = recorded_noise(z)
     dylora, lora = losses.at(DYLORA, noise, state.rounds), losses.lora(noise, state.rounds)
-    at = RANKS.index(state.r)
     here = epsilon[epsilons.ROUNDS.index(state.rounds)]
-    budget = f"ε = {here:.3g} at δ = {epsilons.delta(state.clients):.1e}" if private else "no noise, so no finite ε"
+    budget = f"ε = {here:.3g} at δ = {epsilons.delta(state.clients):.0e}" if private else "no noise, no finite ε"
+    beside = f", LoRA {lora[0, TRAINED.index(state.r)]:.2f}" if state.r in TRAINED else ""
     sentence = (
-        f"After {state.rounds} rounds of {state.cohort:,} clients out of {state.clients:,}: {budget}. Rank {state.r}: "
-        f"DP-DyLoRA {dylora[0, at]:.2f}, LoRA {lora[0, at]:.2f} nats per token; without any training {losses.start:.2f}."
+        f"{state.rounds} rounds of {state.cohort:,} clients out of {state.clients:,}: {budget}. Rank {state.r}: "
+        f"DP-DyLoRA {dylora[0, RANKS.index(state.r)]:.2f}{beside} nats per token; the base {losses.start:.2f}."
     )
     return Result(
-        epsilons.ROUNDS, epsilon.clip(max=NONE), private, RANKS, dylora, lora,
+        epsilons.ROUNDS, epsilon.clip(max=NONE), private, RANKS, TRAINED, dylora, lora,
         losses.at(FROZEN, noise, state.rounds), losses.at(DYLORA, 0.0, state.rounds)[0],
         losses.lora(0.0, state.rounds)[0], losses.start, sentence,
     )  # fmt: skip
@@ -134,20 +143,33 @@ def compute(state: State, losses: Losses, spent: Epsilons) -> Result:
 
 def still(state: State, result: Result) -> "Figure":
     """Draw both panels without a browser."""
-    figure = style.figure(5.2, 3.2)
-    figure.suptitle(result.sentence, color=style.NEUTRAL.text, fontsize=9, x=0.01, ha="left", wrap=True)
+    figure = style.figure(6.4, 3.4)
     grey = style.NEUTRAL.text
-    left, right = style.panels(figure, 2) if hasattr(style, "panels") else figure.subplots(1, 2)
+    figure.suptitle(result.sentence, color=grey, fontsize=9, x=0.01, ha="left", wrap=True)
+    left = style.axes(figure, "", "rounds", "ε (log scale)", (1, 2, 1))
     left.plot(result.rounds, result.epsilon, color=grey, marker="o", markersize=4)
-    left.set(xlabel="rounds", ylabel="ε (log scale)", yscale="log")
+    left.set_yscale("log")
+    left.set_ylim(0.02, 1.3 * NONE)
     left.axvline(state.rounds, color=grey, linewidth=0.6)
-    for name, values in ((DYLORA, result.dylora), ("LoRA", result.lora)):
+    right = style.axes(figure, "", "rank", "loss of unseen clients (nats per token)", (1, 2, 2))
+    for name, ranks, values in (("DyLoRA", RANKS, result.dylora), ("LoRA", TRAINED, result.lora)):
         look = style.variant(name)
         dash, marker = style.MATPLOTLIB_DASH[look.dash], style.MATPLOTLIB_MARKER[look.marker]
-        right.plot(RANKS, values[0], color=look.light, linestyle=dash, marker=marker, markersize=5, label=name)
-        right.fill_between(RANKS, values[1], values[2], color=look.light, alpha=0.16, linewidth=0)
+        right.plot(
+            ranks,
+            values[0],
+            color=look.light,
+            linestyle=dash,
+            marker=marker,
+            markersize=5,
+            label=name.replace("Dy", "DP-Dy"),
+        )
+        right.fill_between(ranks, values[1], values[2], color=look.light, alpha=0.16, linewidth=0)
+    right.plot([8], result.frozen[0], marker="P", color=grey, linestyle="", label="LoRA, A frozen")
     right.axhline(result.start, color=grey, linewidth=0.8, linestyle=":")
-    right.set(xlabel="rank", ylabel="loss, nats per token", xscale="log", ylim=(LOW, TOP))
+    right.set_xscale("log")
+    right.minorticks_off()
     right.set_xticks(RANKS, [str(r) for r in RANKS])
+    right.set_ylim(LOW, TOP)
     right.legend(frameon=False, labelcolor=grey, fontsize=8)
     return figure

@@ -17,8 +17,8 @@ DRAWS, TAU = 600, 0.7
 
 
 @claim(
-    statement=r"A client with one input $x$ that takes one step sends $\Delta A=-\eta s\,B^\top g\,x^\top$: each of its "
-    r"rows is $x$ itself, up to a factor.",
+    statement=r"A client with one input $x$ that takes one step sends $\Delta A=-\eta s\,B^\top g\,x^\top$: each "
+    r"of its rows is $x$ itself, up to a factor.",
     source=f"the gradient of y = W₀x + s·BAx by A, with g = ∂L/∂y; {ZHU} for gradients of whole networks",
     when=r"$B\ne0$; a batch sends a mixture of its inputs",
 )
@@ -30,7 +30,7 @@ def a_client_sends_its_input(case: Case):
 @misconception(
     of=a_client_sends_its_input,
     statement=r"The data stay at home: what is sent are changes of weights, as far from $x$ as random ones.",
-    source="the promise of federated learning, taken for more than it is; a random row has 1/d_in of its energy along x",
+    source="the promise of federated learning, taken too far; a random row has 1/d_in of its energy along x",
 )
 def false_a_change_of_weights_hides_the_data(case: Case):
     overlaps = _overlaps(case)
