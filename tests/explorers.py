@@ -16,8 +16,9 @@ from lorabook.arena.allocation_ways import SCORE, Asked
 from lorabook.arena.answers import Answers, Compared, write
 from lorabook.arena.cut_runs import PLAIN, SIDES, CutRun, R, asked
 from lorabook.arena.cuts import CUTS
-from lorabook.arena.epsilons import CLIENTS, COHORTS, SIGMAS, Epsilons
 from lorabook.arena.epsilons import ROUNDS as SPENT_AFTER
+from lorabook.arena.epsilons import Epsilons
+from lorabook.arena.epsilons import keys as keys_of_epsilons
 from lorabook.arena.experiment import at
 from lorabook.arena.federated_runs import ROUNDS as FEDERATED_ROUNDS
 from lorabook.arena.federated_runs import SIDES as FEDERATED_SIDES
@@ -305,12 +306,7 @@ def federated_runs() -> list[FederatedRun]:
 
 def epsilons() -> Epsilons:
     """A table of ε as if it had been computed."""
-    return {
-        (n, cohort, sigma): [cohort / n / sigma * t**0.5 for t in SPENT_AFTER]
-        for n in CLIENTS
-        for cohort in COHORTS
-        for sigma in SIGMAS
-    }
+    return {(n, cohort, s): [cohort / n / s * t**0.5 for t in SPENT_AFTER] for n, cohort, s in keys_of_epsilons()}
 
 
 BUILD: dict[str, Callable[[], Explorer]] = {

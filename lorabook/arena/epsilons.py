@@ -14,10 +14,10 @@ from lorabook.axes.optim.accountant import epsilon
 from lorabook.models.paths import data_dir, data_file
 
 FILE = "recorded/epsilons.json"
-CLIENTS = tuple(4**k for k in range(6, 11))
+CLIENTS = (256, 1024, 4096, 16384, 65536, 262144)
 """N, in all."""
 COHORTS = (64, 256, 1024, 4096)
-"""L, expected in a round: each of the N comes with chance L/N."""
+"""L, expected in a round, and at most N: each of the N comes with chance L/N."""
 SIGMAS = (0.5, 1.0, 2.0, 4.0)
 ROUNDS = (1, 2, 4, 8, 12, 16)
 
@@ -30,6 +30,11 @@ def delta(n: int) -> float:
     return n**-1.1
 
 
+def keys() -> list[tuple[int, int, float]]:
+    """Return every N, L and σ of the grid."""
+    return [key for key in product(CLIENTS, COHORTS, SIGMAS) if key[1] <= key[0]]
+
+
 def computed(n: int, cohort: int, sigma: float) -> list[float]:
     """Return ε after each of `ROUNDS`."""
     return [epsilon(sigma=sigma, q=cohort / n, steps=t, delta=delta(n)) for t in ROUNDS]
@@ -37,7 +42,7 @@ def computed(n: int, cohort: int, sigma: float) -> list[float]:
 
 def record(path: Path | None = None, compute: Callable[[int, int, float], list[float]] = computed) -> None:
     """Compute all of them anew (half a minute)."""
-    lines = [[*key, [float(f"{e:.4g}") for e in compute(*key)]] for key in product(CLIENTS, COHORTS, SIGMAS)]
+    lines = [[*key, [float(f"{e:.4g}") for e in compute(*key)]] for key in keys()]
     text = ",\n".join(json.dumps(line, separators=(",", ":")) for line in lines)
     (path or data_dir() / FILE).write_text(f"[\n{text}\n]\n", encoding="utf-8")
 

@@ -12,19 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabook.arena import epsilons
+from lorabook.arena import federated_runs as record
 from lorabook.arena.epsilons import CLIENTS, COHORTS, Epsilons
-from lorabook.arena.federated_runs import (
-    COHORT,
-    DYLORA,
-    FROZEN,
-    NOISES,
-    RANKS,
-    ROUNDS,
-    SEEDS,
-    TRAINED,
-    FederatedRun,
-    read,
-)  # fmt: skip
+from lorabook.arena.federated_runs import DYLORA, FROZEN, NOISES, RANKS, ROUNDS, SEEDS, TRAINED, FederatedRun
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Steps, control, folded
@@ -44,7 +34,7 @@ class State:
 
     sigma: float = control(1.0, Steps("noise multiplier σ", (0.0, *epsilons.SIGMAS)))
     cohort: int = control(64, Steps("clients a round, L", COHORTS))
-    clients: int = control(CLIENTS[0], Steps("clients in all, N", CLIENTS))
+    clients: int = control(4096, Steps("clients in all, N", CLIENTS))
     rounds: int = control(16, Steps("rounds", ROUNDS))
     r: int = folded(1, Steps("rank to serve", RANKS))
 
@@ -89,14 +79,14 @@ class Losses:
 
 
 def gathered(runs: Sequence[FederatedRun]) -> Losses:
-    """Return what was measured on the report seeds, with `COHORT` clients a round.
+    """Return what was measured on the report seeds, with `record.COHORT` clients a round.
 
     Raises:
         ValueError: a side has not all report seeds at some noise.
     """
     found: dict[tuple[str, float], dict[int, FederatedRun]] = {}
     for run in runs:
-        if run.seed in SEEDS and run.cohort == COHORT:
+        if run.seed in SEEDS and run.cohort == record.COHORT:
             found.setdefault((run.side, run.z), {})[run.seed] = run
     for (side, z), seeds in found.items():
         if sorted(seeds) != sorted(SEEDS):
@@ -107,7 +97,7 @@ def gathered(runs: Sequence[FederatedRun]) -> Losses:
 
 def private_federation() -> Explorer:
     """Return the privacy explorer, on the record that the book ships."""
-    return explore_privacy(gathered(read()), epsilons.read())
+    return explore_privacy(gathered(record.read()), epsilons.read())
 
 
 def explore_privacy(losses: Losses, spent: Epsilons) -> Explorer:
@@ -122,16 +112,15 @@ def recorded_noise(z: float) -> float:
 
 def compute(state: State, losses: Losses, spent: Epsilons) -> Result:
     """Look up ε and the losses, and say both in a sentence."""
-    private = state.sigma > 0
-    epsilon = np.array(spent[state.clients, state.cohort, state.sigma] if private else [NONE] * len(epsilons.ROUNDS))
-    z = state.sigma / state.cohort
-    noise = recorded_noise(z)
+    private, cohort = state.sigma > 0, min(state.cohort, state.clients)
+    epsilon = np.array(spent[state.clients, cohort, state.sigma] if private else [NONE] * len(epsilons.ROUNDS))
+    noise = recorded_noise(state.sigma / cohort)
     dylora, lora = losses.at(DYLORA, noise, state.rounds), losses.lora(noise, state.rounds)
     here = epsilon[epsilons.ROUNDS.index(state.rounds)]
     budget = f"ε = {here:.3g} at δ = {epsilons.delta(state.clients):.0e}" if private else "no noise, no finite ε"
     beside = f", LoRA {lora[0, TRAINED.index(state.r)]:.2f}" if state.r in TRAINED else ""
     sentence = (
-        f"{state.rounds} rounds of {state.cohort:,} clients out of {state.clients:,}: {budget}. Rank {state.r}: "
+        f"{state.rounds} rounds of {cohort:,} clients out of {state.clients:,}: {budget}. Rank {state.r}: "
         f"DP-DyLoRA {dylora[0, RANKS.index(state.r)]:.2f}{beside} nats per token; the base {losses.start:.2f}."
     )
     return Result(
