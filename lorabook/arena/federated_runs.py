@@ -56,16 +56,17 @@ def _lora(r: int, _seed: int) -> Recipe:
 
 @dataclass(frozen=True)
 class Side:
-    """What is trained, from a seed, and the ranks that it is served at."""
+    """What is trained, from a seed, the ranks that it is served at, and the noises that it is recorded with."""
 
     recipe: Callable[[int], Recipe]
     ranks: tuple[int, ...]
+    noises: tuple[float, ...] = NOISES
 
 
 SIDES: dict[str, Side] = {
     DYLORA: Side(lambda seed: DPDyLoRA(r=8, alpha=16, seed=seed), RANKS),
     **{f"LoRA r={r}": Side(partial(_lora, r), (r,)) for r in TRAINED},
-    FROZEN: Side(lambda _seed: LoRAFA(r=8, alpha=16) | Recipe(optim=ServerStep()), (8,)),
+    FROZEN: Side(lambda _seed: LoRAFA(r=8, alpha=16) | Recipe(optim=ServerStep()), (8,), (0.0, 2.0**-6)),
 }
 
 
@@ -116,8 +117,8 @@ def read(path: Path | None = None) -> list[FederatedRun]:
 def asked(runs: Sequence[FederatedRun]) -> Iterator[tuple[str, float, float, int, int]]:
     """Yield what belongs to the record and is not there yet, as far as it can be known by now."""
     done = {run.key: run.end for run in runs}
-    for name in SIDES:
-        for z in NOISES:
+    for name, side in SIDES.items():
+        for z in side.noises:
             tried = {C: done[key] for C in CLIPS if (key := (name, z, C, TUNING_SEED, COHORT)) in done}
             if (C := _next(tried, z)) is not None:
                 yield name, z, C, TUNING_SEED, COHORT

@@ -8,8 +8,7 @@ const [LEAST, NONE] = [0.02, 100];
 const log = (from, to) => [Math.log10(from), Math.log10(to)];
 
 function looks(style) {
-  const frozen = { colour: style.text, marker: "cross" };
-  return { dylora: style.variant("DyLoRA"), lora: style.variant("LoRA"), frozen, base: style.role("reference") };
+  return { dylora: style.variant("DyLoRA"), lora: style.variant("LoRA"), base: style.role("reference") };
 }
 
 function band(x, values, colour) {
@@ -27,7 +26,7 @@ function quiet(name, x, y, look) {
   return line(`${name}, no noise`, x, y, look, { mode: "lines", line: { color: look.colour, dash: "dot", width: 1.5 } });
 }
 
-function curves({ rounds, epsilon, ranks, trained, dylora, lora, frozen, quiet_dylora, quiet_lora, start }, look, style) {
+function curves({ rounds, epsilon, ranks, trained, dylora, lora, quiet_dylora, quiet_lora, start }, look, style) {
   const text = { colour: style.text, dash: "solid" };
   return {
     traces: [
@@ -38,7 +37,6 @@ function curves({ rounds, epsilon, ranks, trained, dylora, lora, frozen, quiet_d
       band(ranks, dylora, look.dylora.colour), band(trained, lora, look.lora.colour),
       quiet("DP-DyLoRA", ranks, quiet_dylora, look.dylora), quiet("LoRA", trained, quiet_lora, look.lora),
       line("DP-DyLoRA", ranks, row(dylora, 0), look.dylora), line("LoRA", trained, row(lora, 0), look.lora),
-      line("LoRA, A frozen", [8], row(frozen, 0), look.frozen, { mode: "markers", marker: { symbol: look.frozen.marker, size: 10, color: look.frozen.colour } }),
     ],
     layout: {
       margin: { l: 58, r: 112, t: 30, b: 46 }, height: 350,
@@ -50,9 +48,9 @@ function curves({ rounds, epsilon, ranks, trained, dylora, lora, frozen, quiet_d
   };
 }
 
-function marks(state, { rounds, epsilon, private: noisy, ranks, dylora, lora, frozen, start }, look, style) {
+function marks(state, { rounds, epsilon, private: noisy, ranks, dylora, lora, start }, look, style) {
   const spent = epsilon[rounds.indexOf(state.rounds)];
-  const ends = [["DP-DyLoRA", dylora, ranks.length - 1, look.dylora], ["LoRA", lora, 1, look.lora], ["A frozen", frozen, 0, look.frozen]];
+  const ends = [["DP-DyLoRA", dylora, ranks.length - 1, look.dylora], ["LoRA", lora, 1, look.lora]];
   const items = ends.map(([text, values, i, { colour }]) => {
     const y = row(values, 0)[i];
     return { text: y > TOP ? `${text} ↑` : text, x: 8.3, y: Math.min(y, TOP), colour };

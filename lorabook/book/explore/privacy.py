@@ -14,7 +14,7 @@ import numpy as np
 from lorabook.arena import epsilons
 from lorabook.arena import federated_runs as record
 from lorabook.arena.epsilons import CLIENTS, COHORTS, Epsilons
-from lorabook.arena.federated_runs import DYLORA, FROZEN, NOISES, RANKS, ROUNDS, SEEDS, TRAINED, FederatedRun
+from lorabook.arena.federated_runs import DYLORA, NOISES, RANKS, ROUNDS, SEEDS, TRAINED, FederatedRun
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Steps, control, folded
@@ -43,7 +43,7 @@ class State:
 class Result:
     """`epsilon` after each of `rounds`; losses on unseen clients' text, rows mean, least and most, a column a rank.
 
-    `lora` was trained at each of `trained`; `frozen` is LoRA of rank 8 with a frozen A; `quiet_…`: means without noise.
+    `lora` was trained at each of `trained`; `quiet_…` are the means without noise.
     """
 
     rounds: tuple[int, ...]
@@ -53,7 +53,6 @@ class Result:
     trained: tuple[int, ...]
     dylora: np.ndarray
     lora: np.ndarray
-    frozen: np.ndarray
     quiet_dylora: np.ndarray
     quiet_lora: np.ndarray
     start: float
@@ -125,7 +124,7 @@ def compute(state: State, losses: Losses, spent: Epsilons) -> Result:
     )
     return Result(
         epsilons.ROUNDS, epsilon.clip(max=NONE), private, RANKS, TRAINED, dylora, lora,
-        losses.at(FROZEN, noise, state.rounds), losses.at(DYLORA, 0.0, state.rounds)[0],
+        losses.at(DYLORA, 0.0, state.rounds)[0],
         losses.lora(0.0, state.rounds)[0], losses.start, sentence,
     )  # fmt: skip
 
@@ -154,7 +153,6 @@ def still(state: State, result: Result) -> "Figure":
             label=name.replace("Dy", "DP-Dy"),
         )
         right.fill_between(ranks, values[1], values[2], color=look.light, alpha=0.16, linewidth=0)
-    right.plot([8], result.frozen[0], marker="P", color=grey, linestyle="", label="LoRA, A frozen")
     right.axhline(result.start, color=grey, linewidth=0.8, linestyle=":")
     right.set_xscale("log")
     right.minorticks_off()
