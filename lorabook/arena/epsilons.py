@@ -14,11 +14,11 @@ from lorabook.axes.optim.accountant import epsilon
 from lorabook.models.paths import data_dir, data_file
 
 FILE = "recorded/epsilons.json"
-CLIENTS = (256, 1024, 4096, 16384, 65536, 262144)
+CLIENTS = (512, 2048, 8192, 32768, 131072)
 """N, in all."""
-COHORTS = (64, 256, 1024, 4096)
+COHORTS = (128, 512, 2048)
 """L, expected in a round, and at most N: each of the N comes with chance L/N."""
-SIGMAS = (0.5, 1.0, 2.0, 4.0)
+SIGMAS = (0.5, 1.0, 2.0)
 ROUNDS = (1, 2, 4, 8, 12, 16)
 
 Epsilons = dict[tuple[int, int, float], list[float]]

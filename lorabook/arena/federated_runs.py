@@ -26,7 +26,6 @@ import torch
 
 from lorabook.arena.run import device, versions
 from lorabook.axes.form.dylora import Nested, truncate
-from lorabook.axes.form.lora_fa import LoRAFA
 from lorabook.axes.optim.private import Noise
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
@@ -43,11 +42,11 @@ ROUNDS = (4, 8, 16)
 """After how many a run is looked at."""
 RANKS, TRAINED = (1, 2, 4, 8), (1, 8)
 """The ranks that DP-DyLoRA is served at, and those that LoRA is trained at."""
-NOISES = (0.0, *(2.0**-k for k in (8, 6, 4)))
+NOISES = (0.0, 2.0**-8, 2.0**-6)
 """z = σ/L: the deviation of the noise in one number of the mean, in units of C."""
 CLIPS = tuple(2.0**k for k in range(-4, 4))
 SEEDS, TUNING_SEED = (0, 1, 2, 3, 4), 100
-DYLORA, FROZEN = "DP-DyLoRA", "LoRA r=8, A frozen"
+DYLORA = "DP-DyLoRA"
 
 
 def _lora(r: int, _seed: int) -> Recipe:
@@ -56,17 +55,15 @@ def _lora(r: int, _seed: int) -> Recipe:
 
 @dataclass(frozen=True)
 class Side:
-    """What is trained, from a seed, the ranks that it is served at, and the noises that it is recorded with."""
+    """What is trained, from a seed, and the ranks that it is served at."""
 
     recipe: Callable[[int], Recipe]
     ranks: tuple[int, ...]
-    noises: tuple[float, ...] = NOISES
 
 
 SIDES: dict[str, Side] = {
     DYLORA: Side(lambda seed: DPDyLoRA(r=8, alpha=16, seed=seed), RANKS),
     **{f"LoRA r={r}": Side(partial(_lora, r), (r,)) for r in TRAINED},
-    FROZEN: Side(lambda _seed: LoRAFA(r=8, alpha=16) | Recipe(optim=ServerStep()), (8,), (0.0, 2.0**-6)),
 }
 
 
@@ -101,7 +98,7 @@ CHECKS = (("LoRA r=1", 2.0**-6),)
 
 
 def record(path: Path | None = None) -> None:
-    """Run what is missing in the file, a line for each run as it ends (a quarter of an hour on a quiet core)."""
+    """Run what is missing in the file, a line for each run as it ends (some minutes on a quiet core)."""
     path = path or data_dir() / FILE
     while missing := next(asked(read(path) if path.exists() else []), None):
         with path.open("a", encoding="utf-8") as file:
@@ -117,8 +114,8 @@ def read(path: Path | None = None) -> list[FederatedRun]:
 def asked(runs: Sequence[FederatedRun]) -> Iterator[tuple[str, float, float, int, int]]:
     """Yield what belongs to the record and is not there yet, as far as it can be known by now."""
     done = {run.key: run.end for run in runs}
-    for name, side in SIDES.items():
-        for z in side.noises:
+    for name in SIDES:
+        for z in NOISES:
             tried = {C: done[key] for C in CLIPS if (key := (name, z, C, TUNING_SEED, COHORT)) in done}
             if (C := _next(tried, z)) is not None:
                 yield name, z, C, TUNING_SEED, COHORT
@@ -130,9 +127,9 @@ def asked(runs: Sequence[FederatedRun]) -> Iterator[tuple[str, float, float, int
 
 
 def _next(tried: dict[float, float], z: float) -> float | None:
-    """Return the C to try next: from 1, less in loud noise, until the best one has worse neighbours or none at all."""
+    """Return the C to try next: from 2, or 1 in loud noise, until the best one has worse neighbours or none at all."""
     if not tried:
-        return 1.0 if z < 2.0**-5 else 0.25
+        return 2.0 if z < 2.0**-7 else 1.0
     place = CLIPS.index(min(tried, key=tried.__getitem__))
     around = CLIPS[max(0, place - 1) : place + 2]
     return next((C for C in around if C not in tried), None)

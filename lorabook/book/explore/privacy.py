@@ -33,8 +33,8 @@ class State:
     """Noise multiplier σ, clients a round L, clients in all N, rounds, and the rank that is read off."""
 
     sigma: float = control(1.0, Steps("noise multiplier σ", (0.0, *epsilons.SIGMAS)))
-    cohort: int = control(64, Steps("clients a round, L", COHORTS))
-    clients: int = control(4096, Steps("clients in all, N", CLIENTS))
+    cohort: int = control(128, Steps("clients a round, L", COHORTS))
+    clients: int = control(2048, Steps("clients in all, N", CLIENTS))
     rounds: int = control(16, Steps("rounds", ROUNDS))
     r: int = folded(1, Steps("rank to serve", RANKS))
 

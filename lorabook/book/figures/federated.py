@@ -3,7 +3,7 @@
 import numpy as np
 
 from lorabook.arena import federated_runs
-from lorabook.arena.federated_runs import DYLORA, FROZEN, NOISES, RANKS, ROUNDS, SIDES, TRAINED
+from lorabook.arena.federated_runs import DYLORA, NOISES, RANKS, ROUNDS, TRAINED
 from lorabook.book.explore.privacy import Losses, gathered
 from lorabook.book.shown import Shown, table
 
@@ -19,10 +19,9 @@ def recorded() -> Losses:
 def ends(losses: Losses) -> Ends:
     """Return the losses after the last round."""
     sides = [("LoRA", r, f"LoRA r={r}", 0) for r in TRAINED]
-    sides += [("LoRA, A frozen", 8, FROZEN, 0)]
     sides += [(DYLORA, r, DYLORA, i) for i, r in enumerate(RANKS)]
     return {
-        (name, r): {z: losses.scores[side, z][:, ROUNDS.index(ROUNDS[-1]), i] for z in SIDES[side].noises}
+        (name, r): {z: losses.scores[side, z][:, ROUNDS.index(ROUNDS[-1]), i] for z in NOISES}
         for name, r, side, i in sides
     }
 
@@ -30,10 +29,10 @@ def ends(losses: Losses) -> Ends:
 def at_every_noise(losses: Losses) -> Shown:
     """Return the table: mean over the seeds, ± half of what they span, and the C that was best."""
 
-    def cell(by_noise: dict[float, np.ndarray], z: float) -> str:
-        return f"{by_noise[z].mean():.2f} ±{np.ptp(by_noise[z]) / 2:.2f}" if z in by_noise else "·"
-
-    rows = [(name, r, *(cell(found, z) for z in NOISES)) for (name, r), found in ends(losses).items()]
+    rows = [
+        (name, r, *(f"{seeds.mean():.2f} ±{np.ptp(seeds) / 2:.2f}" for seeds in found.values()))
+        for (name, r), found in ends(losses).items()
+    ]
     most = f"LoRA r={TRAINED[-1]}"
     clips = ("the best C", f"{most}", *(f"{losses.clips[most, z]:g}" for z in NOISES))
     head = ["no noise" if z == 0 else f"σ/L = 1/{1 / z:g}" for z in NOISES]
