@@ -254,3 +254,45 @@ def test_the_table_and_the_picture_show_the_record(losses: Losses) -> None:
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "2"]
     rows = attack.by_model(member_runs.read()).text.splitlines()[2:]
     assert [row.split(" | ")[0].strip("| ") for row in rows] == [f"{sigma:g}" for sigma in member_runs.SIGMAS]
+
+
+def test_the_second_task_2048_clients_allow_what_512_do_not(losses: Losses, spent: epsilons.Epsilons) -> None:
+    fits: dict[int, list[tuple[float, int]]] = {}
+    for n, cohort, sigma in itertools.product(epsilons.CLIENTS, epsilons.COHORTS, epsilons.SIGMAS):
+        result = shown(losses, spent, clients=n, cohort=cohort, sigma=sigma)
+        if result.lora[0, 0] - result.quiet_lora[0] < 0.05 and result.epsilon[-1] < 3:
+            fits.setdefault(n, []).append((sigma, cohort))
+    assert min(fits) == 2048
+    assert fits[2048] == [(2.0, 512)]
+    assert shown(losses, spent, clients=2048, cohort=512, sigma=2.0).epsilon[-1] == pytest.approx(2.2, abs=0.05)
+    least = min(
+        shown(losses, spent, clients=512, cohort=cohort, sigma=sigma).epsilon[-1]
+        for cohort, sigma in itertools.product(epsilons.COHORTS, epsilons.SIGMAS)
+        if recorded_noise(sigma / min(512, cohort)) < 2.0**-7
+    )
+    assert least == pytest.approx(8.5, abs=0.05)
+    assert State() != dataclasses.replace(State(), cohort=512, sigma=2.0), "it does not open on the answer"
+
+
+def test_what_the_text_says_of_ranks_under_noise(losses: Losses, runs: list[FederatedRun]) -> None:
+    ends = {key: {z: seeds.mean() for z, seeds in found.items()} for key, found in drawn.ends(losses).items()}
+    assert 0.13 < ends["LoRA", 1][0.0] - ends["LoRA", 8][0.0] < 0.16
+    assert abs(ends["LoRA", 1][2.0**-6] - ends["LoRA", 8][2.0**-6]) < 0.02
+    assert losses.clips["LoRA r=8", 0.0] > losses.clips["LoRA r=8", 2.0**-6]
+    for z in NOISES:
+        assert ends[DYLORA, 1][z] > ends["LoRA", 1][z]
+        assert ends[DYLORA, 8][z] > ends["LoRA", 8][z]
+    assert ends[DYLORA, 1][0.0] > losses.start > max(ends[DYLORA, r][z] for r in (2, 4, 8) for z in NOISES)
+    few, many = (
+        statistics.mean(run.end for run in runs if run.key[:2] == CHECKS[0] and run.cohort == n and run.seed in SEEDS)
+        for n in (COHORT, 4 * COHORT)
+    )
+    assert few - many == pytest.approx(0.02, abs=0.005)
+
+
+def test_with_a_dozen_clients_noise_ruins_the_model_before_it_hides_anyone() -> None:
+    by_noise = {s: [run for run in member_runs.read() if run.sigma == s] for s in member_runs.SIGMAS}
+    start = read()[0].start
+    assert min(run.auc for run in by_noise[0.0]) > 0.97
+    assert statistics.mean(run.auc for run in by_noise[0.5]) > 0.95
+    assert min(run.end for run in by_noise[0.5]) > start > max(run.end for run in by_noise[0.0])
