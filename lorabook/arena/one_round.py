@@ -27,16 +27,18 @@ def change(model: nn.Module, client: Client) -> Tensor:
 def areas(changes: Tensor, sigma: float, rounds: int, seed: int = 0) -> list[float]:
     """Return the attacker's AUC in each of some rounds: half of the clients come, by a coin, and he ranks them all.
 
-    Every change is clipped to C = 1, and ranked by its product with the mean. Only shortened changes are seen here, so
-    clipping is scaling.
+    Every change is clipped to C = 1. The mean is Σᵢ cᵢΔᵢ/L plus noise, with a coin cᵢ for each text: as many equations
+    as numbers that train, and one unknown for each text. Least squares gives all cᵢ, and he ranks by them. Changes are
+    taken to be longer than C, so that clipping is scaling.
     """
     coins, found = torch.Generator().manual_seed(seed), []
     rows = changes / changes.norm(dim=1, keepdim=True)
+    products = rows @ rows.T
     for _ in range(rounds):
         came = torch.rand(len(rows), generator=coins) < 0.5
         noise = Noise(1.0, sigma, len(rows) / 2)
         (mean,) = noisy_mean(([row] for row in rows[came]), noise, [rows[0]], coins)
-        scores = rows @ mean
+        scores = torch.linalg.solve(products, rows @ mean)
         found.append(area(scores[came], scores[~came]))
     return found
 

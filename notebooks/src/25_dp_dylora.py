@@ -84,15 +84,16 @@ print(f"A phone sent a change. Nearest: text {who}, cosine {first:.2f}; the next
 book.card(dp_dylora.false_a_change_of_weights_hides_the_data)
 
 # %% [markdown]
-# So hide each phone in a mean. Half of the 64 come; the attacker multiplies the mean with each text's change, and calls
-# the largest products "in". Forty rounds for each σ:
+# So hide each phone in a mean. Half of the 64 come. The attacker has 64 unknowns, came or not, and 55,296 equations, one for
+# each number of $B$ ($A$ does not move yet): least squares. He calls the largest "in". Forty rounds for each σ:
 
 # %%
 found = {sigma: one_round.areas(changes, sigma, rounds=40) for sigma in (0.0, 0.5, 1.0, 2.0, 4.0)}
 attack.by_noise(found)
 
 # %% [markdown]
-# A mean of 32 hides nobody. The gradients of different texts are almost orthogonal, so each leaves its own trace.
+# Where more numbers are sent than texts suspected, a mean alone hides nobody. Noise does, as well as the dashed line says and no
+# better: more about it below.
 #
 # ## Why
 # ### What one client can do
@@ -110,7 +111,7 @@ book.card(dp_dylora.one_client_moves_the_server_by_c_over_l)
 book.card(dp_dylora.a_client_is_one_over_sigma_deviations)
 
 # %% [markdown]
-# Two bells, $1/\sigma$ deviations apart: whoever knows all other texts ranks right with chance $\Phi(1/\sigma\sqrt2)$, the dashed
+# Two bells, $1/\sigma$ deviations apart: whoever knows who else came ranks right with chance $\Phi(1/\sigma\sqrt2)$, the dashed
 # line above. (ε, δ) says it for all attackers and all rounds: "in" becomes at most $e^\epsilon$ times as likely, but for a chance
 # δ; here $\delta=N^{-1.1}$.
 
@@ -195,7 +196,7 @@ book.verdicts({
 # **Noise takes what the larger rank had gained.** The best $C$ falls with it: a large clip lets much noise in. So the rank is a
 # knob of privacy too: the noisier, the smaller.
 #
-# DP-DyLoRA serves ranks 2 to 8 from one training, and pays at each. Its rank 1 is often worse than no training. Our guess:
+# DP-DyLoRA serves ranks 2 to 8 from one training, and pays for it. Its rank 1 is often worse than no training. Our guess:
 # at $b=1$ its scale is $\alpha/b=16$, and a change of norm $C$ goes too far. The paper's gain over LoRA does not show here.
 #
 # With 32 clients a round and the same σ/L, rank 1 ends 0.02 lower than with eight: more clients make the mean steadier.

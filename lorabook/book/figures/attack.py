@@ -17,15 +17,15 @@ DELTA = 1e-5
 
 def by_noise(found: Mapping[float, Sequence[float]]) -> Picture:
     """Draw the attacker's AUC over σ, mean and deviation of the rounds, beside that of one who knows all the others."""
-    sentence = "Who was in? Without noise one round tells; two deviations of noise hide most of it"
+    sentence = "Who was in? Without noise one round tells. σ = 2 hides most of it"
     figure = style.figure(5.2, 3.0)
     axes = style.axes(figure, sentence, "noise multiplier σ", "AUC (0.5: guessing)")
     sigmas, at = list(found), list(range(len(found)))
     means, errors = zip(*(spread(areas) for areas in found.values()), strict=True)
     mine, theirs = style.series(0), style.series(1)
-    axes.errorbar(at, means, errors, color=mine.light, marker="o", capsize=3, label="knows the text alone")
+    axes.errorbar(at, means, errors, color=mine.light, marker="o", capsize=3, label="solves for all 64 coins")
     bound = [most(sigma) for sigma in sigmas]
-    axes.plot(at, bound, color=theirs.light, linestyle="--", marker="s", label="knows all other texts too: Φ(1/σ√2)")
+    axes.plot(at, bound, color=theirs.light, linestyle="--", marker="s", label="knows the other 63 coins: Φ(1/σ√2)")
     axes.axhline(0.5, color=style.NEUTRAL.text, linewidth=0.8, linestyle=":")
     axes.set_xticks(at, [f"{sigma:g}" for sigma in sigmas])
     axes.set_ylim(0.45, 1.03)
