@@ -282,7 +282,9 @@ def test_what_the_text_says_of_ranks_under_noise(losses: Losses, runs: list[Fede
     for z in NOISES:
         assert ends[DYLORA, 1][z] > ends["LoRA", 1][z]
         assert ends[DYLORA, 8][z] > ends["LoRA", 8][z]
-    assert ends[DYLORA, 1][0.0] > losses.start > max(ends[DYLORA, r][z] for r in (2, 4, 8) for z in NOISES)
+    assert losses.start - 0.1 > max(ends[DYLORA, r][z] for r in (4, 8) for z in NOISES)
+    seeds = drawn.ends(losses)
+    assert all(max(seeds[DYLORA, r][0.0]) > losses.start > min(seeds[DYLORA, r][0.0]) for r in (1, 2))
     few, many = (
         statistics.mean(run.end for run in runs if run.key[:2] == CHECKS[0] and run.cohort == n and run.seed in SEEDS)
         for n in (COHORT, 4 * COHORT)

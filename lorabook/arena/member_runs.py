@@ -31,7 +31,7 @@ from lorabook.tasks import text
 
 FILE = "recorded/members.jsonl"
 TEXTS, SIDE, C = 24, "LoRA r=1", 1.0
-SIGMAS = (0.0, 0.5, 2.0)
+SIGMAS = (0.0, 0.5)
 SEEDS = (0, 1, 2, 3, 4)
 
 

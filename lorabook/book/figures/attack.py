@@ -17,7 +17,7 @@ DELTA = 1e-5
 
 def by_noise(found: Mapping[float, Sequence[float]]) -> Picture:
     """Draw the attacker's AUC over σ, mean and deviation of the rounds, beside that of one who knows all the others."""
-    sentence = "Who was in? Without noise one round tells. σ = 2 hides most of it"
+    sentence = "Without noise one round tells who was in; σ = 2 hides most"
     figure = style.figure(5.2, 3.0)
     axes = style.axes(figure, sentence, "noise multiplier σ", "AUC (0.5: guessing)")
     sigmas, at = list(found), list(range(len(found)))
