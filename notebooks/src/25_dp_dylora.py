@@ -209,12 +209,12 @@ members = member_runs.read()
 attack.by_model(members)
 
 # %% [markdown]
-# With a dozen clients noise ruins the model long before it hides anyone. (ε at $\delta=10^{-5}$.)
+# With a dozen clients noise has ruined the model before it hides anyone. (ε at $\delta=10^{-5}$; five trainings each.)
 #
 # ## When, when not
-# * **Count clients first.** Thousands a round, out of many more: then σ near 1 costs little.
-# * **Few clients** (hospitals, say): no setting here is private and useful. Ask for public data or for a contract, or protect
-#   examples and not clients: DP-SGD (`Private`).
+# * **Count clients first.** Hundreds a round, out of thousands: at σ/L = 1/256 noise costs little here.
+# * **A dozen clients** (hospitals, say): σ = 0.5 ruins the model and hides nobody. Ask for public data or for a contract, or
+#   protect examples and not clients: DP-SGD (`Private`).
 # * **Know the rank?** Train LoRA there: here it is ahead of DP-DyLoRA. Under much noise begin with rank 1.
 # * **DP-DyLoRA** where devices differ and one training must serve them all.
 # * **ε is no feeling.** ε = 8 still allows odds of 3,000 to 1; and tuning $C$ on the clients' data is not counted.
