@@ -21,7 +21,14 @@ from lorabook.arena.drop_runs import ALL as DROP_ALL
 from lorabook.arena.drop_runs import DropRun
 from lorabook.arena.drop_runs import asked as asked_of_drops
 from lorabook.arena.drop_ways import WAYS as DROP_WAYS
+from lorabook.arena.epsilons import ROUNDS as SPENT_AFTER
+from lorabook.arena.epsilons import Epsilons
+from lorabook.arena.epsilons import keys as keys_of_epsilons
 from lorabook.arena.experiment import at
+from lorabook.arena.federated_runs import ROUNDS as FEDERATED_ROUNDS
+from lorabook.arena.federated_runs import SIDES as FEDERATED_SIDES
+from lorabook.arena.federated_runs import FederatedRun
+from lorabook.arena.federated_runs import asked as asked_of_federated
 from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.plan import around
 from lorabook.arena.rank_runs import STEPS, RankRun
@@ -57,6 +64,8 @@ from lorabook.book.explore.measured import measured
 from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.one_row import one_row
 from lorabook.book.explore.principal import decompose, explore
+from lorabook.book.explore.privacy import explore_privacy
+from lorabook.book.explore.privacy import gathered as gathered_federated
 from lorabook.book.explore.ranks import explore_ranks
 from lorabook.book.explore.ranks import gathered as gathered_ranks
 from lorabook.book.explore.rates import explore_rates
@@ -313,6 +322,25 @@ def pretended_turns() -> list[Turns]:
     ]
 
 
+def federated_runs() -> list[FederatedRun]:
+    """A record of federated runs as if it had been measured: noise costs larger ranks more, and 1/2 is the best C."""
+
+    def one(name: str, z: float, C: float, seed: int, cohort: int) -> FederatedRun:
+        cost = [4.3 - t / 100 + abs(math.log2(2 * C)) / 50 + seed / 1e4 for t in FEDERATED_ROUNDS]
+        scores = [[loss + z * b for b in FEDERATED_SIDES[name].ranks] for loss in cost]
+        return FederatedRun(name, z, C, seed, cohort, 4.3, scores, "CPU", "torch", "2026-11-27")
+
+    runs: list[FederatedRun] = []
+    while missing := list(asked_of_federated(runs)):
+        runs += [one(*key) for key in missing]
+    return runs
+
+
+def epsilons() -> Epsilons:
+    """A table of ε as if it had been computed."""
+    return {(n, cohort, s): [cohort / n / s * t**0.5 for t in SPENT_AFTER] for n, cohort, s in keys_of_epsilons()}
+
+
 BUILD: dict[str, Callable[[], Explorer]] = {
     "allocation": lambda: explore_allocation(gathered_allocation(allocation_runs(), cut_runs())),
     "forgetting": lambda: explore_rows(pretended_turns()),
@@ -320,6 +348,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "spectrum": lambda: spectrum(deltas(), seeded()),
     "principal": lambda: explore(decompose(pretrained())),
     "columns": lambda: explore_columns(pretrained()),
+    "privacy": lambda: explore_privacy(gathered_federated(federated_runs()), epsilons()),
     "scale": lambda: explore_sizes(sizes()),
     "ranks": lambda: explore_ranks(gathered_ranks(rank_runs(0, 1))),
     "rates": lambda: explore_rates(gathered_rates(rate_runs())),

@@ -46,6 +46,14 @@ TAUGHT = {
     "21_longlora": ("longlora.cost", "longlora.interpolation", "longlora.shifted", "longlora.use"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
     "28_choose": ("variants.listing",),
+    "25_dp_dylora": (
+        "privacy.accountant",
+        "privacy.private",
+        "dp_dylora.federated",
+        "dp_dylora.federated_leak",
+        "dp_dylora.federated_mean",
+        "dp_dylora.federated_rank",
+    ),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()

@@ -36,6 +36,7 @@ from lorabook.book.explore.memory import memory_calculator as memory_calculator
 from lorabook.book.explore.one_row import one_row as one_row
 from lorabook.book.explore.predict import predict as predict
 from lorabook.book.explore.principal import principal as principal
+from lorabook.book.explore.privacy import private_federation as private_federation
 from lorabook.book.explore.ranks import rank_curves as rank_curves
 from lorabook.book.explore.rates import rate_plane as rate_plane
 from lorabook.book.explore.scale import scale_law as scale_law

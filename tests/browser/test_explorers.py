@@ -52,6 +52,12 @@ scale_law(torch.Generator().manual_seed(0))""",
 from lorabook.book.explore.ranks import rank_curves
 rank_curves()""",
     ),
+    "privacy": Cell(
+        "cohort",
+        """
+from lorabook.book.explore.privacy import private_federation
+private_federation()""",
+    ),
     "rates": Cell(
         "ratio",
         """
