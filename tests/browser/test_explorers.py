@@ -138,6 +138,12 @@ cut_curves()""",
 from lorabook.book.explore.forgetting import forgetting
 forgetting()""",
     ),
+    "serving": Cell(
+        "t",
+        """
+from lorabook.book.explore.serving import serving_days
+serving_days()""",
+    ),
     "where": Cell(
         "shape",
         """
