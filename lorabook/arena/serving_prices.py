@@ -1,29 +1,30 @@
-"""From what was measured, the seconds of any step: medians of the record, and straight lines between them."""
+"""From what was measured, the seconds of any step: ratios within a round, and straight lines between them."""
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from lorabook.arena.serving_costs import RANKS, SIZES, Cost
+from lorabook.arena.serving_costs import RANKS, SIZES, Cost, ratio
 from lorabook.many.ways import Prices
 
 
-def prices(costs: Iterable[Cost], ranks: tuple[int, ...]) -> Prices:
+def prices(costs: Sequence[Cost], ranks: tuple[int, ...]) -> Prices:
     """Return the seconds of steps in which every request has an adapter of its own, of these ranks in turn.
 
-    A batch in which some share one costs no more.
+    A step of the bare base costs its median over the record; all else is that times a median ratio, so that a machine
+    that was busier in one hour than in another makes no way dearer.
 
     Raises:
-        KeyError: the record has no batch of some size.
+        KeyError: the record lacks a batch of one of `SIZES`.
     """
     found = {cost.key: cost for cost in costs}
+    plain = {n: statistics.median(t for cost in costs if cost.rows == n for t in cost.base) for n in SIZES}
     alone = {n: found[n, n, ranks] for n in SIZES}
-    once = [found[1, 1, ranks] for ranks in RANKS if len(ranks) == 1]
-    of_rank = [cost.ranks[0] for cost in once]
+    of_rank = {each[0]: found[1, 1, each] for each in RANKS if len(each) == 1}
     return Prices(
-        plain=_between({n: statistics.median(cost.base) for n, cost in alone.items()}),
-        mixed=_between({n: statistics.median(cost.mixed) for n, cost in alone.items()}),
-        copy=_between(dict(zip(of_rank, (statistics.median(cost.copy) for cost in once), strict=True))),
-        merge=_between(dict(zip(of_rank, (statistics.median(cost.swap) for cost in once), strict=True))),
+        plain=_between(plain),
+        mixed=_between({n: plain[n] * ratio(cost.mixed, cost.base)[1] for n, cost in alone.items()}),
+        copy=_between({r: plain[1] * ratio(cost.copy, cost.base)[1] for r, cost in of_rank.items()}),
+        merge=_between({r: plain[1] * ratio(cost.swap, cost.base)[1] for r, cost in of_rank.items()}),
     )
 
 

@@ -28,7 +28,7 @@ function table({ answer, state, style }, width, move) {
     hit.addEventListener("click", () => move("way", name));
     return [words(name, 0, 35 + ROW * i, name === state.way ? strong : {}), words(answer.rows[i].toFixed(1), last, 35 + ROW * i, right), hit];
   });
-  return [...heads, soft("in a step", last, 14, "end"), ...bars, ...names];
+  return [soft("click a row", 0, 14, "start"), ...heads, soft("in a step", last, 14, "end"), ...bars, ...names];
 }
 
 const kind = (code) => (code === 0 ? "free" : code >= CACHE ? "cache" : code > IDLE ? "idle" : "used");
@@ -72,8 +72,8 @@ function grid({ answer, style }, top, width) {
 }
 
 function key(top, width, style) {
-  const names = { used: "an adapter in use", idle: "kept, nobody uses it now", cache: "cache of a request", free: "free" };
-  const place = width > 640 ? [0, 150, 340, 490] : [0, 150, 0, 150];
+  const names = { used: "an adapter (or model) in use", idle: "kept, nobody uses it now", cache: "cache of a request", free: "free" };
+  const place = width > 640 ? [0, 208, 398, 548] : [0, 208, 0, 208];
   return Object.entries(names).flatMap(([name, text], i) => {
     const y = top + (width > 640 || i < 2 ? 0 : 18);
     return [svg("rect", { x: place[i] + 0.5, y: y - 10, width: 15, height: 11, ...looks(style)[name] }), words(text, place[i] + 21, y, { class: "lb-soft" })];

@@ -50,8 +50,8 @@ class State:
 
     pool: int = control(192, Steps("pool", (96, 192, 384), "pages"))
     ranks: str = control("all 8", Choice("ranks", tuple(RANKS)))
-    rate: int = control(16, Steps("requests", (2, 4, 8, 16, 32), "a second"))
-    t: int = control(6, Steps("moment", tuple(range(1, SECONDS + 1)), "s"))
+    rate: int = control(16, Steps("requests", (2, 4, 8, 16, 32), "/s"))
+    t: int = control(4, Steps("moment", tuple(range(1, SECONDS + 1)), "s"))
     way: str = folded(MIXED, Choice("draw the pool of", (MIXED, TURNS, EACH)))
 
 
