@@ -12,7 +12,7 @@ import datetime
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,12 +71,11 @@ def ratio(side: Sequence[float], to: Sequence[float]) -> tuple[float, float, flo
 
 
 class Machine:
-    """The book's base twice: with a bank of adapters, and plain, to be merged into."""
+    """The book's base twice: with a bank of `BATCH` random adapters of each rank, and plain, to be merged into."""
 
-    def __init__(self) -> None:
-        self.plain, self.banked = load("tiny").model, load("tiny").model
+    def __init__(self, ranks: Iterable[int]) -> None:
+        self.plain, self.banked, ranks = load("tiny").model, load("tiny").model, set(ranks)
         self.whole = {name: m.weight for name, m in self.banked.named_modules() if name.endswith("_proj")}
-        ranks = {r for each in RANKS for r in each}
         states = {f"{r}.{i}": self._random(r, i) for r in ranks for i in range(BATCH)}
         self.held = bank(self.banked, states, pages=BATCH * max(ranks))
 
@@ -149,7 +148,7 @@ def _span(call: Callable[[], object], count: int) -> float:
 
 def record(path: Path | None = None) -> None:
     """Measure what the file does not hold yet, and add a line for each measurement."""
-    path, machine = path or data_dir() / FILE, Machine()
+    path, machine = path or data_dir() / FILE, Machine(r for ranks in RANKS for r in ranks)
     for asked in _missing(path):
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(measure(machine, *asked)), separators=(",", ":")) + "\n")
