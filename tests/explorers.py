@@ -56,7 +56,7 @@ from lorabook.book.explore.ranks import gathered as gathered_ranks
 from lorabook.book.explore.rates import explore_rates
 from lorabook.book.explore.rates import gathered as gathered_rates
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
-from lorabook.book.explore.serving import explore_costs
+from lorabook.book.explore.serving import Day, days, explore_days
 from lorabook.book.explore.spectrum import Key, spectrum
 from lorabook.book.explore.training import on_models
 from lorabook.book.explore.training_models import Model
@@ -295,6 +295,12 @@ def serving_costs() -> list[Cost]:
     return [cost(*asked) for asked in ASKED]
 
 
+@cache
+def serving_days() -> Callable[[str, int, str, int], Day]:
+    """The runs behind the serving explorer, each played once for all tests."""
+    return days(serving_costs())
+
+
 BUILD: dict[str, Callable[[], Explorer]] = {
     "allocation": lambda: explore_allocation(gathered_allocation(allocation_runs(), cut_runs())),
     "forgetting": lambda: explore_rows(pretended_turns()),
@@ -316,6 +322,6 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "memory": memory_calculator,
     "one_row": one_row,
     "where": lambda: explore_where(gathered_where(where_runs())),
-    "serving": lambda: explore_costs(serving_costs()),
+    "serving": lambda: explore_days(serving_days()),
     "training": training,
 }

@@ -88,6 +88,7 @@ class Machine:
 
         return {name: pair(*w.shape) for name, w in self.whole.items()}
 
+    @torch.no_grad()
     def merge(self, name: str) -> None:
         """Write W₀ + s·BA of one adapter over the plain model's weights: exact, whatever was merged before."""
         for layer, pair in self.held.adapters[name].items():

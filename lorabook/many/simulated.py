@@ -9,7 +9,6 @@ import torch
 from lorabook.many.scheduler import Request
 from lorabook.many.ways import Way
 
-
 SHORTEST, LONGEST = 16, 112
 """Tokens of an answer."""
 
@@ -59,8 +58,8 @@ def stream(
 ) -> list[Asked]:
     """Return requests that arrive at random, `rate` a second, each for one of the adapters "1", "2", …
 
-    Adapter k is asked for in proportion to 1/k (Zipf's law), an answer's length is drawn evenly, and cache(tokens) is the
-    pages that prompt and answer take. With one seed a higher rate brings the same requests sooner.
+    Adapter k is asked for in proportion to 1/k (Zipf's law), an answer's length is drawn evenly, and cache(tokens) is
+    the pages that prompt and answer take. With one seed a higher rate brings the same requests sooner.
     """
     popular = (1 / torch.arange(1, adapters + 1, dtype=torch.float64)).cumsum(0)
     drawn: list[Asked] = []

@@ -9,7 +9,7 @@ from lorabook.book.classroom.exercise import Exercise, Mistake
 
 @dataclass(frozen=True)
 class Queue:
-    """Who waits (adapter, rows of cache), the ranks, whose adapter is in the pool, and the free pages of `size` rows."""
+    """Who waits (adapter, rows of cache), the ranks, whose adapter is in the pool, the free pages, and their rows."""
 
     queue: list[tuple[str, int]]
     ranks: dict[str, int]
@@ -104,9 +104,9 @@ EXERCISE = Exercise(
     difficulty=3,
     minutes=10,
     prompt=(
-        "Write `let_in(queue, ranks, loaded, free, size)`: how many requests from the head of the queue may start now. "
-        "`queue` is a list of (adapter, rows of cache) in order of arrival, `ranks` gives each adapter's rank, `loaded` "
-        "names the adapters whose pages are in the pool and stay there, `free` is the number of free pages, and a page "
+        "Write `let_in(queue, ranks, loaded, free, size)`: how many requests from the head of the queue may start "
+        "now. `queue` is a list of (adapter, rows of cache) in order of arrival, `ranks` gives each adapter's rank, "
+        "`loaded` names the adapters whose pages are in the pool and stay there, `free` is the number of free pages, and a page "
         "has `size` rows. Who does not fit holds up everybody behind."
     ),
     hints=(

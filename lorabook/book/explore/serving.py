@@ -1,4 +1,4 @@
-"""Serving explorer: a thousand customers' requests through one pool of pages, in simulated time, by three ways to serve.
+"""Serving explorer: a thousand customers' requests through one pool of pages, in simulated time, in three ways.
 
 Pages, admission and turns are the library's (`many.pages`, `many.scheduler`, `many.ways`). The seconds of a step, of a
 copy and of a merge are the recorded ones of the book's decoder. A page holds one rank of an adapter on all layers, or
@@ -20,7 +20,7 @@ from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Choice, Steps, control, folded
 from lorabook.cost.count import layer_matrices
 from lorabook.many.pages import Pages
-from lorabook.many.simulated import Served, Span, serve, stream
+from lorabook.many.simulated import Asked, Served, Span, serve, stream
 from lorabook.many.ways import InTurn, Mixed, OneModelEach, Prices, Way
 from lorabook.models.decoder import DecoderConfig
 
@@ -92,18 +92,23 @@ class Day:
 
 def serving_days() -> Explorer:
     """Return the explorer, at the recorded costs."""
-    return explore_costs(read())
+    return explore_days(days(read()))
 
 
-def explore_costs(costs: Sequence[Cost]) -> Explorer:
-    """Return the explorer at these costs."""
+def explore_days(day: Callable[[str, int, str, int], Day]) -> Explorer:
+    """Return the explorer of these runs."""
+    return tabled_explorer("serving", State(), lambda state: compute(state, day), still)
+
+
+def days(costs: Sequence[Cost]) -> Callable[[str, int, str, int], Day]:
+    """Return the run of a way, a pool, ranks and a rate; each is played once."""
     by_ranks = {name: prices(costs, ranks) for name, ranks in RANKS.items()}
 
     @cache
     def day(way: str, pool: int, ranks: str, rate: int) -> Day:
         return simulate(ways(pool, ranks, by_ranks[ranks])[way], rate)
 
-    return tabled_explorer("serving", State(), lambda state: compute(state, day), still)
+    return day
 
 
 def ways(pool: int, ranks: str, paid: Prices) -> Mapping[str, Way]:
@@ -118,8 +123,7 @@ def ways(pool: int, ranks: str, paid: Prices) -> Mapping[str, Way]:
 
 def simulate(way: Way, rate: int) -> Day:
     """Send the stream of a rate through a way, and look at its pool every second."""
-    asked = stream(rate, SECONDS, CUSTOMERS, lambda tokens: -(-(PROMPT + tokens) // POSITIONS), _seeded())
-    moments, seen = list(range(1, SECONDS + 1)), list[np.ndarray]()
+    asked, moments, seen = _asked(rate), list(range(1, SECONDS + 1)), list[np.ndarray]()
 
     def look(span: Span) -> None:
         while moments and moments[0] < span.end:
@@ -194,5 +198,7 @@ def _curves(served: Served) -> tuple[np.ndarray, np.ndarray]:
     return np.array(running, np.uint16)[place], np.array(waiting, np.uint16)[place]
 
 
-def _seeded() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
+@cache
+def _asked(rate: int) -> list[Asked]:
+    seeded = torch.Generator().manual_seed(0)
+    return stream(rate, SECONDS, CUSTOMERS, lambda tokens: -(-(PROMPT + tokens) // POSITIONS), seeded)

@@ -24,6 +24,12 @@ def large(costs: Iterable[Cost], r: int) -> list[Cost]:
     return [found[k] for k in SIZES if k in found]
 
 
+def gain(costs: Sequence[Cost], r: int, customers: int) -> tuple[float, float, float]:
+    """Return how many times as long as one mixed batch merging in turn takes: lower quartile, median, upper."""
+    (cost,) = [cost for cost in large(costs, r) if cost.adapters == customers]
+    return ratio(cost.merged, cost.mixed)
+
+
 def costs_table(costs: Sequence[Cost]) -> Shown:
     """Return a table of both ways, each as a ratio to the bare base: median over rounds, and quartiles."""
     rows = [
