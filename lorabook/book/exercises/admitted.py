@@ -106,8 +106,8 @@ EXERCISE = Exercise(
     prompt=(
         "Write `let_in(queue, ranks, loaded, free, size)`: how many requests from the head of the queue may start "
         "now. `queue` is a list of (adapter, rows of cache) in order of arrival, `ranks` gives each adapter's rank, "
-        "`loaded` names the adapters whose pages are in the pool and stay there, `free` is the number of free pages, and a page "
-        "has `size` rows. Who does not fit holds up everybody behind."
+        "`loaded` names the adapters whose pages are in the pool and stay there, `free` is the number of free pages, "
+        "and a page has `size` rows. Who does not fit holds up everybody behind."
     ),
     hints=(
         "Walk along the queue with the pages that are left. What does the second request of one customer cost?",
