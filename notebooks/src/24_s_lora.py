@@ -199,8 +199,7 @@ book.source(products.one_pair_a_row)
 # medians of nine rounds, and quartiles. Recorded; the cell below the picture measures on your machine.
 
 # %%
-costs = serving_costs.read()
-drawn.costs_table(costs)
+drawn.costs_table(costs := serving_costs.read())
 
 # %%
 drawn.by_customers(costs)
@@ -215,8 +214,7 @@ book.verdicts({
     "One customer: merging is faster than serving unmerged, at both ranks": max(gain[8, 1][2], gain[64, 1][2]) < 1,
     "Two customers of rank 8: merging in turn is still faster": gain[8, 2][2] < 1,
     "Four or more: one mixed batch is faster, at both ranks": all(low > 1 for (_, k), (low, *_) in gain.items() if k > 2),
-    "64 customers of rank 8: more than ten times as fast": gain[8, 64][0] > 10,
-    "Of rank 64, too": gain[64, 64][2] > 10})
+    "64 customers of rank 8: more than ten times as fast": gain[8, 64][0] > 10, "Of rank 64, too": gain[64, 64][2] > 10})
 
 # %% [markdown]
 # So **merged is the fastest step, and the slowest service.** Merging itself takes half a step here. The loss is that
