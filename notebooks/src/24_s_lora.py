@@ -154,12 +154,11 @@ pool = pages.Pages(6)
 pool.hold({"anna": 2, "ben": 1, "carl": 2})
 pool.let_go(["anna"])
 pool.drop("anna")
-print("free:", pool.free)
 pool.hold({"dora": 3})
 print("dora's rows:", pool.rows("dora"))
 
 # %% [markdown]
-# Dora needs three rows, and no three adjoining ones are free. With a table of row numbers she needs none.
+# Dora needs three rows. Three are free, and they do not adjoin. With a table of row numbers they need not.
 
 # %%
 book.card(claims.free_pages_are_all_usable)
