@@ -67,7 +67,7 @@ book.serving_days()
 
 # %% tags=["nbval-ignore-output"]
 adapters, losses = {}, []
-for customer, r in zip(book.progress(turns.TASKS), (8, 16, 32)):
+for customer, r in zip(book.progress(turns.TASKS), (8, 16, 32), strict=True):
     own = lb.load("tiny").model
     lb.inject(own, lb.LoRA(r), "_proj", torch.Generator().manual_seed(0))
     turns.train(own, customer, lr=1e-2, seed=0)
@@ -89,7 +89,7 @@ def write(names, length=16):
     return [base.tokenizer.decode(row).replace("\n", " / ") for row in tokens.tolist()]
 
 
-book.table(("row's adapter", "goes on"), list(zip(["none: the bare base", *adapters], write(names))))
+book.table(("row's adapter", "goes on"), list(zip(["none: the base", *adapters], write(names), strict=True)))
 
 # %% [markdown]
 # One forward pass for each token, four models. Is each row what its own merged model computes?
@@ -133,7 +133,8 @@ summed = lb.load("tiny").model
 for state in adapters.values():
     for layer, pair in state.items():
         summed.get_submodule(layer).weight.data += pair.scale * pair.B @ pair.A
-rows = [(name, f"{own:.2f}", f"{all_in:.2f}") for name, own, all_in in zip(adapters, losses, turns.scores(summed)[1:])]
+pairs = zip(adapters, losses, turns.scores(summed)[1:], strict=True)
+rows = [(name, f"{own:.2f}", f"{all_in:.2f}") for name, own, all_in in pairs]
 book.table(("customer's text, nats per token", "her own adapter", "the sum of all"), rows)
 
 # %% [markdown]
