@@ -36,6 +36,7 @@ from lorabook.arena.rank_runs import asked as asked_of_ranks
 from lorabook.arena.rate_runs import RATES_A, RateRuns
 from lorabook.arena.rate_runs import asked as asked_of_rates
 from lorabook.arena.record import Record
+from lorabook.arena.serving_costs import ASKED, Cost
 from lorabook.arena.task import Task
 from lorabook.arena.turns import WAYS, Run
 from lorabook.arena.turns_record import RATES, SEEDS, TUNING_SEED
@@ -71,6 +72,7 @@ from lorabook.book.explore.ranks import gathered as gathered_ranks
 from lorabook.book.explore.rates import explore_rates
 from lorabook.book.explore.rates import gathered as gathered_rates
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
+from lorabook.book.explore.serving import Day, days, explore_days
 from lorabook.book.explore.spectrum import Key, spectrum
 from lorabook.book.explore.telescoping import telescoping
 from lorabook.book.explore.term_fits import Fits as TermFits
@@ -339,6 +341,22 @@ def federated_runs() -> list[FederatedRun]:
 def epsilons() -> Epsilons:
     """A table of ε as if it had been computed."""
     return {(n, cohort, s): [cohort / n / s * t**0.5 for t in SPENT_AFTER] for n, cohort, s in keys_of_epsilons()}
+def serving_costs() -> list[Cost]:
+    """A record of steps as if it had been measured: a mixed one takes twice as long, and more the larger the rank."""
+
+    def cost(rows: int, adapters: int, ranks: tuple[int, ...]) -> Cost:
+        base, swap = 2.4e-3 + 1e-4 * rows, 1e-3 + 4e-5 * ranks[0]
+        mixed, merged = base * (2 + max(ranks) / 64), adapters * (swap + 2.4e-3 + 1e-4 * rows / adapters)
+        times = [(each, each * 1.01, each * 0.99) for each in (base, mixed, merged, swap, 1.1 * swap)]
+        return Cost(rows, adapters, ranks, *times, device="CPU", versions="torch", date="2026-11-27")
+
+    return [cost(*asked) for asked in ASKED]
+
+
+@cache
+def serving_days() -> Callable[[str, int, str, int], Day]:
+    """The runs behind the serving explorer, each played once for all tests."""
+    return days(serving_costs())
 
 
 BUILD: dict[str, Callable[[], Explorer]] = {
@@ -367,5 +385,6 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "one_row": one_row,
     "terms": lambda: explore_terms(term_fits()),
     "where": lambda: explore_where(gathered_where(where_runs())),
+    "serving": lambda: explore_days(serving_days()),
     "training": training,
 }

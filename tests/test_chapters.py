@@ -54,6 +54,7 @@ TAUGHT = {
         "dp_dylora.federated_mean",
         "dp_dylora.federated_rank",
     ),
+    "24_s_lora": ("s_lora.mixed_batch", "s_lora.pages", "s_lora.scheduler"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()

@@ -168,6 +168,12 @@ forgetting()""",
 from lorabook.book.explore.terms import terms
 terms(torch.Generator().manual_seed(0))""",
     ),
+    "serving": Cell(
+        "t",
+        """
+from lorabook.book.explore.serving import serving_days
+serving_days()""",
+    ),
     "where": Cell(
         "shape",
         """
