@@ -49,8 +49,6 @@ def _emphasised(statement: str) -> str:
     parts = re.split(r"(\$[^$]*\$)", html.escape(statement))
     parts[::2] = [re.sub(r"\*([^*]+)\*", r"<em>\1</em>", part) for part in parts[::2]]
     return "".join(parts)
-    """Write a statement in HTML, *so* set as a stressed word; a product's asterisk stays what it is."""
-    return re.sub(r"(?<![\w*])\*(\w+)\*(?![\w*])", r"<em>\1</em>", html.escape(statement))
 
 
 def _title(claim: Claim) -> str:

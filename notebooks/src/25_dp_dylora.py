@@ -18,9 +18,9 @@ import lorabook as lb
 from lorabook.arena import member_runs, one_round
 from lorabook.book import reading as book
 from lorabook.book.exercises import clip_each, suspect
-from lorabook.book.figures import attack, federated as drawn
+from lorabook.book.figures import attack, federated
 from lorabook.claims import dp_dylora, privacy
-from lorabook.many import federated
+from lorabook.many.federated import Federation, Noise, federate, noisy_mean
 
 book.axis_strip("many")
 
@@ -31,14 +31,14 @@ book.diagram("dp_dylora")
 # ## Predict
 
 # %%
-guess_attack = book.predict("64 people have one text each. A coin decides who is in the round, and the server keeps only "
-    "the mean of about 32 changes. Someone holds all 64 texts. How often does he rank one who was in above one who was "
+guess_attack = book.predict("64 people have one text each. A coin decides who is in the round, and the server keeps "
+    "only the mean of about 32 changes. Someone holds all 64 texts. How often does he rank one who was in above one who was "
     "not? (50%: guessing)", book.Steps("your answer", tuple(range(50, 101, 5)), "%"))
 guess_attack
 
 # %%
-guess_rank = book.predict("LoRA of rank 1 and of rank 8 learn in a federation. Without noise rank 8 ends 0.15 nats lower. "
-    "Now each number of the mean gets the same noise: as σ = 1 gives with 64 clients a round. Each rank has its own best "
+guess_rank = book.predict("LoRA of rank 1 and of rank 8 learn in a federation. Without noise rank 8 ends 0.15 nats "
+    "lower. Now each number of the mean gets the same noise: as σ = 1 gives with 64 clients a round. Each rank has its own "
     "clipping. Rank 8 ends …", book.Choice("your answer", (
         "lower, by 0.1 or more", "lower, by less than that", "the same within 0.02", "higher")))
 guess_rank
@@ -146,20 +146,20 @@ book.card(dp_dylora.noise_in_both_factors_is_multiplied)
 # Two functions: what a round's clients send, and their private mean.
 
 # %%
-book.source(federated.Federation._changes)
+book.source(Federation._changes)
 
 # %%
-book.source(federated.noisy_mean)
+book.source(noisy_mean)
 
 # %% [markdown]
 # A federation is a loss for the common loop; clients take the place of examples.
 
 # %%
-noise = federated.Noise(C=1.0, sigma=1.0, expected=8)
-federation = federated.Federation(people, 8 / 64, noise, steps=1, lr=50.0, generator=torch.Generator().manual_seed(0))
+noise = Noise(C=1.0, sigma=1.0, expected=8)
+federation = Federation(people, 8 / 64, noise, steps=1, lr=50.0, generator=torch.Generator().manual_seed(0))
 served = lb.load("tiny")
 lb.inject(served.model, lb.DPDyLoRA(r=8), "_proj")
-federated.federate(served.model, federation, rounds=2, lr=1.0, progress=False)
+federate(served.model, federation, rounds=2, lr=1.0, progress=False)
 print(f"two rounds, 64 clients: ε = {federation.epsilon(2, delta=1e-3):.1f}")
 
 # %% [markdown]
@@ -170,11 +170,11 @@ print(f"two rounds, 64 clients: ε = {federation.epsilon(2, delta=1e-3):.1f}")
 # McMahan et al. (2018) extrapolate.
 
 # %%
-losses = drawn.recorded()
-drawn.at_every_noise(losses)
+losses = federated.recorded()
+federated.at_every_noise(losses)
 
 # %%
-ends = drawn.ends(losses)
+ends = federated.ends(losses)
 small, large = 2.0**-8, 2.0**-6
 
 
@@ -185,7 +185,7 @@ def mean(name, r, z):
 book.verdicts({
     "Without noise rank 8 ends more than 0.1 below rank 1, on average":
         mean("LoRA", 1, 0) - mean("LoRA", 8, 0) > 0.1,
-    "With σ/L = 1/64 the two end within 0.02 of each other": abs(mean("LoRA", 1, large) - mean("LoRA", 8, large)) < 0.02,
+    "With σ/L = 1/64 the two end within 0.02 nats": abs(mean("LoRA", 1, large) - mean("LoRA", 8, large)) < 0.02,
     "σ/L = 1/256 costs rank 1 less than 0.05": mean("LoRA", 1, small) - mean("LoRA", 1, 0) < 0.05,
     "It costs rank 8 less than 0.05, too": mean("LoRA", 8, small) - mean("LoRA", 8, 0) < 0.05,
     "DP-DyLoRA ends below LoRA at rank 1 or 8, under some noise":
