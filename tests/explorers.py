@@ -56,6 +56,7 @@ from lorabook.book.explore.rates import explore_rates
 from lorabook.book.explore.rates import gathered as gathered_rates
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
+from lorabook.book.explore.standings import standings
 from lorabook.book.explore.telescoping import telescoping
 from lorabook.book.explore.training import on_models
 from lorabook.book.explore.training_models import Model
@@ -287,6 +288,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "forgetting": lambda: explore_rows(pretended_turns()),
     "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),
+    "standings": lambda: standings(record=pretended_record()),
     "principal": lambda: explore(decompose(pretrained())),
     "columns": lambda: explore_columns(pretrained()),
     "scale": lambda: explore_sizes(sizes()),

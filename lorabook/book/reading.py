@@ -38,6 +38,7 @@ from lorabook.book.explore.ranks import rank_curves as rank_curves
 from lorabook.book.explore.rates import rate_plane as rate_plane
 from lorabook.book.explore.scale import scale_law as scale_law
 from lorabook.book.explore.spectrum import spectrum as spectrum
+from lorabook.book.explore.standings import standings as standings
 from lorabook.book.explore.state import Choice as Choice
 from lorabook.book.explore.state import Steps as Steps
 from lorabook.book.explore.telescoping import telescoping as telescoping
