@@ -43,6 +43,7 @@ TAUGHT = {
     "19_delta_lora": ("delta_lora.form", "delta_lora.same_run"),
     "21_longlora": ("longlora.cost", "longlora.interpolation", "longlora.shifted", "longlora.use"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
+    "27_arena": ("comparing.seeds",),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()

@@ -49,6 +49,7 @@ from lorabook.book.figures.gallery import diagram as diagram
 from lorabook.book.overview import contents as contents
 from lorabook.book.overview import environment as environment
 from lorabook.book.overview import ledger as ledger
+from lorabook.book.overview import questions as questions
 from lorabook.book.reader_progress import your_progress as your_progress
 from lorabook.book.shown import fold as fold
 from lorabook.book.shown import table as table
