@@ -24,8 +24,8 @@ def draw_cases(stream: random.Random) -> list[Family]:
     cases = []
     for m in (4, 6, 9):
         small = sorted(stream.randint(10, 99) / 10_000 for _ in range(m - 2))
-        # Times 3 the one is more than times 2 the next; the largest would pass 1.
-        third = 0.3 + stream.randint(1, 9) / 1000
+        # Three times the one is more than 1 and more than twice the next.
+        third = 0.35 + stream.randint(1, 9) / 1000
         family = [*small[: m - 3], third, third * 1.2, 0.6 + stream.randint(1, 99) / 1000]
         while sorted(family) == family or sorted(family, reverse=True) == family:
             stream.shuffle(family)
