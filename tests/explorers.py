@@ -16,6 +16,11 @@ from lorabook.arena.allocation_ways import SCORE, Asked
 from lorabook.arena.answers import Answers, Compared, write
 from lorabook.arena.cut_runs import PLAIN, SIDES, CutRun, R, asked
 from lorabook.arena.cuts import CUTS
+from lorabook.arena.drop_losses import gathered as gathered_drops
+from lorabook.arena.drop_runs import ALL as DROP_ALL
+from lorabook.arena.drop_runs import DropRun
+from lorabook.arena.drop_runs import asked as asked_of_drops
+from lorabook.arena.drop_ways import WAYS as DROP_WAYS
 from lorabook.arena.experiment import at
 from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.plan import around
@@ -35,9 +40,11 @@ from lorabook.arena.where_runs import TUNING_SEED as WHERE_TUNING_SEED
 from lorabook.book.explore.allocation import explore_allocation
 from lorabook.book.explore.allocation import gathered as gathered_allocation
 from lorabook.book.explore.blocks import blocks
+from lorabook.book.explore.choose import choose
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.cuts import explore_cuts, gathered
+from lorabook.book.explore.drop import LAYERS, explore_drops
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.forgetting import explore_rows
 from lorabook.book.explore.form_fits import Fits
@@ -58,6 +65,9 @@ from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
 from lorabook.book.explore.standings import standings
 from lorabook.book.explore.telescoping import telescoping
+from lorabook.book.explore.term_fits import Fits as TermFits
+from lorabook.book.explore.term_fits import measure as measure_terms
+from lorabook.book.explore.terms import explore_terms
 from lorabook.book.explore.training import on_models
 from lorabook.book.explore.training_models import Model
 from lorabook.book.explore.training_recorded import Recorded, recorded
@@ -156,6 +166,12 @@ def fits() -> Fits:
     return measure_fits(seeded())
 
 
+@cache
+def term_fits() -> TermFits:
+    """The fits behind the terms explorer, once for all tests."""
+    return measure_terms(seeded())
+
+
 def of_chapter_size(name: str) -> Explorer:
     """An explorer as large as in its chapter; the spectra are of random matrices with the shipped base's shapes."""
     if name != "spectrum":
@@ -234,6 +250,21 @@ def cut_runs() -> list[CutRun]:
     return runs
 
 
+def drop_runs() -> list[DropRun]:
+    """A record of thresholds as if it had been measured: who keeps follows from a threshold alone, so does the loss."""
+    runs: list[DropRun] = []
+    effect = tuple(2.0 * (i + 1) / (len(LAYERS) * (len(LAYERS) + 1)) for i in range(len(LAYERS)))
+    while missing := [key for key in asked_of_drops(runs) if key not in {run.key for run in runs}]:
+        for way, t, step, seed in dict.fromkeys(missing):
+            many, shares = round(t * len(LAYERS)), (effect, effect[::-1]) if t == DROP_ALL else ((), ())
+            kept = tuple(range(many) if way == DROP_WAYS[1] else range(len(LAYERS) - many, len(LAYERS)))
+            score = 4.0 - 0.1 * t + 0.01 * DROP_WAYS.index(way) + abs(step - 6) / 50 + seed / 1e4
+            runs.append(
+                DropRun(way, t, step, seed, 4.4, score, 4000 * many, kept, *shares, "CPU", "torch", "2026-11-27")
+            )
+    return runs
+
+
 def where_runs() -> list[WhereRun]:
     """A record of places as if it had been measured: each matrix adds its own, and the first rate is the best."""
     runs = [(step, WHERE_TUNING_SEED) for step in (FIRST, FIRST - 1, FIRST + 1)]
@@ -302,9 +333,12 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "forms": lambda: explore_fits(fits()),
     "cuts": lambda: explore_cuts(gathered(cut_runs())),
     "telescoping": telescoping,
+    "drop": lambda: explore_drops(gathered_drops(drop_runs(), cut_runs())),
     "vectors": lambda: shared_vectors(seeded()),
+    "choose": choose,
     "memory": memory_calculator,
     "one_row": one_row,
+    "terms": lambda: explore_terms(term_fits()),
     "where": lambda: explore_where(gathered_where(where_runs())),
     "training": training,
 }

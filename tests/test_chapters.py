@@ -31,6 +31,7 @@ TAUGHT = {
     "12_loha_hira": ("loha.form", "loha.cost", "hira.form"),
     "13_lokr": ("lokr.form",),
     "14_vera": ("vera.form",),
+    "15_glora": ("glora.form", "glora.cost", "glora.search"),
     "16_melora_multilora": ("melora.form", "multilora.form"),
     "17_adalora": (
         "adalora.form",
@@ -41,9 +42,11 @@ TAUGHT = {
     ),
     "18_dylora": ("dylora.cut", "dylora.rule"),
     "19_delta_lora": ("delta_lora.form", "delta_lora.same_run"),
+    "20_lora_drop": ("lora_drop.lora_drop",),
     "21_longlora": ("longlora.cost", "longlora.interpolation", "longlora.shifted", "longlora.use"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
     "27_arena": ("comparing.seeds",),
+    "28_choose": ("variants.listing",),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()

@@ -138,11 +138,29 @@ cut_curves()""",
 from lorabook.book.explore.telescoping import telescoping
 telescoping()""",
     ),
+    "drop": Cell(
+        "t",
+        """
+from lorabook.book.explore.drop import who_keeps
+who_keeps()""",
+    ),
+    "choose": Cell(
+        "gpu",
+        """
+from lorabook.book.explore.choose import choose
+choose()""",
+    ),
     "forgetting": Cell(
         "lr",
         """
 from lorabook.book.explore.forgetting import forgetting
 forgetting()""",
+    ),
+    "terms": Cell(
+        "A",
+        """
+from lorabook.book.explore.terms import terms
+terms(torch.Generator().manual_seed(0))""",
     ),
     "where": Cell(
         "shape",
@@ -323,6 +341,9 @@ def compare(shown: Any, computed: Any, where: str) -> None:
             compare(one, other, where)
     elif isinstance(computed, np.ndarray | float):
         np.testing.assert_allclose(shown, np.ravel(computed) if np.ndim(computed) else computed, 1e-6, err_msg=where)
+    elif dataclasses.is_dataclass(computed):
+        for field in dataclasses.fields(computed):
+            compare(shown[field.name], getattr(computed, field.name), f"{where}.{field.name}")
     else:
         assert shown == computed, where
 
