@@ -15,9 +15,9 @@
 import torch
 
 from lorabook.arena.answers import read
+from lorabook.arena.experiment import at
 from lorabook.arena.record import Record
 from lorabook.arena.summary import finals, summaries
-from lorabook.arena.experiment import at
 from lorabook.book import reading as book
 from lorabook.book.exercises import corrected, fair
 from lorabook.claims import comparing as claims
