@@ -74,6 +74,7 @@ from lorabook.book.explore.rates import gathered as gathered_rates
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.serving import Day, days, explore_days
 from lorabook.book.explore.spectrum import Key, spectrum
+from lorabook.book.explore.standings import standings
 from lorabook.book.explore.telescoping import telescoping
 from lorabook.book.explore.term_fits import Fits as TermFits
 from lorabook.book.explore.term_fits import measure as measure_terms
@@ -364,6 +365,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "forgetting": lambda: explore_rows(pretended_turns()),
     "measured": lambda: measured("DoRA", record=pretended_record()),
     "spectrum": lambda: spectrum(deltas(), seeded()),
+    "standings": lambda: standings(record=pretended_record()),
     "principal": lambda: explore(decompose(pretrained())),
     "columns": lambda: explore_columns(pretrained()),
     "privacy": lambda: explore_privacy(gathered_federated(federated_runs()), epsilons()),

@@ -42,6 +42,7 @@ from lorabook.book.explore.rates import rate_plane as rate_plane
 from lorabook.book.explore.scale import scale_law as scale_law
 from lorabook.book.explore.serving import serving_days as serving_days
 from lorabook.book.explore.spectrum import spectrum as spectrum
+from lorabook.book.explore.standings import standings as standings
 from lorabook.book.explore.state import Choice as Choice
 from lorabook.book.explore.state import Steps as Steps
 from lorabook.book.explore.telescoping import telescoping as telescoping
@@ -53,6 +54,7 @@ from lorabook.book.figures.gallery import diagram as diagram
 from lorabook.book.overview import contents as contents
 from lorabook.book.overview import environment as environment
 from lorabook.book.overview import ledger as ledger
+from lorabook.book.overview import questions as questions
 from lorabook.book.reader_progress import your_progress as your_progress
 from lorabook.book.shown import fold as fold
 from lorabook.book.shown import table as table
