@@ -65,8 +65,8 @@ book.private_federation()
 # </details>
 #
 # ## One round, one text
-# What does a phone send? After one local step: the gradient on its text. Whoever has the server's model can compute
-# what *any* text would send.
+# What does a phone send? After one local step: the gradient on its text. Whoever has the model can compute what *any*
+# text would send.
 
 # %%
 base = lb.load("tiny")
@@ -209,12 +209,12 @@ members = member_runs.read()
 attack.by_model(members)
 
 # %% [markdown]
-# With a dozen clients noise has ruined the model before it hides anyone. (ε at $\delta=10^{-5}$; five trainings each.)
+# With a dozen clients noise has ruined the model before it hides anyone. (ε at $\delta=10^{-5}$.)
 #
 # ## When, when not
 # * **Count clients first.** Hundreds a round, out of thousands: at σ/L = 1/256 noise costs little here.
-# * **A dozen clients** (hospitals, say): σ = 0.5 ruins the model and hides nobody. Ask for public data or for a contract, or
-#   protect examples and not clients: DP-SGD (`Private`).
+# * **A dozen clients** (hospitals, say): σ = 0.5 ruins the model and hides nobody. Ask for public data, or protect
+#   examples and not clients: DP-SGD (`Private`).
 # * **Know the rank?** Train LoRA there: here it is ahead of DP-DyLoRA. Under much noise begin with rank 1.
 # * **DP-DyLoRA** where devices differ and one training must serve them all.
 # * **ε is no feeling.** ε = 8 still allows odds of 3,000 to 1; and tuning $C$ on the clients' data is not counted.
