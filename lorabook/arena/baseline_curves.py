@@ -54,7 +54,7 @@ class Curve:
         return BYTES * self.trained
 
     def lowest(self, most: float) -> tuple[float, float] | None:
-        """Return (loss, forgotten) where the loss is lowest and no more than `most` is forgotten; None where more is always.
+        """Return (loss, forgotten) where the loss is lowest and at most `most` is forgotten, None where it never is.
 
         Between two rates both are interpolated.
         """
@@ -65,6 +65,20 @@ class Curve:
                 share = (most - before) / (after - before)
                 found.append((loss + share * (lower - loss), most))
         return min(found, default=None)
+
+    def forgotten_at(self, loss: float) -> float:
+        """Return what is forgotten at the rate, interpolated, where this loss is reached.
+
+        Raises:
+            ValueError: no rate reaches it.
+        """
+        ways = zip(self.losses, self.losses[1:], self.forgotten, self.forgotten[1:], strict=False)
+        for high, low, before, after in list(ways)[: self.best]:
+            if low <= loss <= high:
+                return before + (after - before) * (high - loss) / (high - low)
+        raise ValueError(
+            f"{self.name} has no rates around a loss of {loss:.3f}; its best is {self.losses[self.best]:.3f}"
+        )
 
 
 def recorded() -> dict[tuple[str, str], Curve]:
