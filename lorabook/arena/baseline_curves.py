@@ -87,7 +87,7 @@ def recorded() -> dict[tuple[str, str], Curve]:
 
 
 def curves(
-    rows: Sequence[Row], more: Sequence[BaselineRun], latency: Mapping[tuple[str, str, int], Latency]
+    rows: Sequence[Row], more: Sequence[BaselineRun], latency: Mapping[tuple[str, str], Latency]
 ) -> dict[tuple[str, str], Curve]:
     """Return the curve of every place.
 
@@ -111,7 +111,7 @@ def curves(
         points.setdefault(0.0, [(tuned[place].start, 0.0)])
         rates, one = tuple(sorted(points)), tuned[place]
         means = np.array([[statistics.fmean(each) for each in zip(*points[lr], strict=True)] for lr in rates])
-        slower = latency[method, budget, 1].ratio if method in ("bottleneck", "prefix") else 1.0
+        slower = latency[method, budget].ratio if method in ("bottleneck", "prefix") else 1.0
         found[method, budget] = Curve(
             name, rates, means[:, 0], means[:, 1], rates.index(best_rate(groups[place])), one.trained,
             one.backward_bytes, one.optimizer_bytes, one.step_ratio / of_lora, slower,

@@ -47,13 +47,17 @@ guess_forgotten
 book.baselines()
 
 # %% [markdown]
-# 1. Allow 0.7 nats: who is lowest, and in which order follow the others? Then 0.2. Which two change places?
-# 2. Go through the costs. In which one is full fine-tuning last by a factor of sixteen, in which is it level with LoRA?
-#    Who still pays when training is over?
+# 1. Allow 0.7 nats: who is lowest, and in which order follow the others? Then allow 0.2. Which two change places, and who
+#    is gone?
+# 2. Go through the costs. Which three does full fine-tuning pay sixteen times over, and which hardly differ? Who still pays
+#    when training is over?
 #
 # <details><summary>Answers</summary>
 #
-# TASKS
+# 1. Full fine-tuning 3.66, bottleneck 3.79, LoRA 3.82, prefix 4.18. With 0.2: full fine-tuning 3.81, then LoRA with 3.98
+#    before the bottleneck with 4.02. The prefix of 212 forgets more at every rate.
+# 2. Trained numbers, the optimiser's state, the file. What is kept for backward and a step's time hardly differ. For every
+#    token the bottleneck costs 1.35 times the base, the prefix 1.37; LoRA, merged, nothing.
 #
 # </details>
 #
@@ -81,7 +85,8 @@ base, folded = tasks.KJV.score(tasks.KJV.base), tasks.KJV.score(model)
 print(f"base {base:.2f}, adapters {trained:.2f}, folded {folded:.2f} nats per token")
 
 # %% [markdown]
-# So it stays: two more products after each sublayer, one after the other, for every token.
+# So it stays: two more products after each sublayer, one after the other, for every token. (LoRA, left unmerged beside all
+# seven matrices, would cost 1.62 times the base.)
 #
 # ### A prefix only mixes
 
@@ -89,7 +94,7 @@ print(f"base {base:.2f}, adapters {trained:.2f}, folded {folded:.2f} nats per to
 book.card(prefix.a_prefix_mixes_two_attentions)
 
 # %% [markdown]
-# It takes attention from the words before it has learned anything: 212 untrained keys cost Austen 0.40 nats, ten cost 0.07.
+# It takes attention from the words before it has learned anything: 212 untrained keys cost Austen 0.55 nats, ten 0.04.
 # What it adds is a mixture of $n$ fixed vectors for each head. No matrix changes, so that what one word says to another
 # stays as it was.
 #
@@ -100,23 +105,20 @@ book.card(prefix.a_prefix_mixes_two_attentions)
 book.measured("bottleneck", "prefix")
 
 # %%
-found = baseline_curves.recorded()
-full, lora, thin, _, long, _ = found.values()
-at = lambda curve, most: curve.lowest(most)[0]
-equal = full.forgotten_at(lora.losses[lora.best])
+full, lora, thin, _, long, _ = baseline_curves.recorded().values()
+best = {curve.name: curve.losses[curve.best] for curve in (full, lora, thin, long)}
+equal = full.forgotten_at(best[lora.name])
+within = {most: [curve.lowest(most)[0] for curve in (full, lora, thin)] for most in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)}
 book.verdicts({
-    "At equal numbers the bottleneck is ahead of LoRA, each at its best rate":
-        thin.losses[thin.best] < lora.losses[lora.best],
-    "Where Austen may lose 0.3 nats, LoRA is ahead of it": at(lora, 0.3) < at(thin, 0.3),
-    "Full fine-tuning is ahead of both, however little may be forgotten":
-        all(at(full, most) < min(at(lora, most), at(thin, most)) for most in (0.1, 0.2, 0.3, 0.4, 0.5)),
-    "Where both have learned as much, full fine-tuning has forgotten less than half of what LoRA has":
-        equal < 0.5 * lora.forgotten[lora.best],
-    "The prefix reaches half of LoRA's gain": long.losses[0] - long.losses[long.best] > 0.5 * (base - lora.losses[lora.best])})
+    "At equal numbers the bottleneck ends ahead of LoRA": best[thin.name] < best[lora.name],
+    "Where Austen may lose 0.3 nats, LoRA is ahead of it": within[0.3][1] < within[0.3][2],
+    "Full fine-tuning is ahead of both, however little may be forgotten": all(min(x) == x[0] for x in within.values()),
+    "Where it has learned as much as LoRA, it has forgotten less than half": equal < 0.5 * lora.forgotten[lora.best],
+    "The prefix reaches half of LoRA's gain": lora.losses[0] - best[long.name] > (lora.losses[0] - best[lora.name]) / 2})
 
 # %% [markdown]
-# "LoRA learns less and forgets less" (Biderman et al. 2024, larger models, long training) is half of what we see: less
-# learned, and at equal learning more forgotten. We do not know why.
+# "LoRA learns less and forgets less" (Biderman et al. 2024, larger models and longer training): at each one's best rate we
+# see both. At equal learning LoRA forgets more. We do not know why.
 #
 # ## When, when not
 # * **Full fine-tuning** where its optimiser fits and one copy of the model is enough. Lower its rate first.
@@ -146,7 +148,7 @@ book.check(in_front.EXERCISE, with_prefix)
 # ## Look back
 
 # %% tags=["nbval-ignore-output"]
-guess_loss.look_back(f"bottleneck {thin.losses[thin.best]:.3f}, LoRA {lora.losses[lora.best]:.3f} nats per token")
+guess_loss.look_back(f"bottleneck {best[thin.name]:.3f}, LoRA {best[lora.name]:.3f} nats per token")
 
 # %% tags=["nbval-ignore-output"]
 guess_forgotten.look_back(f"full fine-tuning {equal:.2f}, LoRA {lora.forgotten[lora.best]:.2f} nats")

@@ -87,7 +87,7 @@ def compute(state: State, found: Mapping[tuple[str, str], Curve]) -> Result:
     out = [curve.name for curve, point in zip(chosen, lowest, strict=True) if point is None]
     sentence = f"Where Austen loses at most {state.most:g} nats, the Bible comes down to: {reached} nats per token."
     if out:
-        sentence += f" {out[0].capitalize()} forgets more before its first step."
+        sentence += f" {out[0].capitalize()} forgets more at every rate."
     return Result(
         tuple(curve.name for curve in chosen),
         tuple(np.stack([curve.forgotten, curve.losses])[:, : curve.best + 1] for curve in chosen),
