@@ -62,7 +62,7 @@ def test_curves_fall_to_their_best_rate_and_begin_at_the_base(found: dict[tuple[
     sizes = {row.method + row.budget: row.size for row in Record().rows() if row.task == KJV.name}
     for (method, budget), curve in found.items():
         if "=" in curve.name:
-            assert curve.name.endswith(f"= {sizes[method + budget]}")
+            assert curve.name.endswith(f"= {sizes[method + budget]})")
 
 
 def test_what_is_missing_is_run_and_what_is_there_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_a_run_is_the_arenas_and_at_rate_0_nothing_is_trained(monkeypatch: pytes
     untrained = baseline_runs.measure("prefix", "own", 0.0, 100)
     assert len(asked_for) == 1
     assert untrained.forgotten == 1.0
-    assert 0 < abs(untrained.score - task.score(task.base)) < 1
+    assert 0 < abs(untrained.score / task.score(task.base) - 1) < 0.1
 
 
 def test_a_pass_is_timed_beside_the_bases(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ def at(found: dict[tuple[str, str], Curve], **moves: object) -> Result:
 
 def order(result: Result) -> list[str]:
     there = [
-        (point[1], name.split(",")[0])
+        (point[1], name.split(" (")[0])
         for name, point in zip(result.names, result.lowest, strict=True)
         if point is not None
     ]
@@ -141,7 +141,7 @@ def test_the_first_task_has_the_answers_that_the_chapter_gives(found: dict[tuple
     assert [f"{point[1]:.2f}" for point in wide.lowest] == ["3.66", "3.82", "3.79", "4.18"]
     assert order(narrow) == ["full fine-tuning", "LoRA", "bottleneck"]
     assert [f"{point[1]:.2f}" for point in narrow.lowest[:3]] == ["3.81", "3.98", "4.02"]
-    assert "Prefix, n = 212 forgets more at every rate." in narrow.sentence
+    assert "Prefix (n = 212) forgets more at every rate." in narrow.sentence
     assert State().most == 0.7
 
 
@@ -166,7 +166,7 @@ def test_states_that_should_differ_do(found: dict[tuple[str, str], Curve]) -> No
     assert len(sentences) == 2 * len(LIMITS)
     costs = [tuple(at(found, cost=cost).told) for cost in COSTS]
     assert len(set(costs)) == len(COSTS)
-    assert [curve.name for curve in four(PAPERS, found)][2:] == ["bottleneck, m = 64", "prefix, n = 10"]
+    assert [curve.name for curve in four(PAPERS, found)][2:] == ["bottleneck (m = 64)", "prefix (n = 10)"]
 
 
 def test_a_pretended_record_has_the_places_of_the_real_one(found: dict[tuple[str, str], Curve]) -> None:

@@ -19,11 +19,11 @@ from lorabook.arena.tasks import KJV
 
 PLACES = {
     (FULL, "own"): "full fine-tuning",
-    (BASELINE, "equal"): "LoRA, r = 8",
-    ("bottleneck", "equal"): "bottleneck, m = 35",
-    ("bottleneck", "own"): "bottleneck, m = 64",
-    ("prefix", "equal"): "prefix, n = 212",
-    ("prefix", "own"): "prefix, n = 10",
+    (BASELINE, "equal"): "LoRA (r = 8)",
+    ("bottleneck", "equal"): "bottleneck (m = 35)",
+    ("bottleneck", "own"): "bottleneck (m = 64)",
+    ("prefix", "equal"): "prefix (n = 212)",
+    ("prefix", "own"): "prefix (n = 10)",
 }
 BYTES = 4
 """Of a number in a file."""

@@ -5,7 +5,7 @@ import { rule, soft, upright, words } from "./panel.js";
 import { fitted, marker, svg } from "./svg.js";
 
 const [TOP, HIGH, LEFT, RIGHT, BAR] = [40, 260, 62, 320, 50];
-const [ACROSS, DOWN] = [[0, 0.72], [3.6, 4.55]];
+const [ACROSS, DOWN] = [[0, 0.72], [3.6, 4.8]];
 const WIDE = 760; // below that the costs stand under the curves
 const LOOKS = ["", "LoRA", "adapters", "prefix"];
 const DASHES = ["2 4", "", "9 3 2 3", "9 3"];
@@ -17,7 +17,7 @@ const looks = (style) => LOOKS.map((name, i) => (name ? { ...style.variant(name)
 const between = ([from, to], low, high) => (value) => low + ((high - low) * (value - from)) / (to - from);
 
 function frame(x, y, width, style) {
-  const levels = [3.6, 3.8, 4.0, 4.2, 4.4];
+  const levels = [3.6, 3.8, 4.0, 4.2, 4.4, 4.6, 4.8];
   return [
     ...levels.flatMap((v) => [rule(LEFT, y(v), width, y(v), style.grid), soft(v.toFixed(1), LEFT - 6, y(v) + 4, "end")]),
     ...[0, 0.2, 0.4, 0.6].map((v) => soft(v.toFixed(1), x(v), TOP + HIGH + 17, "middle")),
@@ -49,7 +49,7 @@ function costs({ state, answer, style }, left, top, width) {
   const most = Math.max(...answer.costs);
   const strokes = looks(style);
   const bars = answer.names.flatMap((name, i) => {
-    const [y, long] = [top + 12 + BAR * i, Math.max(2, ((width - 120) * answer.costs[i]) / most)];
+    const [y, long] = [top + 12 + BAR * i, Math.max(2, ((width - 142) * answer.costs[i]) / most)];
     return [words(name, left, y), svg("rect", { x: left, y: y + 6, width: long, height: 16, fill: strokes[i].colour, opacity: 0.85 }),
       words(answer.told[i], left + long + 6, y + 19, bold)];
   });
