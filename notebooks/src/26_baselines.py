@@ -35,14 +35,15 @@ guess_loss = book.predict("As many trained numbers as LoRA of rank 8. After 60 s
 guess_loss
 
 # %%
-guess_forgotten = book.predict("Full fine-tuning, stopped down to a rate at which it learns as much as LoRA at its best. "
+guess_forgotten = book.predict("Full fine-tuning at a lower rate, where it learns as much as LoRA at its best. "
     "Of Austen, the base's own text, it forgets …", book.Choice("your answer", (
         "over twice as much as LoRA", "somewhat more", "as much", "somewhat less", "less than half")))
 guess_forgotten
 
 # %% [markdown]
 # ## See it
-# Each point is a rate, mean of two to ten seeds. Up is worse on the Bible, right is worse on Austen.
+# Each point is a rate, mean of two to ten seeds. Up is worse on the Bible, right is worse on Austen. The limit is what you
+# allow Austen to lose.
 
 # %%
 book.baselines()

@@ -39,7 +39,7 @@ LOOKS = ("", "LoRA", "adapters", "prefix")
 class State:
     """How many nats Austen may lose, which size adapters and prefix have, and which cost is shown."""
 
-    most: float = control(0.7, Steps("may forget", LIMITS, "nats"))
+    most: float = control(0.7, Steps("limit", LIMITS, "nats"))
     size: str = control(EQUAL, Choice("trained numbers", tuple(BUDGETS)))
     cost: str = control("trained numbers", Choice("cost", tuple(COSTS)))
 
