@@ -30,8 +30,8 @@ book.diagram("prefix")
 # ## Predict
 
 # %%
-guess_loss = book.predict("As many trained numbers as LoRA of rank 8. After 60 steps on the King James Bible the lowest "
-    "loss has …", book.Choice("your answer", ("LoRA", "the bottleneck adapters", "the prefix", "none: within 0.01")))
+guess_loss = book.predict("As many trained numbers as LoRA of rank 8. After 60 steps on the King James Bible the "
+    "lowest loss has …", book.Choice("your answer", ("LoRA", "the bottleneck adapters", "the prefix", "none: within 0.01")))
 guess_loss
 
 # %%
@@ -116,7 +116,7 @@ book.verdicts({
     "Where Austen may lose 0.3 nats, LoRA is ahead of it": within[0.3][1] < within[0.3][2],
     "Full fine-tuning is ahead of both, however little may be forgotten": all(min(x) == x[0] for x in within.values()),
     "Where it has learned as much as LoRA, it has forgotten less than half": equal < 0.5 * lora.forgotten[lora.best],
-    "The prefix reaches half of LoRA's gain": lora.losses[0] - best[long.name] > (lora.losses[0] - best[lora.name]) / 2})
+    "The prefix gains half as much as LoRA": lora.losses[0] - best[long.name] > (lora.losses[0] - best[lora.name]) / 2})
 
 # %% [markdown]
 # "LoRA learns less and forgets less" (Biderman et al. 2024, larger models and longer training): at each one's best rate we
