@@ -31,7 +31,8 @@ book.diagram("prefix")
 
 # %%
 guess_loss = book.predict("As many trained numbers as LoRA of rank 8. After 60 steps on the King James Bible the "
-    "lowest loss has …", book.Choice("your answer", ("LoRA", "the bottleneck adapters", "the prefix", "none: within 0.01")))
+    "lowest loss has …",
+    book.Choice("your answer", ("LoRA", "the bottleneck adapters", "the prefix", "none: within 0.01")))
 guess_loss
 
 # %%

@@ -133,7 +133,7 @@ def with_prefix(q, k, v, P_k, P_v):
     return (q @ k.T / (q.shape[1] + len(P_k)) ** 0.5).masked_fill(~sees, -torch.inf).softmax(1) @ v
 
 
-# %% shifted+no-scale: two of them
+# %% no-scale+shifted: two of them
 def with_prefix(q, k, v, P_k, P_v):
     k, v = torch.cat([P_k, k]), torch.cat([P_v, v])
     sees = torch.ones(len(q), len(k)).tril().bool()
