@@ -29,6 +29,8 @@ _HOMES = {
     # several adapters
     "pairs_of": "many.pair", "stack": "many.stacking", "bank": "many.bank", "serving": "many.bank",
     "compose": "many.hub", "learn_in_turn": "many.in_turn",
+    # what LoRA is compared with
+    "insert_bottlenecks": "baselines.bottleneck", "insert_prefix": "baselines.prefix",
     # what the book says
     "claim": "claims.claim", "misconception": "claims.claim", "verify": "claims.runner", "card": "claims.card",
     "source": "claims.card",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,8 @@ from lorabook.arena.allocation_runs import asked_for as asked_of_allocation
 from lorabook.arena.allocation_trace import TIMES, packed
 from lorabook.arena.allocation_ways import SCORE, Asked
 from lorabook.arena.answers import Answers, Compared, write
+from lorabook.arena.baseline_curves import PLACES as BASELINES
+from lorabook.arena.baseline_curves import Curve
 from lorabook.arena.cut_runs import PLAIN, SIDES, CutRun, R, asked
 from lorabook.arena.cuts import CUTS
 from lorabook.arena.drop_losses import gathered as gathered_drops
@@ -47,6 +50,7 @@ from lorabook.arena.where_runs import REPORT_SEEDS as WHERE_SEEDS
 from lorabook.arena.where_runs import TUNING_SEED as WHERE_TUNING_SEED
 from lorabook.book.explore.allocation import explore_allocation
 from lorabook.book.explore.allocation import gathered as gathered_allocation
+from lorabook.book.explore.baselines import explore_baselines
 from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.choose import choose
 from lorabook.book.explore.codebook import codebook
@@ -358,6 +362,17 @@ def serving_costs() -> list[Cost]:
 def serving_days() -> Callable[[str, int, str, int], Day]:
     """The runs behind the serving explorer, each played once for all tests."""
     return days(serving_costs())
+def baseline_curves() -> dict[tuple[str, str], Curve]:
+    """Four ways to learn as if they had been measured: the more numbers, the lower; the prefix forgets untrained."""
+
+    def one(i: int, name: str) -> Curve:
+        losses = 4.4 - np.linspace(0, 0.8 - 0.1 * i, 5)
+        forgotten = np.linspace(0.15 * (i >= 4), 0.6, 5)
+        return Curve(
+            name, (0.0, 1e-3, 2e-3, 4e-3, 8e-3), losses, forgotten, 3, 1000 * (6 - i), 2**20, 2**21, 1.1, 1.0 + i
+        )
+
+    return {place: one(i, name) for i, (place, name) in enumerate(BASELINES.items())}
 
 
 BUILD: dict[str, Callable[[], Explorer]] = {
@@ -373,6 +388,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "ranks": lambda: explore_ranks(gathered_ranks(rank_runs(0, 1))),
     "rates": lambda: explore_rates(gathered_rates(rate_runs())),
     "codebook": lambda: codebook(seeded()),
+    "baselines": lambda: explore_baselines(baseline_curves()),
     "blocks": lambda: blocks(seeded()),
     "groups": shifted_groups,
     "kept": kept_for_backward,

@@ -56,6 +56,7 @@ TAUGHT = {
         "dp_dylora.federated_rank",
     ),
     "24_s_lora": ("s_lora.mixed_batch", "s_lora.pages", "s_lora.scheduler"),
+    "26_baselines": ("adapters.bottleneck", "prefix.key_value"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()

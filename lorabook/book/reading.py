@@ -20,6 +20,7 @@ from lorabook.book.classroom.solutions import solution as solution
 from lorabook.book.explore.allocation import allocation as allocation
 from lorabook.book.explore.axis_map import axis_map as axis_map
 from lorabook.book.explore.axis_map import axis_strip as axis_strip
+from lorabook.book.explore.baselines import baselines as baselines
 from lorabook.book.explore.blocks import blocks as blocks
 from lorabook.book.explore.choose import choose as choose
 from lorabook.book.explore.codebook import codebook as codebook

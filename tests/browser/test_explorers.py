@@ -90,6 +90,12 @@ codebook(torch.Generator().manual_seed(0))""",
 from lorabook.book.explore.allocation import allocation
 allocation()""",
     ),
+    "baselines": Cell(
+        "most",
+        """
+from lorabook.book.explore.baselines import baselines
+baselines()""",
+    ),
     "blocks": Cell(
         "n",
         """
