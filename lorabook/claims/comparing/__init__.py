@@ -3,4 +3,3 @@
 from lorabook.claims.comparing.seeds import *
 
 ABOUT = "comparing"
-ORACLE = "SciPy, statsmodels"
