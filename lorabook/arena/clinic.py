@@ -7,6 +7,7 @@ the longer one. The rate can be changed, and one thing besides.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from lorabook.arena.clinic_course import Course
 from lorabook.arena.clinic_lessons import ByHeart, Lesson, Verses
 
 EVERYWHERE, Q_V, MLP = "_proj", "q_proj|v_proj", "mlp"
@@ -45,20 +46,37 @@ class Regimen:
 
 @dataclass(frozen=True)
 class Patient:
-    """A lesson, and how it is trained when the complaint is heard."""
+    """A lesson, how it is trained when the complaint is heard, and when it is cured, in words and as a rule."""
 
     lesson: Lesson
     regimen: Regimen
+    cured: str
+    is_cured: Callable[[Course], bool]
 
 
 SWINGS, NAN, FLAT, GAP, FORGETS = "it swings", "it is NaN", "it stays flat", "train falls, new rises", "it forgets"
 PATIENTS: dict[str, Patient] = {
-    SWINGS: Patient(Verses(), Regimen(8e-3 / 2**0.5, alpha=128)),
-    NAN: Patient(Verses(), Regimen(8e-3, dtype="float16")),
-    FLAT: Patient(ByHeart(256, 64), Regimen(1.6e-2, r=2, alpha=4, where=Q_V)),
-    GAP: Patient(Verses(200_000, 512), Regimen(8e-3)),
-    FORGETS: Patient(Verses(), Regimen(8e-3)),
-}
+    SWINGS: Patient(
+        Verses(), Regimen(8e-3 / 2**0.5, alpha=128),
+        "no rise above 0.05, and at least 0.2 learned", lambda seen: seen.rise <= 0.05 and seen.learned >= 0.2,
+    ),
+    NAN: Patient(
+        Verses(), Regimen(8e-3, dtype="float16"),
+        "a number to the end, and at least 0.2 learned", lambda seen: seen.is_number and seen.learned >= 0.2,
+    ),
+    FLAT: Patient(
+        ByHeart(256, 64), Regimen(1.6e-2, r=2, alpha=4, where=Q_V),
+        "a loss below 1", lambda seen: seen.end < 1,
+    ),
+    GAP: Patient(
+        Verses(200_000, 512), Regimen(8e-3),
+        "no rise above 0.02, and at least 0.1 learned", lambda seen: seen.rise <= 0.02 and seen.learned >= 0.1,
+    ),
+    FORGETS: Patient(
+        Verses(), Regimen(8e-3),
+        "a drift below 0.3, and at least 0.3 learned", lambda seen: seen.drift < 0.3 and seen.learned >= 0.3,
+    ),
+}  # fmt: skip
 FACTORS: dict[str, float] = {"÷ 8": 1 / 8, "÷ 2.8": 8**-0.5, "× 1": 1.0, "× 2.8": 8**0.5}
 CHANGES: dict[str, Callable[[Regimen], Regimen]] = {
     "nothing": lambda regimen: regimen,

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from lorabook.arena.clinic import CHANGES, FACTORS, PATIENTS, Regimen, regimen
+from lorabook.arena.clinic_course import LOOKS, STEPS, STOPS
 from lorabook.arena.clinic_lessons import ANSWER, OLD, in_turn
 from lorabook.arena.on_text import TINY
 from lorabook.arena.run import device, versions
@@ -28,11 +29,7 @@ from lorabook.models.paths import data_dir, data_file
 from lorabook.tasks.drift import kl_from_base
 
 FILE = "recorded/clinic.jsonl"
-SEED, STEPS = 0, 32
-LOOKS = (2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32)
-"""After how many steps the lesson is scored."""
-STOPS = (2, 4, 6, 8, 12, 16, 24, 32)
-"""After how many steps the drift is measured."""
+SEED = 0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from lorabook.book.explore.allocation import allocation as allocation
 from lorabook.book.explore.axis_map import axis_map as axis_map
 from lorabook.book.explore.axis_map import axis_strip as axis_strip
 from lorabook.book.explore.blocks import blocks as blocks
+from lorabook.book.explore.clinic import clinic as clinic
 from lorabook.book.explore.codebook import codebook as codebook
 from lorabook.book.explore.columns import columns as columns
 from lorabook.book.explore.cuts import cut_curves as cut_curves
