@@ -51,8 +51,8 @@ def answer(
 
 
 REVERSED = (
-    "That is KL(adapted ‖ base). Drift weighs with what the base said: F.kl_div(log q, p) is KL(p ‖ q), so the base's p "
-    "comes second."
+    "That is KL(adapted ‖ base). Drift weighs with what the base said: F.kl_div(log q, p) is KL(p ‖ q), so the base's "
+    "p comes second."
 )
 MEAN = (
     "You divide by positions times tokens: that is kl_div's default reduction. Sum over tokens, average over positions."
@@ -80,8 +80,8 @@ EXERCISE = Exercise(
     minutes=5,
     prompt=(
         "A pull request logs the drift from the base, KL(base ‖ adapted) in nats per token:\n\n```python\n"
-        "p, q = before.softmax(-1), after.softmax(-1)\nreturn F.kl_div(p.log(), q)\n```\n\nIt is 0 for the base and grows "
-        "in training, and has two faults. Write `kl_drift(before, after)`: both are logits, positions × tokens; return "
+        "p, q = before.softmax(-1), after.softmax(-1)\nreturn F.kl_div(p.log(), q)\n```\n\nIt is 0 for the base, grows in "
+        "training, and has two faults. Write `kl_drift(before, after)`: both are logits, positions × tokens; return "
         "the mean over positions of Σ p·(log p − log q), where p is the base's."
     ),
     hints=(

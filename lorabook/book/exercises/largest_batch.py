@@ -52,7 +52,10 @@ def answer(
     whole: Callable[[int, int], float] = lambda room, price: room // price,
     least: Callable[[float], float] = lambda batch: max(0, batch),
 ) -> float:
-    """Return ⌊(card − 2·frozen − 16·trained)/(length·(kept + 8·vocab))⌋, at least 0. Source: 1910.02054, section 3.1."""
+    """Return ⌊(card − 2·frozen − 16·trained)/(length·(kept + 8·vocab))⌋, at least 0.
+
+    Source: 1910.02054, section 3.1.
+    """
     room = c.card - of_frozen * c.frozen - of_trained * c.trained
     return float(least(whole(room, tokens(c) * token(c))))
 
@@ -89,8 +92,8 @@ EXERCISE = Exercise(
     difficulty=2,
     minutes=10,
     prompt=(
-        "A base of `frozen` numbers lies on a card in 16 bits. `trained` numbers of adapters train in fp32 under AdamW: "
-        "weight, gradient, two moments. A token keeps `kept` bytes for backward, and its logits, `vocab` numbers in "
+        "A base of `frozen` numbers lies on a card in 16 bits. `trained` numbers of adapters train in fp32 under "
+        "AdamW: weight, gradient, two moments. A token keeps `kept` bytes for backward, and its logits, `vocab` numbers in "
         "fp32, are there with their gradient. Write `largest_batch(card, frozen, trained, kept, vocab, length)`: how "
         "many whole texts of `length` tokens fit into `card` bytes; 0 if none does."
     ),

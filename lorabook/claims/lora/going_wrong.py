@@ -53,7 +53,7 @@ def false_a_lower_rate_cures_nan(case: Case):
 
 
 @claim(
-    statement=r"In bfloat16 the same step leaves $A$ as it was, at any rate (stacked: the share of $A$ that is a number).",
+    statement=r"In bfloat16 the same step leaves every entry of $A$ a number, at any rate (stacked: their share).",
     source="bfloat16 has float32's exponents: ε = 10⁻⁸ is not 0 in it",
     tol=0,
 )
@@ -100,8 +100,8 @@ def false_a_clip_shortens_the_step(case: Case):
 
 
 @claim(
-    statement=r"An adapter changes what a layer says of old inputs as of new ones: by $\lVert\Delta W\rVert_F/\sqrt{d_{in}}$, "
-    r"root mean square over any orthonormal basis of inputs.",
+    statement=r"An adapter changes what a layer says of old inputs as of new ones: by "
+    r"$\lVert\Delta W\rVert_F/\sqrt{d_{in}}$, root mean square over any orthonormal basis of inputs.",
     source=rf"Σ‖ΔWx‖² = ‖ΔW‖²; {HU}, section 4.1: W₀ is frozen, W is not",
 )
 def an_adapter_changes_old_outputs(case: Case):
@@ -115,7 +115,7 @@ def an_adapter_changes_old_outputs(case: Case):
 @misconception(
     of=an_adapter_changes_old_outputs,
     statement=r"LoRA cannot forget: $W_0$ is frozen.",
-    source="“preserves pretrained knowledge”, in many texts; the frozen W₀ is not what the adapted layer multiplies with",
+    source="“preserves pretrained knowledge”, in many texts; the layer multiplies with W₀ + ΔW, not with W₀",
 )
 def false_a_frozen_w0_cannot_forget(case: Case):
     moved, _ = an_adapter_changes_old_outputs.sides(case)
