@@ -10,13 +10,14 @@ import datetime
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 
 import torch
 
 from lorabook.arena.clinic import CHANGES, FACTORS, PATIENTS, Regimen, regimen
-from lorabook.arena.clinic_course import LOOKS, STEPS, STOPS
+from lorabook.arena.clinic_course import LOOKS, STEPS, STOPS, Course, course
 from lorabook.arena.clinic_lessons import ANSWER, OLD, in_turn
 from lorabook.arena.on_text import TINY
 from lorabook.arena.run import device, versions
@@ -77,11 +78,11 @@ def read(path: Path | None = None) -> list[ClinicRun]:
     return [ClinicRun(**json.loads(line)) for line in lines]
 
 
-def train(patient: str, how: Regimen) -> ClinicRun:
-    """Train once, and look at it on the way."""
+def train(patient: str, how: Regimen, seed: int = SEED) -> ClinicRun:
+    """Train once, and look at it on the way; the record has one seed."""
     lesson, model = PATIENTS[patient].lesson, copy.deepcopy(TINY.loaded.model).to(getattr(torch, how.dtype))
     seen, new, drift = [], [], []
-    inject(model, LoRA(how.r, how.alpha, dropout=how.dropout), how.where, torch.Generator().manual_seed(SEED))
+    inject(model, LoRA(how.r, how.alpha, dropout=how.dropout), how.where, torch.Generator().manual_seed(seed))
 
     def look(step: int, loss: float) -> None:
         old = how.old and (step + 1) % ANSWER == 0
@@ -92,11 +93,11 @@ def train(patient: str, how: Regimen) -> ClinicRun:
             with evaluating(model):
                 drift.append(round(kl_from_base(model, OLD.pieces), 3))
 
-    stream = lesson.stream(SEED)
-    torch.manual_seed(SEED)
+    stream = lesson.stream(seed)
+    torch.manual_seed(seed)
     try:
         fit(
-            model, in_turn(stream, SEED) if how.old else stream, steps=STEPS, lr=how.lr, schedule=how.factor,
+            model, in_turn(stream, seed) if how.old else stream, steps=STEPS, lr=how.lr, schedule=how.factor,
             clip=how.clip or None, on_step=look, progress=False,
         )  # fmt: skip
     except Diverged:
@@ -104,3 +105,15 @@ def train(patient: str, how: Regimen) -> ClinicRun:
     start = round(lesson.score(TINY.loaded.model), 3)
     on = f"{device()}, {versions()}, {datetime.date.today().isoformat()}"
     return ClinicRun(patient, how.label, start, seen, new, drift, on)
+
+
+@cache
+def recorded() -> dict[tuple[str, str], ClinicRun]:
+    """Return every recorded run by patient and regimen."""
+    return {run.key: run for run in read()}
+
+
+def seen(patient: str, factor: str = "× 1", change: str = "nothing", stop: int = STEPS) -> Course:
+    """Return what is seen of a recorded run: of the patient's own if nothing is changed."""
+    run = recorded()[patient, regimen(patient, factor, change).label]
+    return course(run.start, run.new, run.drift, stop)

@@ -75,13 +75,13 @@ MISTAKES = (
 
 EXERCISE = Exercise(
     title="How far has it drifted?",
-    function="kl_drift",
+    function="drift_from_base",
     difficulty=1,
     minutes=5,
     prompt=(
         "A pull request logs the drift from the base, KL(base ‖ adapted) in nats per token:\n\n```python\n"
-        "p, q = before.softmax(-1), after.softmax(-1)\nreturn F.kl_div(p.log(), q)\n```\n\nIt is 0 for the base, grows in "
-        "training, and has two faults. Write `kl_drift(before, after)`: both are logits, positions × tokens; return "
+        "p, q = before.softmax(-1), after.softmax(-1)\nreturn F.kl_div(p.log(), q)\n```\n\nIt is 0 for the base and "
+        "grows, and has two faults. Write `drift_from_base(before, after)`: both are logits, positions × tokens; return "
         "the mean over positions of Σ p·(log p − log q), where p is the base's."
     ),
     hints=(

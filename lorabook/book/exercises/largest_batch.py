@@ -88,13 +88,13 @@ MISTAKES = (
 
 EXERCISE = Exercise(
     title="How many texts fit?",
-    function="largest_batch",
+    function="texts_that_fit",
     difficulty=2,
     minutes=10,
     prompt=(
-        "A base of `frozen` numbers lies on a card in 16 bits. `trained` numbers of adapters train in fp32 under "
-        "AdamW: weight, gradient, two moments. A token keeps `kept` bytes for backward, and its logits, `vocab` numbers in "
-        "fp32, are there with their gradient. Write `largest_batch(card, frozen, trained, kept, vocab, length)`: how "
+        "A base of `frozen` numbers is on a card in 16 bits, and `trained` numbers of adapters train in fp32 under "
+        "AdamW: weight, gradient, two moments. A token keeps `kept` bytes for backward. Its logits, `vocab` numbers in "
+        "fp32, are there with their gradient. Write `texts_that_fit(card, frozen, trained, kept, vocab, length)`: how "
         "many whole texts of `length` tokens fit into `card` bytes; 0 if none does."
     ),
     hints=(

@@ -1,82 +1,83 @@
-// Left the losses of the patient and of the reader's run: thin that of each step's batch, thick that on new text.
-// Right the drift of both. Below what both are, and what they came to.
+// Left the losses of the patient and of the reader's run: thin that of each step's batch, thick that of the task.
+// Right the drift of both. Below how both are trained, and what they came to.
 import { axis, chart, stroke } from "./chart.js";
 import { element } from "./controls.js";
 import { explorer } from "./explorer.js";
+import { row } from "./numbers.js";
 
-function line(name, x, y, panel, look, more) {
-  return { name, x: [...x], y: [...y], mode: "lines", line: stroke(look), xaxis: `x${panel}`, yaxis: `y${panel}`,
+const LAST = 32;
+
+function line(name, curve, panel, look, more) {
+  return { name, x: [...row(curve, 0)], y: [...row(curve, 1)], mode: "lines", line: stroke(look), xaxis: `x${panel}`, yaxis: `y${panel}`,
     hovertemplate: `${name}, step %{x}: %{y:.2f}<extra></extra>`, ...more };
 }
 
-function thin(x, y, look) {
-  return line("", x, y, "", look, { line: { color: look.colour, width: 1 }, opacity: 0.45, hoverinfo: "skip", hovertemplate: undefined });
+function thin(curve, look) {
+  return line("", curve, "", look, { line: { color: look.colour, width: 1 }, opacity: 0.45, hoverinfo: "skip", hovertemplate: undefined });
 }
 
-const highest = (...arrays) => Math.max(...arrays.flatMap((array) => [...array]).filter(Number.isFinite));
+const start = ({ new: curve }) => row(curve, 1)[0];
 
 function curves(answer, looks, style) {
-  const { steps, stops, limits } = answer;
-  const last = steps.at(-1);
-  const most = Math.max(0.5, 1.06 * highest(answer.drift, answer.drift_before));
-  const base = { x: [0, last], y: [answer.new[0], answer.new[0]], mode: "lines", line: stroke(style.role("reference"), { width: 1 }), hoverinfo: "skip" };
+  const most = Math.max(0.5, ...row(answer.drift, 1), ...row(answer.drift_before, 1));
+  const base = { x: [0, LAST], y: [start(answer), start(answer)], mode: "lines", line: stroke(style.role("reference"), { width: 1 }), hoverinfo: "skip" };
   return {
     traces: [
-      base, thin(steps, answer.seen_before, looks.patient), thin(steps, answer.seen, looks.yours),
-      line("patient", answer.looks, answer.new_before, "", looks.patient), line("yours", answer.looks, answer.new, "", looks.yours),
-      line("patient", stops, answer.drift_before, "2", looks.patient), line("yours", stops, answer.drift, "2", looks.yours),
+      base, thin(answer.seen_before, looks.patient), thin(answer.seen, looks.yours),
+      line("yours", answer.new, "", looks.yours), line("patient", answer.new_before, "", looks.patient),
+      line("yours", answer.drift, "2", looks.yours), line("patient", answer.drift_before, "2", looks.patient),
     ],
     layout: {
-      margin: { l: 56, r: 60, t: 26, b: 46 }, height: 330,
-      xaxis: axis(style, "step", { range: [0, last], domain: [0, 0.54] }),
-      yaxis: axis(style, "loss, nats", { range: [...limits] }),
-      xaxis2: axis(style, "step", { range: [0, last], domain: [0.7, 1], anchor: "y2" }),
-      yaxis2: axis(style, "drift on Austen, nats", { range: [0, most], anchor: "x2" }),
+      margin: { l: 56, r: 64, t: 26, b: 46 }, height: 330,
+      xaxis: axis(style, "step", { range: [0, LAST], domain: [0, 0.54] }),
+      yaxis: axis(style, "loss, nats", { range: [...answer.limits] }),
+      xaxis2: axis(style, "step", { range: [0, LAST], domain: [0.7, 1], anchor: "y2" }),
+      yaxis2: axis(style, "drift on Austen, nats", { range: [0, 1.08 * most], anchor: "x2" }),
     },
   };
 }
 
-// The last value of a curve that is a number; one that has left the picture is named at its edge.
-function end(x, y, [low, high]) {
-  const i = [...y].findLastIndex(Number.isFinite);
-  return { x: x[i], y: Math.max(low, Math.min(high, y[i])), out: y[i] > high };
-}
-
-function names(x, before, now, limits, looks, panel) {
-  const items = [["patient", before], ["yours", now]].map(([text, y]) => {
-    const at = end(x, y, limits);
-    return { x: at.x, y: at.y, text: at.out ? `${text} ↑` : text, colour: looks[text].colour };
+// Names at the last values; what has left the picture is named at its edge.
+function names(curves, looks, panel, [low, high]) {
+  const items = Object.entries(curves).map(([name, curve]) => {
+    const [x, y] = [0, 1].map((i) => row(curve, i).at(-1));
+    return { x, y: Math.min(high, Math.max(low, y)), text: y > high ? `${name} ↑` : name, colour: looks[name].colour };
   });
   return { kind: "labels", items, panel };
 }
 
-function marks({ stop }, answer, looks, style) {
-  const { steps, stops, limits, now } = answer;
-  const [k, drifts] = [stops.indexOf(stop), [0, Infinity]];
-  const dot = (x, y, panel) => (Number.isFinite(y) && y <= (panel ? Infinity : limits[1]) ? [{ kind: "dot", x, y, panel, colour: looks.yours.colour, size: 6 }] : []);
-  const broken = [...answer.seen].findIndex((loss, i) => !Number.isFinite(loss) && [...answer.seen].slice(i).every(Number.isNaN));
-  const nan = broken < 0 ? [] : [{ kind: "text", text: "your loss is NaN from here on", x: broken + 1, y: answer.new[0], dx: 8, dy: 18, colour: style.text, anchor: "start" }];
+// Where the reader stops, a dot on each of his curves.
+function stopped({ stop }, { now, limits }, look) {
+  const [loss, , , drift] = now;
+  const dot = (y, panel) => ({ kind: "dot", x: stop, y, panel, colour: look.colour, size: 6 });
+  return now.length ? [...(loss <= limits[1] ? [dot(loss, "")] : []), dot(drift, "2")] : [];
+}
+
+function marks(state, answer, looks, style) {
+  const { limits, seen } = answer;
+  const broke = row(seen, 0).at(-1);
+  const nan = answer.now.length ? [] : [{ kind: "text", text: "yours: NaN from here on", x: broke, y: limits[0], dx: 6, dy: -8, colour: style.text, anchor: "start" }];
   return [
-    { kind: "rule", x: stop, colour: style.quiet }, { kind: "rule", x: stop, panel: "2", colour: style.quiet },
-    names(answer.looks, answer.new_before, answer.new, limits, looks, ""), names(stops, answer.drift_before, answer.drift, drifts, looks, "2"),
-    ...dot(stop, now[0], ""), ...dot(stop, answer.drift[k], "2"), ...nan,
-    { kind: "text", text: "thin: each step's batch  ·  thick: the task  ·  dotted: the base", x: 0, colour: style.quiet, anchor: "start" },
-    { kind: "text", text: "the base: 0", x: steps.at(-1), y: 0, panel: "2", dy: -6, dx: -4, colour: style.quiet, anchor: "end" },
+    { kind: "rule", x: state.stop, colour: style.quiet }, { kind: "rule", x: state.stop, panel: "2", colour: style.quiet },
+    names({ patient: answer.new_before, yours: answer.new }, looks, "", limits),
+    names({ patient: answer.drift_before, yours: answer.drift }, looks, "2", [0, Infinity]),
+    ...stopped(state, answer, looks.yours), ...nan,
+    { kind: "text", text: "thin: each batch  ·  thick: the task  ·  dotted: the base", x: 0, colour: style.quiet, anchor: "start" },
   ];
 }
 
-const nats = (value) => (Number.isFinite(value) ? value.toFixed(2).replace("-", "−") : "NaN");
+const nats = (value) => value.toFixed(2).replace("-", "−");
 
 function table({ trained_before, trained, before, now, rule, cured }, looks) {
-  const heads = ["", "how it is trained", "loss", "learned", "rise", "drift"];
-  const head = element("tr", {}, ...heads.map((name) => element("th", { scope: "col" }, name)));
+  const head = ["", "how it is trained", "loss", "learned", "rise", "drift"].map((name) => element("th", { scope: "col" }, name));
   const body = [["patient", trained_before, before], ["yours", trained, now]].map(([name, how, numbers]) => {
-    const cells = [name, how, ...[...numbers].map(nats)].map((text) => element("td", {}, text));
+    const shown = numbers.length ? [...numbers].map(nats) : Array(4).fill("NaN");
+    const cells = [name, how, ...shown].map((text) => element("td", {}, text));
     cells[0].style.boxShadow = `inset 3px 0 ${looks[name].colour}`;
     cells[1].style.textAlign = "left";
     return element("tr", {}, ...cells);
   });
-  return [element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)),
+  return [element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body)),
     element("p", { class: "lb-note" }, `Cured is: ${rule}. ${cured ? "It is." : "It is not."}`)];
 }
 

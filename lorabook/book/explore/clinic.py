@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabook.arena.clinic import CHANGES, FACTORS, PATIENTS, SWINGS, Regimen, regimen
-from lorabook.arena.clinic_course import LOOKS, STEPS, STOPS, Course, course
+from lorabook.arena.clinic_course import LOOKS, STOPS, Course, course
 from lorabook.arena.clinic_runs import ClinicRun, read
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
@@ -39,15 +39,12 @@ class State:
 
 @dataclass(frozen=True)
 class Result:
-    """Curves of the patient and of the reader's run; what a run that was NaN did not come to is NaN.
+    """Curves of the patient and of the reader's run, a row of steps and a row of values, as far as they were numbers.
 
-    seen: loss of each step's batch; new: the lesson's score at `looks`, drift: KL on Austen at `stops`, from step 0 on.
-    before, now: end, learned, rise and drift of both, where the reader stops. limits: of the losses drawn.
+    seen: loss of each step's batch of the lesson; new: the lesson's score, drift: KL on Austen, both from step 0 on.
+    before, now: end, learned, rise and drift of both where the reader stops, empty for NaN. limits: of what is drawn.
     """
 
-    steps: np.ndarray
-    looks: np.ndarray
-    stops: np.ndarray
     seen_before: np.ndarray
     new_before: np.ndarray
     drift_before: np.ndarray
@@ -83,9 +80,8 @@ def compute(state: State, runs: Runs, limits: Mapping[str, np.ndarray]) -> Resul
     before, now = (course(each.start, each.new, each.drift, state.stop) for each in (first, run))
     cured = patient.is_cured(now)
     return Result(
-        _numbers(range(1, STEPS + 1)), _numbers([0, *LOOKS]), _numbers([0, *STOPS]), *_curves(first), *_curves(run),
-        _numbers(astuple(before)), _numbers(astuple(now)), limits[state.patient], words(patient.regimen), words(how),
-        patient.cured, cured, sentence(state, run, now, cured),
+        *_curves(first), *_curves(run), _seen(before), _seen(now), limits[state.patient], words(patient.regimen),
+        words(how), patient.cured, cured, sentence(state, run, now, cured),
     )  # fmt: skip
 
 
@@ -112,20 +108,18 @@ def sentence(state: State, run: ClinicRun, now: Course, cured: bool) -> str:
     return f"After {state.stop} steps {now.end:.2f} nats, {learned}; {rose}; drift {now.drift:.2f}. {verdict}"
 
 
-def _curves(run: ClinicRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    seen = [np.nan if loss is None else loss for loss in run.seen]
-    return (
-        _filled(seen, STEPS),
-        _filled([run.start, *run.new], 1 + len(LOOKS)),
-        _filled([0, *run.drift], 1 + len(STOPS)),
-    )
+def _curves(run: ClinicRun) -> tuple[np.ndarray, ...]:
+    own = [(step, loss) for step, loss in enumerate(run.seen, 1) if loss is not None]
+    new = zip((0, *LOOKS), (run.start, *run.new), strict=False)
+    drift = zip((0, *STOPS), (0.0, *run.drift), strict=False)
+    return tuple(_numbers(list(curve)).T.copy() for curve in (own, new, drift))
 
 
-def _filled(values: Sequence[float], n: int) -> np.ndarray:
-    return _numbers([*values, *[np.nan] * (n - len(values))])
+def _seen(at: Course) -> np.ndarray:
+    return _numbers(astuple(at) if at.is_number else ())
 
 
-def _numbers(values: Sequence[float] | range) -> np.ndarray:
+def _numbers(values: Sequence) -> np.ndarray:
     return np.array(values, np.float32)
 
 
@@ -149,10 +143,10 @@ def still(state: State, result: Result) -> "Figure":
         ("yours", mine, result.seen, result.new, result.drift),
     ):
         dash = style.MATPLOTLIB_DASH[look.dash]
-        left.plot(result.steps, seen, color=look.light, linewidth=0.8, alpha=0.4)
-        left.plot(result.looks, new, color=look.light, linestyle=dash, label=name)
-        right.plot(result.stops, drift, color=look.light, linestyle=dash)
-    left.axhline(result.new[0], color=style.NEUTRAL.text, linestyle=":", linewidth=1)
+        left.plot(*seen, color=look.light, linewidth=0.8, alpha=0.4)
+        left.plot(*new, color=look.light, linestyle=dash, label=name)
+        right.plot(*drift, color=look.light, linestyle=dash)
+    left.axhline(result.new[1, 0], color=style.NEUTRAL.text, linestyle=":", linewidth=1)
     left.set_ylim(*result.limits)
     left.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
     return figure
