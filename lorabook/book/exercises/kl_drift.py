@@ -80,9 +80,9 @@ EXERCISE = Exercise(
     minutes=5,
     prompt=(
         "A pull request logs the drift from the base, KL(base ‖ adapted) in nats per token:\n\n```python\n"
-        "p, q = before.softmax(-1), after.softmax(-1)\nreturn F.kl_div(p.log(), q)\n```\n\nIt is 0 for the base and "
-        "grows, and has two faults. Write `drift_from_base(before, after)`: both are logits, positions × tokens; return "
-        "the mean over positions of Σ p·(log p − log q), where p is the base's."
+        "p, q = before.softmax(-1), after.softmax(-1)\nreturn F.kl_div(p.log(), q)\n```\n\nIt starts at 0, grows, "
+        "and has two faults. Write `drift_from_base(before, after)`: both are logits, positions × tokens. Return the "
+        "mean over positions of Σ p·(log p − log q), where p is the base's."
     ),
     hints=(
         "Which of the two arguments of F.kl_div is the one whose logarithm you give, and which does it weigh with?",
