@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabook.arena.clinic import CHANGES, FACTORS, PATIENTS, SWINGS, Regimen, regimen
-from lorabook.arena.clinic_course import LOOKS, STOPS, Course, course
+from lorabook.arena.clinic_course import LOOKS, STOPS, Course
 from lorabook.arena.clinic_runs import ClinicRun, read
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
@@ -77,7 +77,7 @@ def compute(state: State, runs: Runs, limits: Mapping[str, np.ndarray]) -> Resul
     """Look up both runs, and examine the reader's where it stops."""
     patient, how = PATIENTS[state.patient], regimen(state.patient, state.factor, state.change)
     first, run = runs[state.patient, patient.regimen.label], runs[state.patient, how.label]
-    before, now = (course(each.start, each.new, each.drift, state.stop) for each in (first, run))
+    before, now = (each.course(state.stop) for each in (first, run))
     cured = patient.is_cured(now)
     return Result(
         *_curves(first), *_curves(run), _seen(before), _seen(now), limits[state.patient], words(patient.regimen),
