@@ -12,7 +12,7 @@
 
 # %%
 import lorabook as lb
-from lorabook.arena.clinic_runs import seen
+from lorabook.arena.clinic_runs import regimen, seen, train
 from lorabook.arena.tasks import KJV
 from lorabook.book import reading as book
 from lorabook.book.exercises import kl_drift, largest_batch
@@ -47,7 +47,7 @@ book.memory_calculator()
 #
 # <details><summary>Answer</summary>
 #
-# Rank 4 saves 0.4 GiB. QLoRA misses by 0.1. Gradient checkpointing leaves 8.3 GiB.
+# Rank 4 saves less than half a GiB. QLoRA misses by 0.1. Gradient checkpointing leaves 8.3 GiB.
 #
 # </details>
 #
@@ -64,11 +64,11 @@ book.clinic()
 #
 # <details><summary>Answers</summary>
 #
-# * *It swings*: an eighth of α, or rank 2 at the same α/r. Or a lower rate. No warm-up, clip or dropout.
+# * *It swings*: an eighth of α. Or a lower rate. Rank 2 does too, with this seed; with another one it swings on.
 # * *It is NaN*: bfloat16 or float32. No rate, no α, nothing else.
-# * *It stays flat*: adapters on the MLP, or on all seven. Rank 32 helps, and is not enough. No rate is.
+# * *It stays flat*: adapters on the MLP, or on all seven. Rank 32 is not enough. No rate is.
 # * *Train falls, new rises*: stop after 4 steps. Nothing else at this rate. At ÷ 8 you may train on.
-# * *It forgets*: every fourth batch from Austen FORGETS_ANSWER
+# * *It forgets*: an eighth of α, every fourth batch from Austen, or a stop after 12 steps. Or a lower rate.
 #
 # </details>
 #
@@ -141,9 +141,9 @@ room = {change: seen("it stays flat", "× 1", change).end for change in ("rank 3
 
 # %% jupyter={"source_hidden": true}
 book.verdicts({
-    "Rank 2 on q, v: at every one of four rates, 23 times apart, the loss ends above 4.3": min(flat.values()) > 4.3,
-    "Rank 32 on q, v ends below 2.5": room["rank 32, same α/r"] < 2.5,
-    "Rank 2 on the MLP, with fewer numbers, ends lower still": room["adapters on the MLP"] < room["rank 32, same α/r"]})
+    "Rank 2 on q, v: at four rates, the highest 22 times the lowest, the loss ends above 4.3": min(flat.values()) > 4.3,
+    "16 times the rank, still on q, v: it ends above 1.5": room["rank 32, same α/r"] > 1.5,
+    "Rank 2 on the MLP, with fewer numbers than that, ends below 1": room["adapters on the MLP"] < 1})
 
 # %% [markdown]
 # ### Train falls, new rises
@@ -202,11 +202,28 @@ book.verdicts({
     "With four times the rank, at the same α/r, it rises more": swings["rank 32, same α/r"].rise > swings["nothing"].rise,
     "It forgets: at a rate 2.8 times lower it drifts less than half as far": gentle.drift < tuned.drift / 2,
     "And learns more than three quarters as much": gentle.learned > 0.75 * tuned.learned,
-    "A fourth of the batches from Austen: less than half of the drift": old.drift < tuned.drift / 2,
-    "And more than three quarters of what was learned": old.learned > 0.75 * tuned.learned})
+    "With a fourth of the batches from Austen it learns as much as at that rate, to 0.02 nats":
+        abs(old.learned - gentle.learned) < 0.02,
+    "And drifts less": old.drift < gentle.drift})
 
 # %% [markdown]
-# One seed. Here are the arena's ten, 60 steps, tuned rates; compare *forgotten*, nats lost on Austen.
+# That was one seed, and one seed is one patient. Train five of the runs again, with another:
+
+# %% tags=["nbval-ignore-output"]
+runs = [("it swings", change) for change in ("clip at norm 1", "α ÷ 8", "rank 2, same α/r")]
+runs += [("it stays flat", change) for change in ("rank 32, same α/r", "adapters on the MLP")]
+again = {run: train(run[0], regimen(run[0], "× 1", run[1]), seed=1).course() for run in book.progress(runs)}
+
+# %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
+book.table(("patient", "change", "loss", "with another seed", "rise", "with another seed "), [
+    (name, change, f"{one.end:.2f}", f"{two.end:.2f}", f"{one.rise:.2f}", f"{two.rise:.2f}")
+    for (name, change), two in again.items() for one in [seen(name, "× 1", change)]])
+
+# %% [markdown]
+# What an eighth of α, a clip and other places do holds. What the rank did was luck: rank 2 swings on, and rank 32 learns
+# no fact more than rank 2.
+#
+# For forgetting, the arena's ten seeds: 60 steps, tuned rates. Compare *forgotten*, nats lost on Austen.
 
 # %%
 book.measured("LoRA r=2", "LoRA r=32")
@@ -254,10 +271,11 @@ book.check(largest_batch.EXERCISE, texts_that_fit)
 # ## Look back
 
 # %%
-guess_memory.look_back("checkpointing; the rank frees the least")
+by_rank, _, by_checkpointing, _ = memory.saved(memory.SEVEN[0]).tolist()
+guess_memory.look_back(f"checkpointing, {by_checkpointing:.0f} GB; rank 4 frees {by_rank:.1f}")
 
 # %%
-guess_swing.look_back("an eighth of α; four times the rank makes it worse")
+guess_swing.look_back("an eighth of α. The loss rises by " + ", ".join(f"{run.rise:.2f} ({name})" for name, run in swings.items()))
 
 # %% [markdown]
 # Answer aloud, then open.

@@ -48,7 +48,7 @@ def cures() -> Picture:
         axes = style.axes(figure, "", "step" if place > 3 else "", f"{measure}, nats", (2, 3, place))
         for run, look in ((first, style.FALSE), (then, style.variant("LoRA"))):
             _line(axes, run, measure, look)
-        title = how[1] if how[1] != "nothing" else f"rate {how[0]}"
+        title = how[1].removeprefix("adapters ") if how[1] != "nothing" else f"rate {how[0]}"
         axes.set_title(f"{name}\n→ {title}", color=TEXT, fontsize=8, loc="left")
     key = figure.add_subplot(2, 3, 6)
     key.axis("off")
