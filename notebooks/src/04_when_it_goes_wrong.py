@@ -220,8 +220,7 @@ book.table(("patient", "change", "loss", "with another seed", "rise", "with anot
     for (name, change), two in again.items() for one in [seen(name, "× 1", change)]])
 
 # %% [markdown]
-# What an eighth of α, a clip and other places do holds. What the rank did was luck: rank 2 swings on, and rank 32 learns
-# no fact more than rank 2.
+# The clip, the eighth of α and the MLP do the same again. The two ranks do not: rank 2 swings on, and rank 32 knows no fact.
 #
 # For forgetting, the arena's ten seeds: 60 steps, tuned rates. Compare *forgotten*, nats lost on Austen.
 
