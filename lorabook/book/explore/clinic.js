@@ -1,5 +1,5 @@
-// Left the losses of the patient and of the reader's run: thin that of each step's batch, thick that of the task.
-// Right the drift of both. Below how both are trained, and what they came to.
+// Left the losses of the patient, dashed, and of the reader's run: thin that of each batch, thick that of the task. Right
+// the drift of both. Below how both are trained, and what they came to.
 import { axis, chart, stroke } from "./chart.js";
 import { element } from "./controls.js";
 import { explorer } from "./explorer.js";
@@ -28,11 +28,11 @@ function curves(answer, looks, style) {
       line("yours", answer.drift, "2", looks.yours), line("patient", answer.drift_before, "2", looks.patient),
     ],
     layout: {
-      margin: { l: 56, r: 64, t: 26, b: 46 }, height: 330,
-      xaxis: axis(style, "step", { range: [0, LAST], domain: [0, 0.54] }),
-      yaxis: axis(style, "loss, nats", { range: [...answer.limits] }),
+      margin: { l: 34, r: 64, t: 26, b: 46 }, height: 330,
+      xaxis: axis(style, "step", { range: [0, LAST], domain: [0, 0.52] }),
+      yaxis: axis(style, "", { range: [...answer.limits] }),
       xaxis2: axis(style, "step", { range: [0, LAST], domain: [0.7, 1], anchor: "y2" }),
-      yaxis2: axis(style, "drift on Austen, nats", { range: [0, 1.08 * most], anchor: "x2" }),
+      yaxis2: axis(style, "", { range: [0, 1.08 * most], anchor: "x2" }),
     },
   };
 }
@@ -62,7 +62,8 @@ function marks(state, answer, looks, style) {
     names({ patient: answer.new_before, yours: answer.new }, looks, "", limits),
     names({ patient: answer.drift_before, yours: answer.drift }, looks, "2", [0, Infinity]),
     ...stopped(state, answer, looks.yours), ...nan,
-    { kind: "text", text: "thin: each batch  ·  thick: the task  ·  dotted: the base", x: 0, colour: style.quiet, anchor: "start" },
+    { kind: "text", text: "loss, nats", x: 0, colour: style.text, anchor: "start" },
+    { kind: "text", text: "drift on Austen, nats", x: 0, panel: "2", colour: style.text, anchor: "start" },
   ];
 }
 
@@ -70,6 +71,7 @@ const nats = (value) => value.toFixed(2).replace("-", "−");
 
 function table({ trained_before, trained, before, now, rule, cured }, looks) {
   const head = ["", "how it is trained", "loss", "learned", "rise", "drift"].map((name) => element("th", { scope: "col" }, name));
+  head[1].style.textAlign = "left";
   const body = [["patient", trained_before, before], ["yours", trained, now]].map(([name, how, numbers]) => {
     const shown = numbers.length ? [...numbers].map(nats) : Array(4).fill("NaN");
     const cells = [name, how, ...shown].map((text) => element("td", {}, text));
@@ -78,13 +80,14 @@ function table({ trained_before, trained, before, now, rule, cured }, looks) {
     return element("tr", {}, ...cells);
   });
   return [element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body)),
-    element("p", { class: "lb-note" }, `Cured is: ${rule}. ${cured ? "It is." : "It is not."}`)];
+    element("p", { class: "lb-note" }, `Cured is: ${rule}. ${cured ? "It is." : "It is not."}`),
+    element("p", { class: "lb-note" }, "Thin: each batch's own loss. Thick: the loss on new verses, or on all facts. Dotted: the base.")];
 }
 
 export default explorer((stage, tools) => {
   const draw = chart(stage, tools);
   return ({ state, answer, style }) => {
-    const looks = { patient: style.role("false"), yours: style.variant("LoRA") };
+    const looks = { patient: { colour: style.quiet, dash: "dash" }, yours: style.variant("LoRA") };
     const key = `${state.patient} ${state.factor} ${state.change}`;
     draw({ key, ...curves(answer, looks, style), marks: marks(state, answer, looks, style) }, style);
     tools.notes.replaceChildren(...table(answer, looks));

@@ -137,15 +137,13 @@ def still(state: State, result: Result) -> "Figure":
     )
     left = style.axes(figure, "", "step", "loss (nats)", (1, 2, 1))
     right = style.axes(figure, "", "step", "drift on Austen (nats)", (1, 2, 2))
-    mine = style.variant("LoRA")
-    for name, look, seen, new, drift in (
-        ("patient", style.FALSE, result.seen_before, result.new_before, result.drift_before),
-        ("yours", mine, result.seen, result.new, result.drift),
+    for name, colour, dash, seen, new, drift in (
+        ("yours", style.variant("LoRA").light, "-", result.seen, result.new, result.drift),
+        ("patient", style.NEUTRAL.text, "--", result.seen_before, result.new_before, result.drift_before),
     ):
-        dash = style.MATPLOTLIB_DASH[look.dash]
-        left.plot(*seen, color=look.light, linewidth=0.8, alpha=0.4)
-        left.plot(*new, color=look.light, linestyle=dash, label=name)
-        right.plot(*drift, color=look.light, linestyle=dash)
+        left.plot(*seen, color=colour, linewidth=0.8, alpha=0.4)
+        left.plot(*new, color=colour, linestyle=dash, label=name)
+        right.plot(*drift, color=colour, linestyle=dash)
     left.axhline(result.new[1, 0], color=style.NEUTRAL.text, linestyle=":", linewidth=1)
     left.set_ylim(*result.limits)
     left.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)

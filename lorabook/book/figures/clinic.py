@@ -46,8 +46,8 @@ def cures() -> Picture:
         first, then = (recorded()[name, each.label] for each in (PATIENTS[name].regimen, regimen(name, *how)))
         measure = "drift" if name == FORGETS else "loss"
         axes = style.axes(figure, "", "step" if place > 3 else "", f"{measure}, nats", (2, 3, place))
-        for run, look in ((first, style.FALSE), (then, style.variant("LoRA"))):
-            _line(axes, run, measure, look)
+        for run, colour, dash in ((first, TEXT, "--"), (then, style.variant("LoRA").light, "-")):
+            _line(axes, run, measure, colour, dash)
         title = how[1].removeprefix("adapters ") if how[1] != "nothing" else f"rate {how[0]}"
         axes.set_title(f"{name}\n→ {title}", color=TEXT, fontsize=8, loc="left")
     key = figure.add_subplot(2, 3, 6)
@@ -57,13 +57,12 @@ def cures() -> Picture:
     return Picture("Five complaints, and one cure of each.", figure)
 
 
-def _line(axes: object, run: ClinicRun, measure: str, look: style.Role | style.Stroke) -> None:
-    dash = style.MATPLOTLIB_DASH[look.dash]
+def _line(axes: object, run: ClinicRun, measure: str, colour: str, dash: str) -> None:
     if measure == "drift":
-        axes.plot((0, *STOPS), (0, *run.drift), color=look.light, linestyle=dash)
+        axes.plot((0, *STOPS), (0, *run.drift), color=colour, linestyle=dash)
         return
-    axes.plot((0, *LOOKS)[: 1 + len(run.new)], (run.start, *run.new), color=look.light, linestyle=dash)
+    axes.plot((0, *LOOKS)[: 1 + len(run.new)], (run.start, *run.new), color=colour, linestyle=dash)
     if run.patient == GAP:
-        axes.plot(range(1, 1 + len(run.seen)), run.seen, color=look.light, linewidth=0.7, alpha=0.6)
+        axes.plot(range(1, 1 + len(run.seen)), run.seen, color=colour, linewidth=0.7, alpha=0.6)
     if not run.new:
-        axes.plot(len(run.seen), run.start, "x", color=look.light, markersize=8)
+        axes.plot(len(run.seen), run.start, "x", color=colour, markersize=8)
