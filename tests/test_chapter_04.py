@@ -19,6 +19,7 @@ from lorabook.book.explore import clinic as explorer
 from lorabook.book.explore import memory
 from lorabook.book.explore.clinic import AS_IT_IS, NOTHING, State, explore_runs
 from lorabook.book.figures import clinic as pictures
+from lorabook.book.figures.first_steps import recorded as recorded_in_the_arena
 from lorabook.core.training_step import take_step
 
 
@@ -128,6 +129,13 @@ def test_the_text_about_the_record_is_so() -> None:
         assert seen(FORGETS, *how).drift < seen(FORGETS).drift
     late = [seen(SWINGS, AS_IT_IS, change).rise for change in ("warm-up, 8 steps", NOTHING)]
     assert late[0] > 0.9 * late[1], "warm-up delays it"
+
+
+def test_in_the_arena_rank_32_forgets_as_much_as_full_fine_tuning() -> None:
+    forgotten = {name: run.forgotten for name, run in recorded_in_the_arena("LoRA r=32", "full fine-tuning").items()}
+    means = [float(each.mean()) for each in forgotten.values()]
+    assert abs(means[0] - means[1]) < 0.05
+    assert min(means) > 0.5
 
 
 def test_the_task_of_the_calculator_has_the_answer_that_the_chapter_gives() -> None:
