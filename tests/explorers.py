@@ -20,6 +20,11 @@ from lorabook.arena.clinic_runs import ClinicRun
 from lorabook.arena.clinic_runs import asked as asked_of_the_clinic
 from lorabook.arena.cut_runs import PLAIN, SIDES, CutRun, R, asked
 from lorabook.arena.cuts import CUTS
+from lorabook.arena.drop_losses import gathered as gathered_drops
+from lorabook.arena.drop_runs import ALL as DROP_ALL
+from lorabook.arena.drop_runs import DropRun
+from lorabook.arena.drop_runs import asked as asked_of_drops
+from lorabook.arena.drop_ways import WAYS as DROP_WAYS
 from lorabook.arena.experiment import at
 from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.plan import around
@@ -43,6 +48,7 @@ from lorabook.book.explore.clinic import explore_runs as explore_clinic
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.cuts import explore_cuts, gathered
+from lorabook.book.explore.drop import LAYERS, explore_drops
 from lorabook.book.explore.explorer import Explorer
 from lorabook.book.explore.forgetting import explore_rows
 from lorabook.book.explore.form_fits import Fits
@@ -61,6 +67,7 @@ from lorabook.book.explore.rates import explore_rates
 from lorabook.book.explore.rates import gathered as gathered_rates
 from lorabook.book.explore.scale import Sizes, explore_sizes, measure
 from lorabook.book.explore.spectrum import Key, spectrum
+from lorabook.book.explore.telescoping import telescoping
 from lorabook.book.explore.training import on_models
 from lorabook.book.explore.training_models import Model
 from lorabook.book.explore.training_recorded import Recorded, recorded
@@ -250,6 +257,21 @@ def cut_runs() -> list[CutRun]:
     return runs
 
 
+def drop_runs() -> list[DropRun]:
+    """A record of thresholds as if it had been measured: who keeps follows from a threshold alone, so does the loss."""
+    runs: list[DropRun] = []
+    effect = tuple(2.0 * (i + 1) / (len(LAYERS) * (len(LAYERS) + 1)) for i in range(len(LAYERS)))
+    while missing := [key for key in asked_of_drops(runs) if key not in {run.key for run in runs}]:
+        for way, t, step, seed in dict.fromkeys(missing):
+            many, shares = round(t * len(LAYERS)), (effect, effect[::-1]) if t == DROP_ALL else ((), ())
+            kept = tuple(range(many) if way == DROP_WAYS[1] else range(len(LAYERS) - many, len(LAYERS)))
+            score = 4.0 - 0.1 * t + 0.01 * DROP_WAYS.index(way) + abs(step - 6) / 50 + seed / 1e4
+            runs.append(
+                DropRun(way, t, step, seed, 4.4, score, 4000 * many, kept, *shares, "CPU", "torch", "2026-11-27")
+            )
+    return runs
+
+
 def where_runs() -> list[WhereRun]:
     """A record of places as if it had been measured: each matrix adds its own, and the first rate is the best."""
     runs = [(step, WHERE_TUNING_SEED) for step in (FIRST, FIRST - 1, FIRST + 1)]
@@ -317,6 +339,8 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "kronecker": lambda: kronecker(seeded()),
     "forms": lambda: explore_fits(fits()),
     "cuts": lambda: explore_cuts(gathered(cut_runs())),
+    "telescoping": telescoping,
+    "drop": lambda: explore_drops(gathered_drops(drop_runs(), cut_runs())),
     "vectors": lambda: shared_vectors(seeded()),
     "memory": memory_calculator,
     "one_row": one_row,

@@ -48,6 +48,8 @@ TAUGHT = {
         "adalora.schedule",
     ),
     "18_dylora": ("dylora.cut", "dylora.rule"),
+    "19_delta_lora": ("delta_lora.form", "delta_lora.same_run"),
+    "20_lora_drop": ("lora_drop.lora_drop",),
     "21_longlora": ("longlora.cost", "longlora.interpolation", "longlora.shifted", "longlora.use"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
 }

@@ -11,6 +11,7 @@ from lorabook.claims.case import SHAPES, Case
 from lorabook.claims.claim import Claim, claim, misconception
 from lorabook.claims.discovery import discover
 from lorabook.claims.lora.form import merging_is_exact
+from lorabook.claims.rslora.rank_steps import gradients_are_small_at_high_rank
 from lorabook.claims.runner import ClaimNotReproduced, examine, verify
 
 CLAIMS = discover()
@@ -141,3 +142,9 @@ def test_which_of_its_cases_a_card_shows_is_no_matter_of_rounding() -> None:
         )
         shown.append(verify(claim).sides[0].shape)
     assert shown[0] == shown[1] == (2, 2)
+
+
+def test_a_card_stresses_words_and_leaves_formulas_alone() -> None:
+    page = card(gradients_are_small_at_high_rank)._repr_mimebundle_()["text/html"]
+    assert "<em>high</em>" in page
+    assert "*high*" not in page

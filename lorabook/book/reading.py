@@ -25,6 +25,7 @@ from lorabook.book.explore.clinic import clinic as clinic
 from lorabook.book.explore.codebook import codebook as codebook
 from lorabook.book.explore.columns import columns as columns
 from lorabook.book.explore.cuts import cut_curves as cut_curves
+from lorabook.book.explore.drop import who_keeps as who_keeps
 from lorabook.book.explore.forgetting import forgetting as forgetting
 from lorabook.book.explore.forms import forms as forms
 from lorabook.book.explore.groups import shifted_groups as shifted_groups
@@ -41,6 +42,7 @@ from lorabook.book.explore.scale import scale_law as scale_law
 from lorabook.book.explore.spectrum import spectrum as spectrum
 from lorabook.book.explore.state import Choice as Choice
 from lorabook.book.explore.state import Steps as Steps
+from lorabook.book.explore.telescoping import telescoping as telescoping
 from lorabook.book.explore.training import training_explorer as training_explorer
 from lorabook.book.explore.vectors import shared_vectors as shared_vectors
 from lorabook.book.explore.where import one_budget as one_budget

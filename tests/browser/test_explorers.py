@@ -138,6 +138,18 @@ one_row()""",
 from lorabook.book.explore.cuts import cut_curves
 cut_curves()""",
     ),
+    "telescoping": Cell(
+        "t",
+        """
+from lorabook.book.explore.telescoping import telescoping
+telescoping()""",
+    ),
+    "drop": Cell(
+        "t",
+        """
+from lorabook.book.explore.drop import who_keeps
+who_keeps()""",
+    ),
     "forgetting": Cell(
         "lr",
         """
