@@ -31,7 +31,8 @@ guess_memory
 
 # %% jupyter={"source_hidden": true}
 guess_swing = book.predict("A loss falls, then swings and climbs. You keep the rate. Which change stops it?",
-    book.Choice("your answer", ("warm-up", "clipping the gradient", "dropout", "an eighth of α", "four times the rank")))
+    book.Choice("your answer", (
+        "warm-up", "clipping the gradient", "dropout", "an eighth of α", "four times the rank")))
 guess_swing
 
 # %% [markdown]
@@ -96,7 +97,8 @@ peaks = {name: pictures.peak(**ways[name]) for name in book.progress(ways)}
 # %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
 first, *others = peaks
 book.table(("one training step", "peak, MiB", "saved"), [
-    (first, f"{peaks[first]:.1f}", ""), *((way, f"{peaks[way]:.1f}", f"{1 - peaks[way] / peaks[first]:.0%}") for way in others)])
+    (first, f"{peaks[first]:.1f}", ""),
+    *((way, f"{peaks[way]:.1f}", f"{1 - peaks[way] / peaks[first]:.0%}") for way in others)])
 
 # %% [markdown]
 # ### It swings
@@ -110,7 +112,8 @@ alpha, root, eighth = ([seen(name, *how).end for name in three] for how in (("×
 book.verdicts({
     "Three patients: an eighth of α ends within 0.04 nats of a rate 2.8 times lower":
         max(abs(a - r) for a, r in zip(alpha, root, strict=True)) < 0.04,
-    "And farther than that from an eighth of the rate": min(abs(a - e) for a, e in zip(alpha, eighth, strict=True)) > 0.04})
+    "And farther than that from an eighth of the rate":
+        min(abs(a - e) for a, e in zip(alpha, eighth, strict=True)) > 0.04})
 
 # %% [markdown]
 # Warm-up delays the trouble. When it is over, $s\eta$ is what it was. And a clip?
@@ -218,7 +221,8 @@ book.verdicts({
     "It swings: with warm-up, clip or dropout it still rises by more than 0.3":
         min(run.rise for run in list(swings.values())[1:4]) > 0.3,
     "With an eighth of α it never rises": swings["α ÷ 8"].rise == 0,
-    "With four times the rank, at the same α/r, it rises more": swings["rank 32, same α/r"].rise > swings["nothing"].rise,
+    "With four times the rank, at the same α/r, it rises more":
+        swings["rank 32, same α/r"].rise > swings["nothing"].rise,
     "It forgets: at a rate 2.8 times lower it drifts less than half as far": gentle.drift < tuned.drift / 2,
     "And learns more than three quarters as much": gentle.learned > 0.75 * tuned.learned,
     "With a fourth of the batches from Austen it learns as much as at that rate, to 0.02 nats":
@@ -296,7 +300,8 @@ by_rank, _, by_checkpointing, _ = memory.saved(memory.SEVEN[0]).tolist()
 guess_memory.look_back(f"checkpointing, {by_checkpointing:.0f} GB; rank 4 frees {by_rank:.1f}")
 
 # %%
-guess_swing.look_back("an eighth of α. The loss rises by " + ", ".join(f"{run.rise:.2f} ({name})" for name, run in swings.items()))
+rises = ", ".join(f"{run.rise:.2f} ({name})" for name, run in swings.items())
+guess_swing.look_back(f"an eighth of α. The loss rises by {rises}")
 
 # %% [markdown]
 # Answer aloud, then open.

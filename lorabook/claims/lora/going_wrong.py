@@ -1,6 +1,6 @@
 """How a training goes wrong: NaN in float16, a clip that Adam does not feel, and a frozen W₀ that is no protection."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +73,7 @@ def stepped(case: Case, clip: float, optimiser: Callable[..., torch.optim.Optimi
     return (update.weight(base.matrix) - base.matrix).detach()
 
 
-def adam(parameters, lr: float) -> torch.optim.Adam:
+def adam(parameters: Iterable[Tensor], lr: float) -> torch.optim.Adam:
     """Return Adam with an ε that no gradient here is near."""
     return torch.optim.Adam(parameters, lr=lr, eps=1e-30)
 
