@@ -17,6 +17,10 @@ from lorabook.arena.allocation_ways import SCORE, Asked
 from lorabook.arena.answers import Answers, Compared, write
 from lorabook.arena.baseline_curves import PLACES as BASELINES
 from lorabook.arena.baseline_curves import Curve
+from lorabook.arena.clinic_course import LOOKS, STOPS
+from lorabook.arena.clinic_course import STEPS as CLINIC_STEPS
+from lorabook.arena.clinic_runs import ClinicRun
+from lorabook.arena.clinic_runs import asked as asked_of_the_clinic
 from lorabook.arena.cut_runs import PLAIN, SIDES, CutRun, R, asked
 from lorabook.arena.cuts import CUTS
 from lorabook.arena.drop_losses import gathered as gathered_drops
@@ -53,6 +57,7 @@ from lorabook.book.explore.allocation import gathered as gathered_allocation
 from lorabook.book.explore.baselines import explore_baselines
 from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.choose import choose
+from lorabook.book.explore.clinic import explore_runs as explore_clinic
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.cuts import explore_cuts, gathered
@@ -230,6 +235,19 @@ def pretended_record() -> Record:
     return record
 
 
+def clinic_runs() -> list[ClinicRun]:
+    """A record of the clinic as if it had been measured: a high rate rises, float16 is NaN."""
+    runs = []
+    for patient, how in asked_of_the_clinic():
+        off = 60 * how.lr * how.alpha / how.r - 1
+        came = 1 if how.dtype == "float16" else CLINIC_STEPS
+        seen = [None if how.old and step % 4 == 0 else 4.0 - step / 100 for step in range(1, came + 1)]
+        new = [round(4.1 + off * step / 100, 3) for step in LOOKS if step <= came]
+        drift = [round(how.lr * step, 3) for step in STOPS if step <= came]
+        runs.append(ClinicRun(patient, how.label, 4.1, seen, new, drift, "CPU, torch, 2026-11-27"))
+    return runs
+
+
 def rank_runs(*seeds: int) -> list[RankRun]:
     """A record of ranks as if it had been measured: Adam's law, and a loss that rises where s·r·rate is above 1."""
 
@@ -387,6 +405,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "scale": lambda: explore_sizes(sizes()),
     "ranks": lambda: explore_ranks(gathered_ranks(rank_runs(0, 1))),
     "rates": lambda: explore_rates(gathered_rates(rate_runs())),
+    "clinic": lambda: explore_clinic(clinic_runs()),
     "codebook": lambda: codebook(seeded()),
     "baselines": lambda: explore_baselines(baseline_curves()),
     "blocks": lambda: blocks(seeded()),

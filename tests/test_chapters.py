@@ -11,9 +11,17 @@ from lorabook.models.paths import notebooks_dir
 SOURCES = sorted((notebooks_dir() / "src").glob("*.py"))
 TAUGHT = {
     "01_why_low_rank": ("low_rank.truncation", "low_rank.spectrum", "low_rank.decay"),
-    # Chapter 04 will show lora.cost.
     "02_lora": ("lora.form", "lora.start", "lora.kaiming", "lora.rate", "lora.conventions", "rslora.scale"),
     "03_where": ("lora.attention_score", "lora.layers", "lora.merging", "lora.blocks", "lora.use"),
+    "04_when_it_goes_wrong": (
+        "memory.memory",
+        "memory.cards",
+        "memory.phases",
+        "memory.rank",
+        "counting.count",
+        "lora.cost",
+        "lora.going_wrong",
+    ),
     "05_rslora": ("rslora.scale", "rslora.rank_laws", "rslora.rank_steps"),
     "06_lora_plus": ("lora_plus.lora_plus", "lora_plus.rates", "lora_plus.start", "lora_plus.width"),
     "07_lora_fa": ("lora_fa.form", "lora_fa.layer"),

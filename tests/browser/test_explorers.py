@@ -78,6 +78,12 @@ import lorabook as lb
 from lorabook.book.explore.columns import columns
 columns(lb.load("tiny").model)""",
     ),
+    "clinic": Cell(
+        "stop",
+        """
+from lorabook.book.explore.clinic import clinic
+clinic()""",
+    ),
     "codebook": Cell(
         "outlier",
         """
