@@ -1,6 +1,7 @@
 """Every explorer of the book, small enough for a test: a new one is added to BUILD and is swept with the others."""
 
 import math
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
@@ -37,6 +38,8 @@ from lorabook.arena.federated_runs import SIDES as FEDERATED_SIDES
 from lorabook.arena.federated_runs import FederatedRun
 from lorabook.arena.federated_runs import asked as asked_of_federated
 from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
+from lorabook.arena.own_model import BASE, OwnRun, example
+from lorabook.arena.own_model import asked as asked_of_own_model
 from lorabook.arena.plan import around
 from lorabook.arena.rank_runs import STEPS, RankRun
 from lorabook.arena.rank_runs import asked as asked_of_ranks
@@ -58,6 +61,8 @@ from lorabook.book.explore.baselines import explore_baselines
 from lorabook.book.explore.blocks import blocks
 from lorabook.book.explore.choose import choose
 from lorabook.book.explore.clinic import explore_runs as explore_clinic
+from lorabook.book.explore.chat_mask import MASKS, explore_masks, trained_tokens
+from lorabook.book.explore.chat_mask import gathered as gathered_masks
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.cuts import explore_cuts, gathered
@@ -97,6 +102,7 @@ from lorabook.book.explore.where import explore_where, mask
 from lorabook.core.training_step import Batch
 from lorabook.models.decoder import Decoder, DecoderConfig
 from lorabook.models.load import load
+from lorabook.tasks.chat import parts
 from lorabook.tasks.text import Corpus, batches, evaluate, language_loss
 
 SHAPE = DecoderConfig(vocab=20, hidden=64, layers=2, heads=2, kv_heads=2, d_head=32, ffn=96, context=16)
@@ -331,6 +337,24 @@ def allocation_runs() -> list[AllocationRun]:
     return runs
 
 
+def own_runs() -> list[OwnRun]:
+    """A record of masks as if it had been measured: the more tokens are trained, the more is learnt and forgotten."""
+
+    def one(name: str, seed: int) -> OwnRun:
+        tokens = sum(map(len, own_tokens()))
+        n = 0 if name == BASE else int(trained_tokens(name, own_tokens()).sum()) if name in MASKS else 8
+        nats = [2.0 + k % 3 - min(n, 20) / 10 + seed / 100 for k in range(tokens - 1)]
+        said = n * 8 // tokens
+        return OwnRun(name, seed, [3.0, 2.0], 2.0, said, said, 8, [], [], 8 - said, nats, "CPU", "torch", "2026-11-27")
+
+    return [one(*key) for key in asked_of_own_model()]
+
+
+def own_tokens() -> list[list[str]]:
+    """The tokens of the chat that is shown, a word each."""
+    return [re.findall(r"\s*\S+|\s+", part.text) for part in parts(example())]
+
+
 def pretended_turns() -> list[Turns]:
     """Runs of three texts in turn, of every way at seven ranks and the rates, as if they had been recorded."""
 
@@ -406,6 +430,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "ranks": lambda: explore_ranks(gathered_ranks(rank_runs(0, 1))),
     "rates": lambda: explore_rates(gathered_rates(rate_runs())),
     "clinic": lambda: explore_clinic(clinic_runs()),
+    "chat_mask": lambda: explore_masks(gathered_masks(own_runs(), own_tokens())),
     "codebook": lambda: codebook(seeded()),
     "baselines": lambda: explore_baselines(baseline_curves()),
     "blocks": lambda: blocks(seeded()),

@@ -65,6 +65,7 @@ TAUGHT = {
     ),
     "24_s_lora": ("s_lora.mixed_batch", "s_lora.pages", "s_lora.scheduler"),
     "26_baselines": ("adapters.bottleneck", "prefix.key_value"),
+    "29_your_own_model": ("own_model.chat", "own_model.files"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()

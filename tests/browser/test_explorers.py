@@ -108,6 +108,12 @@ baselines()""",
 from lorabook.book.explore.blocks import blocks
 blocks(torch.Generator().manual_seed(0))""",
     ),
+    "chat_mask": Cell(
+        "mask",
+        """
+from lorabook.book.explore.chat_mask import chat_mask
+chat_mask()""",
+    ),
     "groups": Cell(
         "layers",
         """
