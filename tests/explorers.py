@@ -59,10 +59,10 @@ from lorabook.book.explore.allocation import explore_allocation
 from lorabook.book.explore.allocation import gathered as gathered_allocation
 from lorabook.book.explore.baselines import explore_baselines
 from lorabook.book.explore.blocks import blocks
-from lorabook.book.explore.choose import choose
-from lorabook.book.explore.clinic import explore_runs as explore_clinic
 from lorabook.book.explore.chat_mask import MASKS, explore_masks, trained_tokens
 from lorabook.book.explore.chat_mask import gathered as gathered_masks
+from lorabook.book.explore.choose import choose
+from lorabook.book.explore.clinic import explore_runs as explore_clinic
 from lorabook.book.explore.codebook import codebook
 from lorabook.book.explore.columns import explore as explore_columns
 from lorabook.book.explore.cuts import explore_cuts, gathered
@@ -388,6 +388,8 @@ def federated_runs() -> list[FederatedRun]:
 def epsilons() -> Epsilons:
     """A table of ε as if it had been computed."""
     return {(n, cohort, s): [cohort / n / s * t**0.5 for t in SPENT_AFTER] for n, cohort, s in keys_of_epsilons()}
+
+
 def serving_costs() -> list[Cost]:
     """A record of steps as if it had been measured: a mixed one takes twice as long, and more the larger the rank."""
 
@@ -404,6 +406,8 @@ def serving_costs() -> list[Cost]:
 def serving_days() -> Callable[[str, int, str, int], Day]:
     """The runs behind the serving explorer, each played once for all tests."""
     return days(serving_costs())
+
+
 def baseline_curves() -> dict[tuple[str, str], Curve]:
     """Four ways to learn as if they had been measured: the more numbers, the lower; the prefix forgets untrained."""
 

@@ -22,9 +22,9 @@ from lorabook.book.explore.axis_map import axis_map as axis_map
 from lorabook.book.explore.axis_map import axis_strip as axis_strip
 from lorabook.book.explore.baselines import baselines as baselines
 from lorabook.book.explore.blocks import blocks as blocks
+from lorabook.book.explore.chat_mask import chat_mask as chat_mask
 from lorabook.book.explore.choose import choose as choose
 from lorabook.book.explore.clinic import clinic as clinic
-from lorabook.book.explore.chat_mask import chat_mask as chat_mask
 from lorabook.book.explore.codebook import codebook as codebook
 from lorabook.book.explore.columns import columns as columns
 from lorabook.book.explore.cuts import cut_curves as cut_curves

@@ -32,14 +32,14 @@ book.diagram("dp_dylora")
 
 # %%
 guess_attack = book.predict("64 people have one text each. A coin decides who is in the round, and the server keeps "
-    "only the mean of about 32 changes. Someone holds all 64 texts. How often does he rank one who was in above one who was "
-    "not? (50%: guessing)", book.Steps("your answer", tuple(range(50, 101, 5)), "%"))
+    "only the mean of about 32 changes. Someone holds all 64 texts. How often does he rank one who was in above one who "
+    "was not? (50%: guessing)", book.Steps("your answer", tuple(range(50, 101, 5)), "%"))
 guess_attack
 
 # %%
 guess_rank = book.predict("LoRA of rank 1 and of rank 8 learn in a federation. Without noise rank 8 ends 0.15 nats "
-    "lower. Now each number of the mean gets the same noise: as σ = 1 gives with 64 clients a round. Each rank has its own "
-    "clipping. Rank 8 ends …", book.Choice("your answer", (
+    "lower. Now each number of the mean gets the same noise: as σ = 1 gives with 64 clients a round. Each rank has its "
+    "own clipping. Rank 8 ends …", book.Choice("your answer", (
         "lower, by 0.1 or more", "lower, by less than that", "the same within 0.02", "higher")))
 guess_rank
 

@@ -26,12 +26,12 @@ from lorabook.claims import comparing as claims
 # ## Predict
 
 # %%
-guess_better = book.predict("Twenty variants of LoRA's size meet LoRA on the Bible, each at its own rate. For how many does "
-    "the record decide that they are better?", book.Steps("variants", (0, 1, 2, 4, 6, 8, 10, 15, 20)))
+guess_better = book.predict("Twenty variants of LoRA's size meet LoRA on the Bible, each at its own rate. For how many "
+    "does the record decide that they are better?", book.Steps("variants", (0, 1, 2, 4, 6, 8, 10, 15, 20)))
 guess_better
 
 # %%
-guess_rate = book.predict("Give all of them LoRA's best rate instead. By how much is the loss of LoRA+ worse than at its own?",
+guess_rate = book.predict("Give all of them LoRA's best rate instead. How much worse is the loss of LoRA+ then?",
     book.Steps("nats per token", (0, 0.03, 0.1, 0.3, 1.0, 2.0)))
 guess_rate
 
@@ -160,7 +160,7 @@ won = {task: {each.method for each in small if each.task == task and each.says =
 one, other = (finals(rows, at(name, "kjv")) for name in ("rsLoRA", "LoRA α=16√8"))
 book.verdicts({
     "A variant of LoRA's size is better than LoRA on all three": bool(set.intersection(*won.values())),
-    "One is better on two of them": any(len([1 for each in won.values() if name in each]) > 1 for name in set.union(*won.values())),
+    "One is better on two of them": any(sum(n in each for each in won.values()) > 1 for n in set.union(*won.values())),
     "DoRA is better than LoRA on one of them": any("DoRA" in each for each in won.values()),
     "rsLoRA at r = 8 and LoRA with α = 16√8 end alike on every seed, to a thousandth":
         max(abs(one[seed] - other[seed]) for seed in one) < 1e-3})
