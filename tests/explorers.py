@@ -33,6 +33,7 @@ from lorabook.arena.epsilons import ROUNDS as SPENT_AFTER
 from lorabook.arena.epsilons import Epsilons
 from lorabook.arena.epsilons import keys as keys_of_epsilons
 from lorabook.arena.experiment import at
+from lorabook.arena.federated_losses import gathered as gathered_federated
 from lorabook.arena.federated_runs import ROUNDS as FEDERATED_ROUNDS
 from lorabook.arena.federated_runs import SIDES as FEDERATED_SIDES
 from lorabook.arena.federated_runs import FederatedRun
@@ -80,7 +81,6 @@ from lorabook.book.explore.memory import memory_calculator
 from lorabook.book.explore.one_row import one_row
 from lorabook.book.explore.principal import decompose, explore
 from lorabook.book.explore.privacy import explore_privacy
-from lorabook.book.explore.privacy import gathered as gathered_federated
 from lorabook.book.explore.ranks import explore_ranks
 from lorabook.book.explore.ranks import gathered as gathered_ranks
 from lorabook.book.explore.rates import explore_rates

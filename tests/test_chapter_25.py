@@ -13,6 +13,7 @@ from explorers import federated_runs
 import lorabook as lb
 from lorabook.arena import epsilons, member_runs, one_round
 from lorabook.arena import federated_runs as recorder
+from lorabook.arena.federated_losses import Losses, gathered
 from lorabook.arena.federated_runs import (
     CHECKS,
     CLIPS,
@@ -28,7 +29,7 @@ from lorabook.arena.federated_runs import (
     read,
 )
 from lorabook.arena.member_runs import MemberRun
-from lorabook.book.explore.privacy import NONE, Losses, Result, State, compute, gathered, recorded_noise
+from lorabook.book.explore.privacy import NONE, Result, State, compute, recorded_noise
 from lorabook.book.figures import attack
 from lorabook.book.figures import federated as drawn
 

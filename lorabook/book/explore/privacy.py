@@ -4,7 +4,6 @@
 noise that was recorded: they depend on N in nothing.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabook.arena import epsilons
-from lorabook.arena import federated_runs as record
 from lorabook.arena.epsilons import CLIENTS, COHORTS, Epsilons
-from lorabook.arena.federated_runs import DYLORA, NOISES, RANKS, ROUNDS, SEEDS, TRAINED, FederatedRun
+from lorabook.arena.federated_losses import Losses, gathered
+from lorabook.arena.federated_runs import DYLORA, NOISES, RANKS, ROUNDS, TRAINED, read
 from lorabook.book import style
 from lorabook.book.explore.explorer import Explorer, tabled_explorer
 from lorabook.book.explore.state import Steps, control, folded
@@ -59,44 +58,9 @@ class Result:
     sentence: str
 
 
-@dataclass(frozen=True)
-class Losses:
-    """By side and noise the losses of the report seeds at the best C: seed × rounds × served rank."""
-
-    scores: dict[tuple[str, float], np.ndarray]
-    clips: dict[tuple[str, float], float]
-    start: float
-
-    def at(self, side: str, z: float, rounds: int) -> np.ndarray:
-        """Return mean, least and most of the seeds, a column a rank."""
-        values = self.scores[side, z][:, ROUNDS.index(rounds)]
-        return np.stack([values.mean(0), values.min(0), values.max(0)])
-
-    def lora(self, z: float, rounds: int) -> np.ndarray:
-        """Return the same for LoRA trained at each of `TRAINED`."""
-        return np.concatenate([self.at(f"LoRA r={r}", z, rounds) for r in TRAINED], axis=1)
-
-
-def gathered(runs: Sequence[FederatedRun]) -> Losses:
-    """Return what was measured on the report seeds, with `record.COHORT` clients a round.
-
-    Raises:
-        ValueError: a side has not all report seeds at some noise.
-    """
-    found: dict[tuple[str, float], dict[int, FederatedRun]] = {}
-    for run in runs:
-        if run.seed in SEEDS and run.cohort == record.COHORT:
-            found.setdefault((run.side, run.z), {})[run.seed] = run
-    for (side, z), seeds in found.items():
-        if sorted(seeds) != sorted(SEEDS):
-            raise ValueError(f"{side} at z = {z:g}: the record has the seeds {sorted(seeds)}, not {list(SEEDS)}")
-    scores = {key: np.array([seeds[seed].scores for seed in SEEDS]) for key, seeds in found.items()}
-    return Losses(scores, {key: seeds[SEEDS[0]].C for key, seeds in found.items()}, runs[0].start)
-
-
 def private_federation() -> Explorer:
     """Return the privacy explorer, on the record that the book ships."""
-    return explore_privacy(gathered(record.read()), epsilons.read())
+    return explore_privacy(gathered(read()), epsilons.read())
 
 
 def explore_privacy(losses: Losses, spent: Epsilons) -> Explorer:

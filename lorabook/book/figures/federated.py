@@ -3,8 +3,8 @@
 import numpy as np
 
 from lorabook.arena import federated_runs
+from lorabook.arena.federated_losses import Losses, gathered
 from lorabook.arena.federated_runs import DYLORA, NOISES, RANKS, ROUNDS, TRAINED
-from lorabook.book.explore.privacy import Losses, gathered
 from lorabook.book.shown import Shown, table
 
 Ends = dict[tuple[str, int], dict[float, np.ndarray]]
