@@ -32,8 +32,8 @@ book.diagram("dp_dylora")
 
 # %%
 guess_attack = book.predict("64 people have one text each. A coin decides who is in the round, and the server keeps "
-    "only the mean of about 32 changes. Someone holds all 64 texts. How often does he rank one who was in above one who "
-    "was not? (50%: guessing)", book.Steps("your answer", tuple(range(50, 101, 5)), "%"))
+    "only the mean of about 32 changes. Someone holds all 64 texts. How often does he rank one who was in above one "
+    "who was not? (50%: guessing)", book.Steps("your answer", tuple(range(50, 101, 5)), "%"))
 guess_attack
 
 # %%
