@@ -34,7 +34,8 @@ guess_early
 
 # %%
 guess_merge = book.predict("SmolLM2's weights came in 4-bit blocks. You train until it knows six of the eight facts, "
-    "merge, and store the result in 4-bit blocks again. Now it knows …", book.Steps("your answer", tuple(range(9)), "of 8"))
+    "merge, and store the result in 4-bit blocks again. Now it knows …",
+    book.Steps("your answer", tuple(range(9)), "of 8"))
 guess_merge
 
 # %% [markdown]
