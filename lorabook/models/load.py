@@ -17,6 +17,8 @@ def load(
     """Load a causal language model and its tokenizer.
 
     `name_or_path` is "tiny" (ships with the book), "smollm2" (SmolLM2-135M, an extra), the NAME.safetensors that
+    `lorabook pretrain` wrote, the folder of a transformers checkpoint, or its hub id "owner/name".
+    Device None is the CPU (`fastest()` names a GPU), dtype None float32.
     `lorabook pretrain` wrote, a LLaMA's NAME.gguf, the folder of a transformers checkpoint, or its hub id "owner/name".
     Device None is the CPU, dtype None float32.
 
@@ -40,3 +42,10 @@ def load(
         f"Unknown model {name!r}; expected 'tiny', 'smollm2', a .safetensors file from `lorabook pretrain`, "
         f"a .gguf file, a folder with a transformers checkpoint (none is there), or a hub id such as 'owner/name'."
     )
+
+
+def fastest() -> str:
+    """Return the device on which a large model runs fastest here: a GPU if torch sees one."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -52,6 +52,12 @@ scale_law(torch.Generator().manual_seed(0))""",
 from lorabook.book.explore.ranks import rank_curves
 rank_curves()""",
     ),
+    "privacy": Cell(
+        "cohort",
+        """
+from lorabook.book.explore.privacy import private_federation
+private_federation()""",
+    ),
     "rates": Cell(
         "ratio",
         """
@@ -72,6 +78,12 @@ import lorabook as lb
 from lorabook.book.explore.columns import columns
 columns(lb.load("tiny").model)""",
     ),
+    "clinic": Cell(
+        "stop",
+        """
+from lorabook.book.explore.clinic import clinic
+clinic()""",
+    ),
     "codebook": Cell(
         "outlier",
         """
@@ -83,6 +95,12 @@ codebook(torch.Generator().manual_seed(0))""",
         """
 from lorabook.book.explore.allocation import allocation
 allocation()""",
+    ),
+    "baselines": Cell(
+        "most",
+        """
+from lorabook.book.explore.baselines import baselines
+baselines()""",
     ),
     "blocks": Cell(
         "n",
@@ -138,11 +156,41 @@ one_row()""",
 from lorabook.book.explore.cuts import cut_curves
 cut_curves()""",
     ),
+    "telescoping": Cell(
+        "t",
+        """
+from lorabook.book.explore.telescoping import telescoping
+telescoping()""",
+    ),
+    "drop": Cell(
+        "t",
+        """
+from lorabook.book.explore.drop import who_keeps
+who_keeps()""",
+    ),
+    "choose": Cell(
+        "gpu",
+        """
+from lorabook.book.explore.choose import choose
+choose()""",
+    ),
     "forgetting": Cell(
         "lr",
         """
 from lorabook.book.explore.forgetting import forgetting
 forgetting()""",
+    ),
+    "terms": Cell(
+        "A",
+        """
+from lorabook.book.explore.terms import terms
+terms(torch.Generator().manual_seed(0))""",
+    ),
+    "serving": Cell(
+        "t",
+        """
+from lorabook.book.explore.serving import serving_days
+serving_days()""",
     ),
     "where": Cell(
         "shape",
@@ -323,6 +371,9 @@ def compare(shown: Any, computed: Any, where: str) -> None:
             compare(one, other, where)
     elif isinstance(computed, np.ndarray | float):
         np.testing.assert_allclose(shown, np.ravel(computed) if np.ndim(computed) else computed, 1e-6, err_msg=where)
+    elif dataclasses.is_dataclass(computed):
+        for field in dataclasses.fields(computed):
+            compare(shown[field.name], getattr(computed, field.name), f"{where}.{field.name}")
     else:
         assert shown == computed, where
 
