@@ -172,7 +172,8 @@ book.verdicts({
 # * **Where, before which.** The MLP with all the numbers beats most variants (chapter 03).
 # * **A variant is worth its trouble for what LoRA cannot do**: fit (QLoRA), fewer numbers (VeRA, LoKr), a rank found or left
 #   open (AdaLoRA, DyLoRA), a higher rank (HiRA on *capitals*).
-# * **Small here.** The base has 1.8 million numbers. The last question asks whether the order holds on 135 million.
+# * **Small here.** The base has 1.8 million numbers. On 135 million, in thirty short steps, the order is another one, and
+#   hardly one at all: LoRA, rsLoRA and DoRA are within 0.004 nats.
 # * Run it on yours: `lorabook arena --task kjv` in a terminal, and on a cluster with `--scheduler`.
 #
 # ## Exercises

@@ -53,7 +53,7 @@ from lorabook.book.explore.ranks import rank_curves
 rank_curves()""",
     ),
     "privacy": Cell(
-        "cohort",
+        "rounds",
         """
 from lorabook.book.explore.privacy import private_federation
 private_federation()""",
@@ -352,7 +352,7 @@ def test_the_browser_looks_up_what_python_computed_for_every_state(chromium: Bro
     page = chromium.new_page()
     shown = page.evaluate(ANSWERS, {**modules, "sent": as_text(view.answer), "states": states})
     page.close()
-    assert len(shown) == len(states) > 50
+    assert len(shown) == len(states) >= 10
     for state, answer in zip(states, shown, strict=True):
         result = view.compute(dataclasses.replace(view.start, **state))
         assert answer.pop("sentence") == result.sentence
