@@ -22,9 +22,14 @@ class LanguageModel:
     def __init__(self, name: str, device: Callable[[], str] = lambda: "cpu") -> None:
         self.name, self._device = name, device
 
+    @property
+    def device(self) -> str:
+        """Where it is loaded: on this machine, now."""
+        return self._device()
+
     @cached_property
     def loaded(self) -> Loaded:
-        return load(self.name, self._device())
+        return load(self.name, self.device)
 
     @cached_property
     def austen(self) -> text.Corpus:
