@@ -53,7 +53,7 @@ from lorabook.book.explore.ranks import rank_curves
 rank_curves()""",
     ),
     "privacy": Cell(
-        "rounds",
+        "clients",
         """
 from lorabook.book.explore.privacy import private_federation
 private_federation()""",
