@@ -118,8 +118,7 @@ search = generations.searched(runs[generations.SUPERNET])
 generations.generations(search, "In one supernet, evolution finds better configurations than draws.")
 
 # %% [markdown]
-# Beside plain training. *Alone*: the winner's kinds, or drawn ones, from their start at GLoRA's rate;
-# the winners hold more numbers on average.
+# Beside plain training. *Alone*: the winner's kinds, or drawn ones, from their start at GLoRA's rate.
 
 # %% jupyter={"source_hidden": true}
 generations.search_table(runs)
