@@ -102,13 +102,18 @@ def _drain(client, record: Record, places: Sequence[Place], curves: Sequence[Pla
     ended = as_completed()
     running: dict[str, Job] = {}
 
+    blamed: set[Job] = set()  # a run is blamed too if it only stood in line at the worker that another one killed
+
+    def submit(job: Job) -> None:
+        future = client.submit(run, job, pure=False)
+        running[future.key] = job
+        ended.add(future)
+
     def ask() -> None:
         for job in next_jobs(rows, places, curves):
             if job not in asked:
                 asked.add(job)
-                future = client.submit(run, job, pure=False)
-                running[future.key] = job
-                ended.add(future)
+                submit(job)
 
     with tqdm(total=sum(left(rows, places, curves).values()), unit="run", desc="arena") as bar:
         ask()
@@ -117,6 +122,10 @@ def _drain(client, record: Record, places: Sequence[Place], curves: Sequence[Pla
             try:
                 row = future.result()
             except KilledWorker:
+                if job not in blamed:
+                    blamed.add(job)
+                    submit(job)
+                    continue
                 lost.append(job)
                 bar.write(f"{job.label}: its worker died each time; the others go on")
                 continue
