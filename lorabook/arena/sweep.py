@@ -102,7 +102,8 @@ def _drain(client, record: Record, places: Sequence[Place], curves: Sequence[Pla
     ended = as_completed()
     running: dict[str, Job] = {}
 
-    blamed: set[Job] = set()  # a run is blamed too if it only stood in line at the worker that another one killed
+    blamed: set[Job] = set()  # also who only stood in line at a worker that another one killed: each runs again, alone
+    alone: list[Job] = []
 
     def submit(job: Job) -> None:
         future = client.submit(run, job, pure=False)
@@ -122,12 +123,14 @@ def _drain(client, record: Record, places: Sequence[Place], curves: Sequence[Pla
             try:
                 row = future.result()
             except KilledWorker:
-                if job not in blamed:
+                if job in blamed:
+                    lost.append(job)
+                    bar.write(f"{job.label}: its worker died each time; the others go on")
+                else:
                     blamed.add(job)
-                    submit(job)
-                    continue
-                lost.append(job)
-                bar.write(f"{job.label}: its worker died each time; the others go on")
+                    alone.append(job)
+                if alone and not running:
+                    submit(alone.pop())
                 continue
             except FutureCancelledError as error:
                 raise SweepError(
@@ -142,6 +145,8 @@ def _drain(client, record: Record, places: Sequence[Place], curves: Sequence[Pla
             bar.update()
             bar.set_postfix_str(_said(row), refresh=False)
             ask()
+            if alone and not running:
+                submit(alone.pop())
             bar.total = bar.n + max(len(running), sum(left(rows, places, curves).values()))
     return lost
 
