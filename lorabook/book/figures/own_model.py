@@ -1,7 +1,9 @@
 """Chapter 29's tables and curves: what SmolLM2 has learnt of Lorania, live where it is installed, else recorded."""
 
+import atexit
 import copy
 import importlib.util
+import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
@@ -39,13 +41,11 @@ def here() -> bool:
 
 
 @cache
-def _kept() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="lorabook-29-")
-
-
 def folder() -> Path:
     """Return a folder for this session's files, which goes when the kernel ends."""
-    return Path(_kept().name)
+    made = tempfile.mkdtemp(prefix="lorabook-29-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return Path(made)
 
 
 @cache
