@@ -1,0 +1,113 @@
+"""What one can do with twenty adapters and ten examples of a new text: each way as a function, and its losses."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from lorabook.arena.hub_bank import adapter, adapters, loss, trained_on
+from lorabook.arena.hub_texts import BANK, examples
+from lorabook.core.modes import evaluating
+from lorabook.many.combine import Combine, combined, concatenated
+from lorabook.many.hub import compose, product_of_sums
+from lorabook.many.pair import State
+from lorabook.many.stacking import attached
+from lorabook.models.load import load
+from lorabook.tasks.text import language_loss
+
+K, MANY, TRIES = 10, 100, 40
+"""Examples; more of them, for comparison; and how many times LoRAHub computes their loss."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Losses on the new text: one, or one after each of `LOOKS` steps; and the weight of each adapter, where they have one.
+
+    seen: the loss on the examples that were used.
+    """
+
+    losses: tuple[float, ...]
+    weights: tuple[float, ...] = ()
+    seen: float | None = None
+
+
+Way = Callable[[str, int, float], Outcome]
+"""From a text, a seed and a learning rate (where nothing is trained it does not matter) to what comes out."""
+
+
+def each_alone(text: str, seed: int, lr: float) -> Outcome:
+    """Score every adapter alone, in the bank's order, and the base itself last."""
+    scored = [_with(adapter(name), text) for name in BANK]
+    return Outcome((*scored, loss(load("tiny").model, text)))
+
+
+def mean(how: Combine) -> Way:
+    """Give every adapter the weight 1/N."""
+    return lambda text, seed, lr: _composed(dict.fromkeys(BANK, 1 / len(BANK)), how, text)
+
+
+def chosen(text: str, seed: int, lr: float) -> Outcome:
+    """Take the adapter with the least loss on ten examples."""
+    name, seen = _best(text, seed)
+    return Outcome((_with(adapter(name), text),), tuple(float(name == each) for each in BANK), seen)
+
+
+def hub(how: Combine) -> Way:
+    """Search a weight for each adapter, on ten examples."""
+
+    def find(text: str, seed: int, lr: float) -> Outcome:
+        few = examples(text, K, seed)
+        found = compose(
+            load("tiny").model, adapters(BANK), lambda model: language_loss(model, few), how=how, budget=TRIES,
+            progress=False, generator=_generator(seed),
+        )  # fmt: skip
+        return Outcome((_with(found.adapter, text),), tuple(found.weights.values()), found.loss)
+
+    return find
+
+
+def trained(k: int) -> Way:
+    """Train a new LoRA on k examples."""
+    return lambda text, seed, lr: _trained(text, k, seed, lr, None)
+
+
+def gone_on(text: str, seed: int, lr: float) -> Outcome:
+    """Take the adapter with the least loss on ten examples, and train it on them."""
+    return _trained(text, K, seed, lr, adapter(_best(text, seed)[0]))
+
+
+ALONE, MEAN, FILES = "each alone", "mean of the ΔW", "mean of the files"
+CHOSEN, HUB, HUB_SUM = "best one", "LoRAHub", "LoRAHub, sum of products"
+TRAINED, TRAINED_MORE, GONE_ON = "LoRA", "LoRA, 100 examples", "best one, trained on"
+ONCE: dict[str, Way] = {ALONE: each_alone, MEAN: mean(concatenated), FILES: mean(product_of_sums)}
+"""These need no examples."""
+SEARCHED: dict[str, Way] = {CHOSEN: chosen, HUB: hub(product_of_sums), HUB_SUM: hub(concatenated)}
+TUNED: dict[str, Way] = {TRAINED: trained(K), GONE_ON: gone_on, TRAINED_MORE: trained(MANY)}
+"""These have a learning rate and a number of steps, best on a seed of its own."""
+
+
+def _with(state: State, text: str) -> float:
+    base = load("tiny").model
+    with attached(base, state):
+        return loss(base, text)
+
+
+def _composed(weights: dict[str, float], how: Combine, text: str) -> Outcome:
+    return Outcome((_with(combined(adapters(BANK), weights, how), text),), tuple(weights.values()))
+
+
+def _best(text: str, seed: int) -> tuple[str, float]:
+    few, base = examples(text, K, seed), load("tiny").model
+    seen = {}
+    for name in BANK:
+        with attached(base, adapter(name)), evaluating(base), torch.no_grad():
+            seen[name] = language_loss(base, few).item()
+    return min(seen.items(), key=lambda item: item[1])
+
+
+def _trained(text: str, k: int, seed: int, lr: float, start: State | None) -> Outcome:
+    return Outcome(tuple(loss(model, text) for _, model in trained_on(examples(text, k, seed), lr, seed, start)))
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
