@@ -42,6 +42,7 @@ TAUGHT = {
     "18_dylora": ("dylora.cut", "dylora.rule"),
     "21_longlora": ("longlora.cost", "longlora.interpolation", "longlora.shifted", "longlora.use"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
+    "23_lorahub": ("lorahub.hub", "lorahub.search", "stack.combine", "stack.conflicts"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()

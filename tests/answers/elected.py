@@ -1,5 +1,5 @@
 # %% right: the solution
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])
@@ -8,7 +8,7 @@ def ties(deltas, keep):
 
 
 # %% right: a mask by scatter
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     flat = deltas.flatten(1)
     places = flat.abs().topk(keep, dim=1).indices
     kept = torch.zeros_like(flat).scatter(1, places, flat.gather(1, places)).view_as(deltas)
@@ -17,7 +17,7 @@ def ties(deltas, keep):
 
 
 # %% right: sorted sizes
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     bars = deltas.flatten(1).abs().sort(dim=1, descending=True).values[:, keep - 1]
     kept = torch.where(deltas.abs() >= bars.view(-1, 1, 1), deltas, torch.zeros(()))
     agrees = kept.sign() * kept.sum(dim=0).sign() == 1
@@ -25,7 +25,7 @@ def ties(deltas, keep):
 
 
 # %% right: loops
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     kept = []
     for delta in deltas:
         bar = sorted(delta.abs().flatten().tolist())[-keep]
@@ -40,7 +40,7 @@ def ties(deltas, keep):
 
 
 # %% right: NumPy
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     d = deltas.numpy()
     bar = np.sort(np.abs(d).reshape(len(d), -1), axis=1)[:, -keep]
     kept = np.where(np.abs(d) >= bar[:, None, None], d, 0)
@@ -49,7 +49,7 @@ def ties(deltas, keep):
 
 
 # %% right: positive and negative parts
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])
@@ -60,7 +60,7 @@ def ties(deltas, keep):
 
 
 # %% right: nan and nanmean
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])
@@ -69,7 +69,7 @@ def ties(deltas, keep):
 
 
 # %% right: kthvalue
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.kthvalue(sizes.shape[1] - keep + 1, dim=1).values
     kept = torch.where(sizes >= bar[:, None], deltas.flatten(1), 0.0).view(deltas.shape)
@@ -79,7 +79,7 @@ def ties(deltas, keep):
 
 
 # %% right: float64
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     deltas = deltas.double()
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
@@ -89,7 +89,7 @@ def ties(deltas, keep):
 
 
 # %% right: a helper for the trim
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     def trim(delta):
         flat = torch.zeros(delta.numel())
         places = delta.abs().flatten().argsort(descending=True)[:keep]
@@ -102,7 +102,7 @@ def ties(deltas, keep):
 
 
 # %% right: relu with the elected sign
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])
@@ -112,7 +112,7 @@ def ties(deltas, keep):
 
 
 # %% right: zeros that agree change nothing
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])
@@ -122,13 +122,13 @@ def ties(deltas, keep):
 
 
 # %% no-trim: elect and merge alone
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     agrees = deltas * deltas.sum(0) > 0
     return (deltas * agrees).sum(0) / agrees.sum(0).clamp(min=1)
 
 
 # %% smallest: the wrong end
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     bar = deltas.flatten(1).abs().sort(dim=1).values[:, keep - 1]
     kept = deltas * (deltas.abs() <= bar[:, None, None])
     agrees = kept * kept.sum(0) > 0
@@ -136,7 +136,7 @@ def ties(deltas, keep):
 
 
 # %% signed: topk without abs
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     bar = deltas.flatten(1).topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas >= bar[:, None, None])
     agrees = kept * kept.sum(0) > 0
@@ -144,7 +144,7 @@ def ties(deltas, keep):
 
 
 # %% early: signs of all entries
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])
@@ -153,7 +153,7 @@ def ties(deltas, keep):
 
 
 # %% count: one adapter, one vote
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])
@@ -162,7 +162,7 @@ def ties(deltas, keep):
 
 
 # %% all: the mean over all adapters
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])
@@ -171,7 +171,7 @@ def ties(deltas, keep):
 
 
 # %% sum: no mean
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])
@@ -180,32 +180,32 @@ def ties(deltas, keep):
 
 
 # %% no-election: the mean of what was kept
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])
     return kept.sum(0) / (kept != 0).sum(0).clamp(min=1)
 
 
-# %% no-trim+all: no trim, mean over all
-def ties(deltas, keep):
+# %% all+no-trim: no trim, mean over all
+def merge_by_ties(deltas, keep):
     agrees = deltas * deltas.sum(0) > 0
     return (deltas * agrees).mean(0)
 
 
-# %% no-trim+count: no trim, counted votes
-def ties(deltas, keep):
+# %% count+no-trim: no trim, counted votes
+def merge_by_ties(deltas, keep):
     agrees = deltas.sign() * deltas.sign().sum(0) > 0
     return (deltas * agrees).sum(0) / agrees.sum(0).clamp(min=1)
 
 
-# %% no-trim+no-election: the plain mean
-def ties(deltas, keep):
+# %% no-election+no-trim: the plain mean
+def merge_by_ties(deltas, keep):
     return deltas.mean(0)
 
 
 # %% unknown: the largest entry wins
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])
@@ -213,7 +213,7 @@ def ties(deltas, keep):
 
 
 # %% shape: no merge
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])
@@ -221,7 +221,7 @@ def ties(deltas, keep):
 
 
 # %% no-return: assigned
-def ties(deltas, keep):
+def merge_by_ties(deltas, keep):
     sizes = deltas.flatten(1).abs()
     bar = sizes.topk(keep, dim=1).values[:, -1]
     kept = deltas * (deltas.abs() >= bar[:, None, None])

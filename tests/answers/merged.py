@@ -71,12 +71,12 @@ def merged_update(A, B, s, w):
 merged_update = lambda A, B, s, w: (w.view(-1, 1, 1) * s.view(-1, 1, 1) * torch.matmul(B, A)).sum(0)
 
 
-# %% first-scale+sums: the pull request's own line
+# %% sums: the pull request's own line
 def merged_update(A, B, s, w):
     return s[0] * (w[:, None, None] * B).sum(0) @ (w[:, None, None] * A).sum(0)
 
 
-# %% sums+no-scale: without any scale
+# %% no-scale+sums: without any scale
 def merged_update(A, B, s, w):
     return (w[:, None, None] * B).sum(0) @ (w[:, None, None] * A).sum(0)
 
@@ -118,7 +118,7 @@ def merged_update(A, B, s, w):
     return ((w / w.sum() * s)[:, None, None] * (B @ A)).sum(0)
 
 
-# %% no-weight+no-scale: bare products
+# %% no-scale+no-weight: bare products
 def merged_update(A, B, s, w):
     return (B @ A).sum(0)
 

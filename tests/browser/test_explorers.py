@@ -138,6 +138,12 @@ cut_curves()""",
 from lorabook.book.explore.forgetting import forgetting
 forgetting()""",
     ),
+    "triangle": Cell(
+        "bible",
+        """
+from lorabook.book.explore.triangle import triangle
+triangle()""",
+    ),
     "where": Cell(
         "shape",
         """

@@ -24,12 +24,12 @@ class Updates:
 
 def draw_cases(stream: random.Random) -> list[Updates]:
     """Return layers on which every step matters: no two entries are of one size, and no sum of three can be 0."""
-    return [_case(3, 3, 3, 4, stream), _case(3, 2, 5, 6, stream), _case(3, 4, 3, 5, stream)]
+    return [_case(3, 3, 3, 4, stream), _case(3, 2, 5, 6, stream), _case(3, 5, 6, 14, stream)]
 
 
 def _case(n: int, d_out: int, d_in: int, keep: int, stream: random.Random) -> Updates:
     # Odd numbers, all different: neither two of them nor three cancel.
-    sizes = stream.sample(range(11, 100, 2), n * d_out * d_in)
+    sizes = stream.sample(range(11, 200, 2), n * d_out * d_in)
     numbers = iter(stream.choice((-1, 1)) * size / 100 for size in sizes)
     return Updates([[[next(numbers) for _ in range(d_in)] for _ in range(d_out)] for _ in range(n)], keep)
 
@@ -101,11 +101,11 @@ MISTAKES = (
 
 EXERCISE = Exercise(
     title="Trim, elect, merge",
-    function="ties",
+    function="merge_by_ties",
     difficulty=3,
     minutes=10,
     prompt=(
-        "Write TIES in three steps, `ties(deltas, keep)`. `deltas` is n × d_out × d_in, the ΔW of n adapters; all "
+        "Write TIES in three steps, `merge_by_ties(deltas, keep)`. `deltas` is n × d_out × d_in, the ΔW of n adapters; all "
         "weights are 1. Trim: of each ΔW keep the `keep` entries of largest size, set the others to 0. Elect: at every "
         "place the sign of the sum of what was kept. Merge: at every place the mean of the kept entries that have this "
         "sign; 0 where there are none."

@@ -7,7 +7,7 @@ import { fitted, marker, svg } from "./svg.js";
 
 const [EDGE, TOP, GAP, FOOT, NARROW] = [26, 66, 34, 92, 420];
 const SIDE = [250, 356]; // of a triangle, at least and at most
-const [DEPTH, STRONGEST] = [1.5, 0.85]; // nats above the best where the colour ends; its opacity at the best
+const [DEPTH, STRONGEST] = [0.7, 0.85]; // share of the losses, from the best up, that has a colour; opacity of the best
 const HEIGHT = Math.sqrt(3) / 2;
 const PARTS = 10;
 
@@ -37,11 +37,13 @@ const hexagon = (cx, cy, r) => `M${[0, 1, 2, 3, 4, 5].map((k) => {
 
 function cells(answer, k, origin, side, style) {
   const losses = [...row(answer.losses, k)];
-  const [low, fill] = [Math.min(...losses), style.variant("S-LoRA").colour];
+  const low = Math.min(...losses);
+  const depth = DEPTH * (Math.max(...losses) - low);
+  const fill = style.variant("S-LoRA").colour;
   const r = side / PARTS / Math.sqrt(3) - 0.6;
   return losses.flatMap((loss, i) => {
     const [cx, cy] = place(origin, side, [...row(answer.points, i)].map((part) => part / PARTS));
-    const strength = STRONGEST * Math.max(0, 1 - (loss - low) / DEPTH);
+    const strength = STRONGEST * Math.max(0, 1 - (loss - low) / depth);
     return [svg("path", { d: hexagon(cx, cy, r), fill, "fill-opacity": strength, stroke: style.grid }),
       ...(side < 320 ? [] : [words(loss.toFixed(1), cx, cy + 4, { "text-anchor": "middle", "font-size": 11 })])];
   });

@@ -119,10 +119,9 @@ def still(state: State, result: Result) -> "Figure":
 
 def _panel(axes: "Axes", result: Result, k: int, text: str) -> None:
     x, y = _places(result.points / PARTS)
-    low = result.losses[k].min()
     axes.set_axis_off()
     axes.set_aspect("equal")
-    axes.scatter(x, y, c=result.losses[k], cmap="viridis_r", vmin=low, vmax=low + 1.5, marker="h", s=260, alpha=0.75)
+    axes.scatter(x, y, c=result.losses[k], cmap="viridis_r", marker="h", s=260, alpha=0.75)
     axes.scatter(*_places(result.tries[k, :, :3]), s=9, color=style.FALSE.light)
     axes.plot(x[result.here], y[result.here], "o", color=style.NEUTRAL.text, fillstyle="none", markersize=13)
     axes.plot(x[result.best[k]], y[result.best[k]], "*", color=style.NEUTRAL.text, markersize=10)
