@@ -84,5 +84,7 @@ def test_a_density_is_a_share(density: float) -> None:
 
 def test_these_are_ways_to_combine_like_the_others() -> None:
     assert set(WEIGHTS) == set(EQUAL)
-    said = [in_ours(models(EQUAL), how) for how in (Ties(0.4), Dare(0.4, torch.Generator().manual_seed(0)), Truncated(9))]
+    said = [
+        in_ours(models(EQUAL), how) for how in (Ties(0.4), Dare(0.4, torch.Generator().manual_seed(0)), Truncated(9))
+    ]
     assert all(gap(one, other) > 1e-3 for i, one in enumerate(said) for other in said[:i])

@@ -61,7 +61,9 @@ def trained_on(examples: Batch, lr: float, seed: int, start: State | None = None
             with torch.no_grad():
                 layer.update.A.copy_(start[name].A)
                 layer.update.B.copy_(start[name].B)
-    steps = take_steps(model, optimizer(model, lr), some(examples, seed), 0, STEPS, cross_entropy, rates=[lr], schedule=constant)
+    steps = take_steps(
+        model, optimizer(model, lr), some(examples, seed), 0, STEPS, cross_entropy, rates=[lr], schedule=constant
+    )
     for step, _ in enumerate(steps, 1):
         if step in LOOKS:
             yield step, model

@@ -19,6 +19,7 @@ from lorabook.models.paths import data_dir, data_file
 
 SEEDS, TUNING_SEED = (0, 1, 2, 3, 4), 100
 RATES = (1.25e-3, 2.5e-3, 5e-3)
+"""The first that are tried."""
 FILE = "recorded/hub.jsonl"
 WAYS = {**ONCE, **SEARCHED, **TUNED}
 Key = tuple[str, str, int, float]
@@ -44,17 +45,25 @@ class Row:
 
 
 def asked(rows: Iterable[Row]) -> Iterator[Key]:
-    """Give the keys that belong to the record, those of the reporting seeds once the best rate is known."""
+    """Give the keys that belong to the record as far as it has come: a reporting seed waits for the best rate."""
     rows = list(rows)
     for text in NEW:
         yield from ((text, way, 0, 0.0) for way in ONCE)
         yield from ((text, way, seed, 0.0) for way in SEARCHED for seed in SEEDS)
         for way in TUNED:
-            tried = [(text, way, TUNING_SEED, lr) for lr in RATES]
-            yield from tried
-            if set(tried) <= {row.key for row in rows}:
-                lr, _ = tuned(rows, text, way)
-                yield from ((text, way, seed, lr) for seed in SEEDS)
+            yield from ((text, way, seed, lr) for seed, lr in _of_training(rows, text, way))
+
+
+def _of_training(rows: Sequence[Row], text: str, way: str) -> Iterator[tuple[int, float]]:
+    """Give seeds and rates: the search for the rate, further out while the best is the first or the last, then the rest."""
+    tried = {row.lr for row in rows if row.key[:3] == (text, way, TUNING_SEED)} | set(RATES)
+    yield from ((TUNING_SEED, lr) for lr in sorted(tried))
+    if tried <= {row.lr for row in rows if row.key[:3] == (text, way, TUNING_SEED)}:
+        lr, _ = tuned(rows, text, way)
+        if lr in (min(tried), max(tried)):
+            yield TUNING_SEED, lr / 2 if lr == min(tried) else lr * 2
+        else:
+            yield from ((seed, lr) for seed in SEEDS)
 
 
 def tuned(rows: Iterable[Row], text: str, way: str) -> tuple[float, int]:

@@ -25,7 +25,7 @@ from lorabook.tasks.text import language_loss
 
 THREE = ("Bible", "CAPITALS", "no spaces")
 TESTS = (BIBLE_IN_CAPITALS, BIBLE_WITHOUT_SPACES)
-PRODUCT, SUM = "product of sums", "sum of products"
+PRODUCT, SUM = "product of sums, LoRAHub", "sum of products, exact"
 WAYS: dict[str, Combine] = {PRODUCT: product_of_sums, SUM: concatenated}
 TOTALS = (1.0, 1.5, 2.0)
 PARTS = 10

@@ -48,20 +48,21 @@ def mean(how: Combine) -> Way:
 
 def chosen(text: str, seed: int, lr: float) -> Outcome:
     """Take the adapter with the least loss on ten examples."""
-    name, seen = _best(text, seed)
+    name, seen = _ranked(text, seed)[0]
     return Outcome((_with(adapter(name), text),), tuple(float(name == each) for each in BANK), seen)
 
 
-def hub(how: Combine) -> Way:
-    """Search a weight for each adapter, on ten examples."""
+def hub(how: Combine, best: int | None = None) -> Way:
+    """Search a weight for each adapter, or for the few that are best alone, on ten examples."""
 
     def find(text: str, seed: int, lr: float) -> Outcome:
         few = examples(text, K, seed)
+        names = BANK if best is None else [name for name, _ in _ranked(text, seed)[:best]]
         found = compose(
-            load("tiny").model, adapters(BANK), lambda model: language_loss(model, few), how=how, budget=TRIES,
+            load("tiny").model, adapters(names), lambda model: language_loss(model, few), how=how, budget=TRIES,
             progress=False, generator=_generator(seed),
         )  # fmt: skip
-        return Outcome((_with(found.adapter, text),), tuple(found.weights.values()), found.loss)
+        return Outcome((_with(found.adapter, text),), tuple(found.weights.get(name, 0.0) for name in BANK), found.loss)
 
     return find
 
@@ -73,15 +74,19 @@ def trained(k: int) -> Way:
 
 def gone_on(text: str, seed: int, lr: float) -> Outcome:
     """Take the adapter with the least loss on ten examples, and train it on them."""
-    return _trained(text, K, seed, lr, adapter(_best(text, seed)[0]))
+    return _trained(text, K, seed, lr, adapter(_ranked(text, seed)[0][0]))
 
 
 ALONE, MEAN, FILES = "each alone", "mean of the ΔW", "mean of the files"
 CHOSEN, HUB, HUB_SUM = "best one", "LoRAHub", "LoRAHub, sum of products"
+FEW, FEW_SUM = "LoRAHub, best three", "LoRAHub, best three, sum of products"
 TRAINED, TRAINED_MORE, GONE_ON = "LoRA", "LoRA, 100 examples", "best one, trained on"
 ONCE: dict[str, Way] = {ALONE: each_alone, MEAN: mean(concatenated), FILES: mean(product_of_sums)}
 """These need no examples."""
-SEARCHED: dict[str, Way] = {CHOSEN: chosen, HUB: hub(product_of_sums), HUB_SUM: hub(concatenated)}
+SEARCHED: dict[str, Way] = {
+    CHOSEN: chosen, HUB: hub(product_of_sums), HUB_SUM: hub(concatenated),
+    FEW: hub(product_of_sums, best=3), FEW_SUM: hub(concatenated, best=3),
+}  # fmt: skip
 TUNED: dict[str, Way] = {TRAINED: trained(K), GONE_ON: gone_on, TRAINED_MORE: trained(MANY)}
 """These have a learning rate and a number of steps, best on a seed of its own."""
 
@@ -96,13 +101,14 @@ def _composed(weights: dict[str, float], how: Combine, text: str) -> Outcome:
     return Outcome((_with(combined(adapters(BANK), weights, how), text),), tuple(weights.values()))
 
 
-def _best(text: str, seed: int) -> tuple[str, float]:
+def _ranked(text: str, seed: int) -> list[tuple[str, float]]:
+    """Return every adapter and its loss on ten examples, the best first."""
     few, base = examples(text, K, seed), load("tiny").model
     seen = {}
     for name in BANK:
         with attached(base, adapter(name)), evaluating(base), torch.no_grad():
             seen[name] = language_loss(base, few).item()
-    return min(seen.items(), key=lambda item: item[1])
+    return sorted(seen.items(), key=lambda item: item[1])
 
 
 def _trained(text: str, k: int, seed: int, lr: float, start: State | None) -> Outcome:

@@ -96,7 +96,9 @@ MISTAKES = (
     Mistake("count", COUNT, {"elect": lambda trimmed, whole: _counted(trimmed)}),
     Mistake("all", ALL, {"join": lambda agreeing, values: sum(agreeing) / len(values)}),
     Mistake("sum", SUM, {"join": lambda agreeing, values: sum(agreeing)}, points=0.5),
-    Mistake("no-election", NO_ELECTION, {"join": lambda agreeing, values: sum(values) / max(1, sum(x != 0 for x in values))}),
+    Mistake(
+        "no-election", NO_ELECTION, {"join": lambda agreeing, values: sum(values) / max(1, sum(x != 0 for x in values))}
+    ),
 )
 
 EXERCISE = Exercise(

@@ -1,13 +1,13 @@
-// Two triangles, one for each text: a cell is a share of three adapters, darker where the loss is lower. Pressed or
+// Two triangles, one for each text: a cell is a share of three adapters, stronger in colour where the loss is lower. Pressed or
 // dragged, the point goes there. Dots are the tries of a recorded search, joined where one was better than all before.
 import { explorer } from "./explorer.js";
 import { row } from "./numbers.js";
 import { rule, soft, words } from "./panel.js";
 import { fitted, marker, svg } from "./svg.js";
 
-const [EDGE, TOP, GAP, FOOT, NARROW] = [26, 66, 34, 92, 420];
+const [EDGE, TOP, GAP, FOOT, NARROW] = [26, 92, 34, 84, 420];
 const SIDE = [250, 356]; // of a triangle, at least and at most
-const [DEPTH, STRONGEST] = [0.7, 0.85]; // share of the losses, from the best up, that has a colour; opacity of the best
+const DEPTH = 0.7; // the share of the losses, from the best up, that has a colour
 const HEIGHT = Math.sqrt(3) / 2;
 const PARTS = 10;
 
@@ -40,13 +40,13 @@ function cells(answer, k, origin, side, style) {
   const low = Math.min(...losses);
   const depth = DEPTH * (Math.max(...losses) - low);
   const fill = style.variant("S-LoRA").colour;
+  const strongest = style.dark ? 0.45 : 0.85; // so that numbers can be read on it
   const r = side / PARTS / Math.sqrt(3) - 0.6;
-  return losses.flatMap((loss, i) => {
-    const [cx, cy] = place(origin, side, [...row(answer.points, i)].map((part) => part / PARTS));
-    const strength = STRONGEST * Math.max(0, 1 - (loss - low) / depth);
-    return [svg("path", { d: hexagon(cx, cy, r), fill, "fill-opacity": strength, stroke: style.grid }),
-      ...(side < 320 ? [] : [words(loss.toFixed(1), cx, cy + 4, { "text-anchor": "middle", "font-size": 11 })])];
-  });
+  const spots = losses.map((_, i) => place(origin, side, [...row(answer.points, i)].map((part) => part / PARTS)));
+  const opacity = (loss) => strongest * Math.max(0, 1 - (loss - low) / depth);
+  const hexagons = spots.map(([cx, cy], i) => svg("path", { d: hexagon(cx, cy, r), fill, "fill-opacity": opacity(losses[i]), stroke: style.grid }));
+  const numbers = spots.map(([cx, cy], i) => words(losses[i].toFixed(1), cx, cy + 4, { "text-anchor": "middle", "font-size": 11 }));
+  return [hexagons, side < 320 ? [] : numbers];
 }
 
 function path(answer, k, origin, side, style) {
@@ -73,9 +73,10 @@ function panel(answer, k, origin, side, style) {
   const r = side / PARTS / Math.sqrt(3);
   const foot = y + side * HEIGHT;
   const names = [[x, foot + 32, "start", -r], [x + side, foot + 32, "end", r], [x + side / 2, y - 24, "middle", 0]];
+  const [hexagons, numbers] = cells(answer, k, origin, side, style);
   return [
     words(`loss on ${answer.texts[k]}`, x - EDGE / 2, y - 46, { "font-weight": 600 }),
-    ...cells(answer, k, origin, side, style), ...path(answer, k, origin, side, style),
+    ...hexagons, ...path(answer, k, origin, side, style), ...numbers,
     svg("path", { d: hexagon(bx, by, r - 1.5), fill: "none", stroke: style.text, "stroke-width": 2, "stroke-dasharray": "4 3" }),
     svg("circle", { cx: hx, cy: hy, r: 13, fill: "none", stroke: style.text, "stroke-width": 3 }),
     ...names.map(([nx, ny, anchor, shift], i) => words(answer.adapters[i], nx + shift, ny, { "text-anchor": anchor, "font-weight": 600 })),
@@ -87,9 +88,9 @@ function panel(answer, k, origin, side, style) {
 function key(width, style) {
   const { colour } = style.role("false");
   return [svg("circle", { cx: 8, cy: 12, r: 3.2, fill: colour }), soft("a try", 16, 16, "start"),
-    svg("circle", { cx: 66, cy: 12, r: 3.2, fill: "none", stroke: colour, "stroke-width": 1.4 }), soft("a weight against the others", 74, 16, "start"),
-    ...(width < 560 ? [] : [marker("star", 252, 12, 6, colour), soft("LoRAHub’s answer", 262, 16, "start"),
-      rule(386, 12, 404, 12, style.text, { "stroke-dasharray": "4 3", "stroke-width": 2 }), soft("least loss", 410, 16, "start")])];
+    svg("circle", { cx: 66, cy: 12, r: 3.2, fill: "none", stroke: colour, "stroke-width": 1.4 }), soft("weights of both signs", 74, 16, "start"),
+    ...(width < 560 ? [] : [marker("star", 226, 12, 6, colour), soft("LoRAHub’s answer", 236, 16, "start"),
+      rule(360, 12, 378, 12, style.text, { "stroke-dasharray": "4 3", "stroke-width": 2 }), soft("least loss", 384, 16, "start")])];
 }
 
 // The nearest point of the lattice inside of a triangle.

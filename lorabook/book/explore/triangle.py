@@ -76,12 +76,12 @@ def compute(state: State, found: Mapping[tuple[str, str], Surface]) -> Result:
     losses = np.array([row.losses[TOTALS.index(state.total)] for row in rows])
     weights = tuple(round(state.total * part / PARTS, 2) for part in POINTS[here])
     said = "; ".join(_said(row, loss[here]) for row, loss in zip(rows, losses, strict=True))
-    mixed = ", ".join(f"{name} {w:g}" for name, w in zip(THREE, weights, strict=True))
+    mixed = "Weights " + ", ".join(f"{name} {w:g}" for name, w in zip(THREE, weights, strict=True))
     return Result(
         THREE, TESTS, np.array(POINTS, np.uint8), losses, here, tuple(int(loss.argmin()) for loss in losses), CORNERS,
         np.array([row.base for row in rows]), np.array([_tries(row) for row in rows]),
         tuple(_improved(row) for row in rows), np.array([row.found for row in rows]), weights,
-        f"Weights {mixed}, {state.way}: {said}.",
+        f"{mixed}; {state.way}: {said}.",
     )  # fmt: skip
 
 

@@ -25,6 +25,8 @@ SAID = {
     hub_ways.CHOSEN: "the best single one, by ten examples",
     hub_ways.HUB: "LoRAHub, 40 tries on ten examples",
     hub_ways.HUB_SUM: "the same search over Σ wᵢBᵢAᵢ",
+    hub_ways.FEW: "LoRAHub over the best three",
+    hub_ways.FEW_SUM: "the best three, Σ wᵢBᵢAᵢ",
     hub_ways.TRAINED: "a new LoRA, trained on the ten",
     hub_ways.GONE_ON: "the best single one, trained on with the ten",
     hub_ways.TRAINED_MORE: "a new LoRA, trained on 100 examples",
@@ -77,7 +79,9 @@ def side_by_side(rows: Sequence[Merged]) -> Shown:
         (way, RANKS.get(way, R), f"{best_weight(rows, way):g}", of_way(rows, way, best_weight(rows, way)))
         for way in WAYS
     ]
-    cells = [(*head, *(_over(column) for column in losses.T), _over(losses.mean(1))) for *head, losses in alone + merged]
+    cells = [
+        (*head, *(_over(column) for column in losses.T), _over(losses.mean(1))) for *head, losses in alone + merged
+    ]
     return table(("", "rank", "weight of each", *THREE, "mean of three"), cells)
 
 
