@@ -55,7 +55,7 @@ def asked(rows: Iterable[Row]) -> Iterator[Key]:
 
 
 def _of_training(rows: Sequence[Row], text: str, way: str) -> Iterator[tuple[int, float]]:
-    """Give seeds and rates: the search for the rate, further out while the best is the first or the last, then the rest."""
+    """Give seeds and rates: a search, further out while the best is the first or the last, then what is reported."""
     tried = {row.lr for row in rows if row.key[:3] == (text, way, TUNING_SEED)} | set(RATES)
     yield from ((TUNING_SEED, lr) for lr in sorted(tried))
     if tried <= {row.lr for row in rows if row.key[:3] == (text, way, TUNING_SEED)}:

@@ -21,7 +21,7 @@ K, MANY, TRIES = 10, 100, 40
 
 @dataclass(frozen=True)
 class Outcome:
-    """Losses on the new text: one, or one after each of `LOOKS` steps; and the weight of each adapter, where they have one.
+    """Losses on the new text, one, or one after each of `LOOKS` steps; and each adapter's weight, where it has one.
 
     seen: the loss on the examples that were used.
     """

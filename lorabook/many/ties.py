@@ -1,8 +1,8 @@
 """TIES and DARE: sums of adapters from which entries of the ΔW are dropped first.
 
-What comes out is dense, of no low rank. As a pair it is (ΔW, I); `Truncated(r)([pair], [1.0])` is its nearest of rank r.
-PEFT's "ties_svd" and "dare_linear_svd" do that at once. Its "ties" and "dare_linear" are other functions: they drop
-entries of A and of B, and multiply what is left.
+What comes out is dense, of no low rank. As a pair it is (ΔW, I), and `Truncated(r)([pair], [1.0])` is its nearest of
+rank r. PEFT's "ties_svd" and "dare_linear_svd" do that at once. Its "ties" and "dare_linear" are other functions: they
+drop entries of A and of B, and multiply what is left.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Weight explorer: three adapters, a triangle of their shares, the loss on two texts that none of them has seen.
 
-A corner is one adapter alone, a side two of them. Over it lies a recorded search of LoRAHub, free to leave the triangle:
-a try stands where its |w| would, and is open where it has a weight of the other sign.
+A corner is one adapter alone, a side two of them. Over it lies a recorded search of LoRAHub, free to leave the
+triangle: a try stands where its |w| would, and is open where its weights have both signs.
 """
 
 from collections.abc import Mapping, Sequence
