@@ -108,9 +108,9 @@ EXERCISE = Exercise(
     minutes=10,
     prompt=(
         "Write TIES in three steps, `merge_by_ties(deltas, keep)`. `deltas` is n × d_out × d_in, the ΔW of n adapters; "
-        "all weights are 1. Trim: of each ΔW keep the `keep` entries of largest size, set the others to 0. Elect: at every "
-        "place the sign of the sum of what was kept. Merge: at every place the mean of the kept entries that have this "
-        "sign; 0 where there are none."
+        "all weights are 1. Trim: of each ΔW keep the `keep` entries of largest size, set the others to 0. Elect: at "
+        "every place the sign of the sum of what was kept. Merge: at every place the mean of the kept entries that "
+        "have this sign; 0 where there are none."
     ),
     hints=(
         "Sizes: `deltas.flatten(1).abs()`. Each adapter is trimmed by itself; `topk(keep, dim=1)` gives its entries.",

@@ -106,10 +106,10 @@ EXERCISE = Exercise(
     difficulty=2,
     minutes=5,
     prompt=(
-        "A pull request adds adapters up for merging: `return s[0] * (w[:, None, None] * B).sum(0) @ (w[:, None, None] "
-        "* A).sum(0)`. Its test has one adapter, with weight 1. Write `merged_update(A, B, s, w)`, which returns the "
-        "ΔW that all n adapters make together. A is n × r × d_in, B is n × d_out × r; s has each adapter's scale α/r, and "
-        "w its weight."
+        "A pull request adds adapters up for merging: `return s[0] * (w[:, None, None] * B).sum(0) @ "
+        "(w[:, None, None] * A).sum(0)`. Its test has one adapter, with weight 1. Write `merged_update(A, B, s, w)`, "
+        "which returns the ΔW that all n adapters make together. A is n × r × d_in, B is n × d_out × r; s has each "
+        "adapter's scale α/r, and w its weight."
     ),
     hints=(
         "Write the pull request's product out for two adapters. How many terms has it? How many should there be?",
