@@ -52,14 +52,14 @@ def chosen(text: str, seed: int, lr: float) -> Outcome:
     return Outcome((_with(adapter(name), text),), tuple(float(name == each) for each in BANK), seen)
 
 
-def hub(how: Combine, best: int | None = None) -> Way:
-    """Search a weight for each adapter, or for the few that are best alone, on ten examples."""
+def hub(how: Combine, best: int | None = None, times: int = 1) -> Way:
+    """Search a weight for each adapter, or for the few that are best alone, on ten examples, so many times 40 tries."""
 
     def find(text: str, seed: int, lr: float) -> Outcome:
         few = examples(text, K, seed)
         names = BANK if best is None else [name for name, _ in _ranked(text, seed)[:best]]
         found = compose(
-            load("tiny").model, adapters(names), lambda model: language_loss(model, few), how=how, budget=TRIES,
+            load("tiny").model, adapters(names), lambda model: language_loss(model, few), how=how, budget=TRIES * times,
             progress=False, generator=_generator(seed),
         )  # fmt: skip
         return Outcome((_with(found.adapter, text),), tuple(found.weights.get(name, 0.0) for name in BANK), found.loss)
@@ -80,12 +80,13 @@ def gone_on(text: str, seed: int, lr: float) -> Outcome:
 ALONE, MEAN, FILES = "each alone", "mean of the ΔW", "mean of the files"
 CHOSEN, HUB, HUB_SUM = "best one", "LoRAHub", "LoRAHub, sum of products"
 FEW, FEW_SUM = "LoRAHub, best three", "LoRAHub, best three, sum of products"
+LONG = "LoRAHub, 400 tries"
 TRAINED, TRAINED_MORE, GONE_ON = "LoRA", "LoRA, 100 examples", "best one, trained on"
 ONCE: dict[str, Way] = {ALONE: each_alone, MEAN: mean(concatenated), FILES: mean(product_of_sums)}
 """These need no examples."""
 SEARCHED: dict[str, Way] = {
     CHOSEN: chosen, HUB: hub(product_of_sums), HUB_SUM: hub(concatenated),
-    FEW: hub(product_of_sums, best=3), FEW_SUM: hub(concatenated, best=3),
+    FEW: hub(product_of_sums, best=3), FEW_SUM: hub(concatenated, best=3), LONG: hub(product_of_sums, times=10),
 }  # fmt: skip
 TUNED: dict[str, Way] = {TRAINED: trained(K), GONE_ON: gone_on, TRAINED_MORE: trained(MANY)}
 """These have a learning rate and a number of steps, best on a seed of its own."""
