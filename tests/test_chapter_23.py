@@ -1,4 +1,4 @@
-"""What chapter 23 stands on: the answers of the explorer's tasks, its smallest case, and what its text says of records."""
+"""What chapter 23 stands on: the answers of the tasks, its smallest case, and what is said of its records."""
 
 import numpy as np
 import pytest

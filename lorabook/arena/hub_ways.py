@@ -80,13 +80,13 @@ def gone_on(text: str, seed: int, lr: float) -> Outcome:
 ALONE, MEAN, FILES = "each alone", "mean of the ΔW", "mean of the files"
 CHOSEN, HUB, HUB_SUM = "best one", "LoRAHub", "LoRAHub, sum of products"
 FEW, FEW_SUM = "LoRAHub, best three", "LoRAHub, best three, sum of products"
-LONG = "LoRAHub, 400 tries"
+LONG = "LoRAHub, 200 tries"
 TRAINED, TRAINED_MORE, GONE_ON = "LoRA", "LoRA, 100 examples", "best one, trained on"
 ONCE: dict[str, Way] = {ALONE: each_alone, MEAN: mean(concatenated), FILES: mean(product_of_sums)}
 """These need no examples."""
 SEARCHED: dict[str, Way] = {
     CHOSEN: chosen, HUB: hub(product_of_sums), HUB_SUM: hub(concatenated),
-    FEW: hub(product_of_sums, best=3), FEW_SUM: hub(concatenated, best=3), LONG: hub(product_of_sums, times=10),
+    FEW: hub(product_of_sums, best=3), FEW_SUM: hub(concatenated, best=3), LONG: hub(product_of_sums, times=5),
 }  # fmt: skip
 TUNED: dict[str, Way] = {TRAINED: trained(K), GONE_ON: gone_on, TRAINED_MORE: trained(MANY)}
 """These have a learning rate and a number of steps, best on a seed of its own."""

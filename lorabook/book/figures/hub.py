@@ -24,7 +24,7 @@ SAID = {
     hub_ways.FILES: "mean of all twenty files, A and B apart",
     hub_ways.CHOSEN: "the best single one, by ten examples",
     hub_ways.HUB: "LoRAHub, 40 tries on ten examples",
-    hub_ways.LONG: "LoRAHub, 400 tries on ten examples",
+    hub_ways.LONG: "LoRAHub, 200 tries on ten examples",
     hub_ways.HUB_SUM: "40 tries over Σ wᵢBᵢAᵢ",
     hub_ways.FEW: "LoRAHub, 40 tries over the best three",
     hub_ways.FEW_SUM: "40 tries over the best three, Σ wᵢBᵢAᵢ",
