@@ -15,8 +15,8 @@ from lorabook.many.stacking import attached
 from lorabook.models.load import load
 from lorabook.tasks.text import language_loss
 
-K, MANY, TRIES = 10, 100, 40
-"""Examples; more of them, for comparison; and how many times LoRAHub computes their loss."""
+K, TRIES = 10, 40
+"""Examples, and how many times LoRAHub computes their loss."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ def chosen(text: str, seed: int, lr: float) -> Outcome:
     return Outcome((_with(adapter(name), text),), tuple(float(name == each) for each in BANK), seen)
 
 
-def hub(how: Combine, best: int | None = None, times: int = 1) -> Way:
-    """Search a weight for each adapter, or for the few that are best alone, on ten examples, so many times 40 tries."""
+def hub(how: Combine, best: int | None = None) -> Way:
+    """Search a weight for each adapter, or for the few that are best alone, on ten examples."""
 
     def find(text: str, seed: int, lr: float) -> Outcome:
         few = examples(text, K, seed)
         names = BANK if best is None else [name for name, _ in _ranked(text, seed)[:best]]
         found = compose(
-            load("tiny").model, adapters(names), lambda model: language_loss(model, few), how=how, budget=TRIES * times,
+            load("tiny").model, adapters(names), lambda model: language_loss(model, few), how=how, budget=TRIES,
             progress=False, generator=_generator(seed),
         )  # fmt: skip
         return Outcome((_with(found.adapter, text),), tuple(found.weights.get(name, 0.0) for name in BANK), found.loss)
@@ -67,28 +67,27 @@ def hub(how: Combine, best: int | None = None, times: int = 1) -> Way:
     return find
 
 
-def trained(k: int) -> Way:
-    """Train a new LoRA on k examples."""
-    return lambda text, seed, lr: _trained(text, k, seed, lr, None)
+def trained(text: str, seed: int, lr: float) -> Outcome:
+    """Train a new LoRA on ten examples."""
+    return _trained(text, seed, lr, None)
 
 
 def gone_on(text: str, seed: int, lr: float) -> Outcome:
     """Take the adapter with the least loss on ten examples, and train it on them."""
-    return _trained(text, K, seed, lr, adapter(_ranked(text, seed)[0][0]))
+    return _trained(text, seed, lr, adapter(_ranked(text, seed)[0][0]))
 
 
 ALONE, MEAN, FILES = "each alone", "mean of the ΔW", "mean of the files"
 CHOSEN, HUB, HUB_SUM = "best one", "LoRAHub", "LoRAHub, sum of products"
 FEW, FEW_SUM = "LoRAHub, best three", "LoRAHub, best three, sum of products"
-LONG = "LoRAHub, 200 tries"
-TRAINED, TRAINED_MORE, GONE_ON = "LoRA", "LoRA, 100 examples", "best one, trained on"
+TRAINED, GONE_ON = "LoRA", "best one, trained on"
 ONCE: dict[str, Way] = {ALONE: each_alone, MEAN: mean(concatenated), FILES: mean(product_of_sums)}
 """These need no examples."""
 SEARCHED: dict[str, Way] = {
     CHOSEN: chosen, HUB: hub(product_of_sums), HUB_SUM: hub(concatenated),
-    FEW: hub(product_of_sums, best=3), FEW_SUM: hub(concatenated, best=3), LONG: hub(product_of_sums, times=5),
+    FEW: hub(product_of_sums, best=3), FEW_SUM: hub(concatenated, best=3),
 }  # fmt: skip
-TUNED: dict[str, Way] = {TRAINED: trained(K), GONE_ON: gone_on, TRAINED_MORE: trained(MANY)}
+TUNED: dict[str, Way] = {TRAINED: trained, GONE_ON: gone_on}
 """These have a learning rate and a number of steps, best on a seed of its own."""
 
 
@@ -112,8 +111,8 @@ def _ranked(text: str, seed: int) -> list[tuple[str, float]]:
     return sorted(seen.items(), key=lambda item: item[1])
 
 
-def _trained(text: str, k: int, seed: int, lr: float, start: State | None) -> Outcome:
-    return Outcome(tuple(loss(model, text) for _, model in trained_on(examples(text, k, seed), lr, seed, start)))
+def _trained(text: str, seed: int, lr: float, start: State | None) -> Outcome:
+    return Outcome(tuple(loss(model, text) for _, model in trained_on(examples(text, K, seed), lr, seed, start)))
 
 
 def _generator(seed: int) -> torch.Generator:

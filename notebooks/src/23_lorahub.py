@@ -131,10 +131,15 @@ bank = {name: hub_bank.adapter(name) for name in book.progress(hub_surface.THREE
 
 # %% tags=["nbval-ignore-output"]
 NEW = hub_texts.BIBLE_WITHOUT_SPACES
-base, few = lb.load("tiny").model, hub_texts.examples(NEW, k=10, seed=0)
-found = {}
+base, (x, y), found = lb.load("tiny").model, hub_texts.examples(NEW, k=10, seed=0), {}
+
+
+def few_shot_loss(model):
+    return torch.nn.functional.cross_entropy(model(x).flatten(0, 1), y.flatten())
+
+
 for way, how in book.progress(hub_surface.WAYS.items()):
-    best = hub.compose(base, bank, lambda model: lb.cross_entropy(model, few), how=how, progress=False)
+    best = lb.compose(base, bank, few_shot_loss, how=how, progress=False)
     with stacking.attached(base, best.adapter):
         found[way] = hub_bank.loss(base, NEW)
     print(way, {name: round(w, 2) for name, w in best.weights.items()}, f"{found[way]:.2f} nats")
@@ -191,39 +196,37 @@ drawn.twenty(rows)
 
 # %%
 losses = {(way, text): hub_record.losses(rows, text, way) for way in drawn.SAID for text in hub_texts.NEW}
-*TEN, HUNDRED = drawn.SAID
 JOINED, mean = hub_texts.NEW[:2], lambda values: sum(values) / len(values)
 
 
-def beats(one, other, texts):
+def beats(one, other, texts=JOINED):
     return all(max(losses[one, text]) < min(losses[other, text]) for text in texts)
 
 
 book.verdicts({
-    "On the joined texts LoRAHub ends above the best single adapter": beats("best one", "LoRAHub", JOINED),
-    "With five times as many tries it still does": beats("best one", "LoRAHub, 200 tries", JOINED),
-    "Training the best single adapter on has the lowest mean of all ways with ten examples, on every text":
-        all(min(TEN, key=lambda way: mean(losses[way, text])) == "best one, trained on" for text in hub_texts.NEW),
-    "100 examples and a new LoRA beat all of these": all(beats(HUNDRED, way, hub_texts.NEW) for way in TEN)})
+    "On the joined texts LoRAHub over twenty ends above the best single adapter": beats("best one", "LoRAHub"),
+    "There, over the best three, it beats a new LoRA trained on the ten": beats("LoRAHub, best three", "LoRA"),
+    **{f"On {text}, training the best single adapter on has the lowest mean":
+        min(drawn.SAID, key=lambda way: mean(losses[way, text])) == "best one, trained on" for text in hub_texts.NEW}})
 
 # %% [markdown]
 # **More adapters are no better than the best single one.** Seventeen of the twenty know nothing of the text, and the search
-# must find that out for each. Over the best three, picked by the same ten examples, it comes back to the best one, and gets
-# past it only on the text that none knows. There every mixture is near the base.
+# must find that out for each, in forty tries. Over the best three, picked by the same ten examples, it comes back to the best
+# one, and beats a new LoRA. On the text that none knows, mixing gains little, and training wins, from whatever start.
 #
 # The sum of products is no cure, though it is nearer on one text. And a mean of twenty files goes less far than a mean of
 # twenty $\Delta W$: there each adapter's own term has the weight 1/400.
 #
 # ## When, when not
 # * **First score every adapter alone** on your ten examples. It costs $N$ losses, and sets the bar for everything else.
-# * **You may train:** train the best one on, briefly, and stop early. A hundred examples beat twenty adapters.
+# * **You may train:** train the best one on, briefly, and stop early.
 # * **You may not** (no gradients, a served model): search over the best three, and compare with the best one.
 # * **Several skills in one model:** `cat`, or `svd` if the rank must stay; tune the weight. In PEFT, avoid `linear`,
 #   `ties` and `dare_linear`: they work on the factors. `ties_svd` and `dare_linear_svd` work on $\Delta W$.
 # * Adapters must be of one base and, for products of sums, of one rank.
 #
-# The paper reports LoRAHub on a hundred tasks of a large instruction-tuned model, whose adapters overlap far more than
-# spellings do. That is not tested here.
+# The paper reports gains with twenty adapters of instruction tasks, on a large model. Spellings are stranger to each other,
+# and this model is small: read the order of the rows, not the nats, and measure your own.
 #
 # ## Exercises
 # Stuck? `book.hint(merged.EXERCISE, 1)`, then 2, then 3.

@@ -24,13 +24,11 @@ SAID = {
     hub_ways.FILES: "mean of all twenty files, A and B apart",
     hub_ways.CHOSEN: "the best single one, by ten examples",
     hub_ways.HUB: "LoRAHub, 40 tries on ten examples",
-    hub_ways.LONG: "LoRAHub, 200 tries on ten examples",
     hub_ways.HUB_SUM: "40 tries over Σ wᵢBᵢAᵢ",
     hub_ways.FEW: "LoRAHub, 40 tries over the best three",
     hub_ways.FEW_SUM: "40 tries over the best three, Σ wᵢBᵢAᵢ",
     hub_ways.TRAINED: "a new LoRA, trained on the ten",
     hub_ways.GONE_ON: "the best single one, trained on with the ten",
-    hub_ways.TRAINED_MORE: "a new LoRA, trained on 100 examples",
 }
 """The ways as a row of the table says them, in its order."""
 RANKS = {CAT: f"{len(THREE) * R}", TIES: "full", DARE: "full"}
