@@ -24,7 +24,7 @@ from lorabook.many.ties import Dare, Ties
 from lorabook.models.load import load
 from lorabook.models.paths import data_dir, data_file
 
-WEIGHTS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+WEIGHTS = (0.25, 0.35, 0.5, 0.6, 0.75, 1.0, 1.5, 2.0)
 SEEDS = (0, 1, 2)
 FILE = "recorded/hub_merges.jsonl"
 CAT, SVD, LINEAR, SQUARED = "cat", "svd", "linear", "LoRAHub's product"

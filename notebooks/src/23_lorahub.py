@@ -181,7 +181,7 @@ book.verdicts({
         min(each.mean() for each in ends.values()) < drawn.of_way(merges, "each alone", 1.0).mean() + 0.3})
 
 # %% [markdown]
-# Cutting `cat` back to rank 8 costs 0.03 nats; the cross terms of the two products cost five times that. LoRAHub's product at
+# Cutting `cat` back to rank 8 costs 0.03 nats; the cross terms of the two products cost four times that. LoRAHub's product at
 # weight ½ *is* `linear` at ¼: the weights are squared. No merge keeps three adapters whole. If you know which text
 # comes, load its adapter instead (chapter 24).
 #
