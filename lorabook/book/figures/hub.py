@@ -95,8 +95,8 @@ def at_every_weight(rows: Sequence[Merged]) -> Picture:
         level = of_way(rows, ALONE, weight).mean()
         axes.axhline(level, color=style.NEUTRAL.text, linestyle=":", linewidth=1)
         axes.text(WEIGHTS[0], level, said, color=style.NEUTRAL.text, fontsize=8, va="bottom")
-    axes.set_ylim(of_way(rows, ALONE, 1.0).mean() - 0.2, of_way(rows, ALONE, 0.0).mean() + 1.4)
-    axes.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8, ncols=2, loc="upper left")
+    axes.set_ylim(of_way(rows, ALONE, 1.0).mean() - 0.2, of_way(rows, ALONE, 0.0).mean() + 1.7)
+    axes.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8, loc="upper left")
     return Picture(sentence, figure)
 
 
