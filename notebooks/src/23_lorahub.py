@@ -210,7 +210,7 @@ book.verdicts({
         min(drawn.SAID, key=lambda way: mean(losses[way, text])) == "best one, trained on" for text in hub_texts.NEW}})
 
 # %% [markdown]
-# **More adapters are no better than the best single one.** Seventeen of the twenty know nothing of the text, and the search
+# **More adapters are no better than the best single one.** Most of the twenty know nothing of the text, and the search
 # must find that out for each, in forty tries. Over the best three, picked by the same ten examples, it comes back to the best
 # one, and beats a new LoRA. On the text that none knows, mixing gains little, and training wins, from whatever start.
 #

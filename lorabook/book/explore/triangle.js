@@ -87,10 +87,10 @@ function panel(answer, k, origin, side, style) {
 
 function key(width, style) {
   const { colour } = style.role("false");
-  return [svg("circle", { cx: 8, cy: 12, r: 3.2, fill: colour }), soft("a try", 16, 16, "start"),
-    svg("circle", { cx: 66, cy: 12, r: 3.2, fill: "none", stroke: colour, "stroke-width": 1.4 }), soft("weights of both signs", 74, 16, "start"),
-    ...(width < 560 ? [] : [marker("star", 226, 12, 6, colour), soft("LoRAHub’s answer", 236, 16, "start"),
-      rule(360, 12, 378, 12, style.text, { "stroke-dasharray": "4 3", "stroke-width": 2 }), soft("least loss", 384, 16, "start")])];
+  return [svg("circle", { cx: 8, cy: 12, r: 3.2, fill: colour }), soft("a try, at |w|/Σ|w|", 16, 16, "start"),
+    svg("circle", { cx: 148, cy: 12, r: 3.2, fill: "none", stroke: colour, "stroke-width": 1.4 }), soft("one with weights of both signs", 157, 16, "start"),
+    ...(width < 600 ? [] : [marker("star", 356, 12, 6, colour), soft("LoRAHub’s answer", 368, 16, "start"),
+      rule(490, 12, 508, 12, style.text, { "stroke-dasharray": "4 3", "stroke-width": 2 }), soft("least loss", 514, 16, "start")])];
 }
 
 // The nearest point of the lattice inside of a triangle.
