@@ -19,15 +19,18 @@ _HOMES = {
     "OLoRA": "axes.init.olora", "rsLoRA": "axes.scale.rslora", "QLoRA": "axes.base.qlora",
     "LoRAPlus": "axes.optim.lora_plus", "AdaLoRA": "axes.rule.adalora", "DyLoRA": "axes.rule.dylora",
     "DeltaLoRA": "axes.rule.delta_lora", "LongLoRA": "axes.attention.longlora", "OrthogonalLoRA": "many.orthogonal",
-    "DPDyLoRA": "many.federated", "Recipe": "core.recipe", "AxisConflict": "core.recipe", "Paged": "axes.optim.paged",
+    "DPDyLoRA": "many.federated", "GLoRASupernet": "axes.rule.glora_draw", "Recipe": "core.recipe",
+    "AxisConflict": "core.recipe", "Paged": "axes.optim.paged",
     # one adapter on a model
     "load": "models.load", "inject": "core.inject", "fit": "core.fit", "Diverged": "core.training_step",
     "merge": "core.merge", "merged": "core.merge", "disabled": "core.merge", "adapted": "core.adapted_layer",
-    "truncate": "axes.form.dylora", "learn_with_drop": "axes.rule.lora_drop", "save_adapter": "saving.save",
-    "load_adapter": "saving.save",
+    "truncate": "axes.form.dylora", "search_kinds": "axes.rule.glora_search", "cut_supernet": "axes.form.glora_subnet",
+    "learn_with_drop": "axes.rule.lora_drop", "save_adapter": "saving.save", "load_adapter": "saving.save",
     # several adapters
     "pairs_of": "many.pair", "stack": "many.stacking", "bank": "many.bank", "serving": "many.bank",
     "compose": "many.hub", "learn_in_turn": "many.in_turn",
+    # what LoRA is compared with
+    "insert_bottlenecks": "baselines.bottleneck", "insert_prefix": "baselines.prefix",
     # what the book says
     "claim": "claims.claim", "misconception": "claims.claim", "verify": "claims.runner", "card": "claims.card",
     "source": "claims.card",

@@ -11,9 +11,17 @@ from lorabook.models.paths import notebooks_dir
 SOURCES = sorted((notebooks_dir() / "src").glob("*.py"))
 TAUGHT = {
     "01_why_low_rank": ("low_rank.truncation", "low_rank.spectrum", "low_rank.decay"),
-    # Chapter 04 will show lora.cost.
     "02_lora": ("lora.form", "lora.start", "lora.kaiming", "lora.rate", "lora.conventions", "rslora.scale"),
     "03_where": ("lora.attention_score", "lora.layers", "lora.merging", "lora.blocks", "lora.use"),
+    "04_when_it_goes_wrong": (
+        "memory.memory",
+        "memory.cards",
+        "memory.phases",
+        "memory.rank",
+        "counting.count",
+        "lora.cost",
+        "lora.going_wrong",
+    ),
     "05_rslora": ("rslora.scale", "rslora.rank_laws", "rslora.rank_steps"),
     "06_lora_plus": ("lora_plus.lora_plus", "lora_plus.rates", "lora_plus.start", "lora_plus.width"),
     "07_lora_fa": ("lora_fa.form", "lora_fa.layer"),
@@ -31,6 +39,7 @@ TAUGHT = {
     "12_loha_hira": ("loha.form", "loha.cost", "hira.form"),
     "13_lokr": ("lokr.form",),
     "14_vera": ("vera.form",),
+    "15_glora": ("glora.form", "glora.cost", "glora.search"),
     "16_melora_multilora": ("melora.form", "multilora.form"),
     "17_adalora": (
         "adalora.form",
@@ -40,9 +49,24 @@ TAUGHT = {
         "adalora.schedule",
     ),
     "18_dylora": ("dylora.cut", "dylora.rule"),
+    "19_delta_lora": ("delta_lora.form", "delta_lora.same_run"),
+    "20_lora_drop": ("lora_drop.lora_drop",),
     "21_longlora": ("longlora.cost", "longlora.interpolation", "longlora.shifted", "longlora.use"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
     "23_lorahub": ("lorahub.hub", "lorahub.search", "stack.combine", "stack.conflicts"),
+    "27_arena": ("comparing.seeds",),
+    "28_choose": ("variants.listing",),
+    "25_dp_dylora": (
+        "privacy.accountant",
+        "privacy.private",
+        "dp_dylora.federated",
+        "dp_dylora.federated_leak",
+        "dp_dylora.federated_mean",
+        "dp_dylora.federated_rank",
+    ),
+    "24_s_lora": ("s_lora.mixed_batch", "s_lora.pages", "s_lora.scheduler"),
+    "26_baselines": ("adapters.bottleneck", "prefix.key_value"),
+    "29_your_own_model": ("own_model.chat", "own_model.files"),
 }
 """The modules whose claims a chapter derives. Ideas that have no chapter yet are in the ledger of the start page."""
 CLAIMS = discover()

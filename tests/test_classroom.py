@@ -259,7 +259,7 @@ def test_the_notebook_that_people_open_holds_no_solution():
         assert not any("SOLUTION" in cell for cell in cells)
         for exercise in EXERCISES.values():
             for cell in cells:
-                if f"def {exercise.function}(" in cell:
+                if re.search(rf"^def {exercise.function}\(", cell, re.MULTILINE):
                     assert "# YOUR CODE HERE\n    raise NotImplementedError()" in cell
 
 

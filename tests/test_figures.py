@@ -28,7 +28,9 @@ FOLDER = Path(__file__).parents[1] / "figures"
 SVG = "{http://www.w3.org/2000/svg}"
 DRAWN = {name: draw() for name, draw in gallery().items()}
 HEADED = {drawing.sentence.partition(":")[0] for drawing in DRAWN.values()}
-UNPICTURED = {"head", "bottleneck", "LoRA r=2", "LoRA r=32", "LoKr factor=8", "QLoRA | rsLoRA | LoRA+"}
+UNPICTURED = {"head", "bottleneck", "LoRA r=2", "LoRA r=32", "LoKr factor=8", "QLoRA | rsLoRA | LoRA+"} | {
+    "LoRA on attention", "LoRA on MLP"
+}  # fmt: skip
 """A trained output head is what every comparison has; the others are the arena's names for what has its picture."""
 
 

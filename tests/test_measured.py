@@ -8,8 +8,9 @@ from explorers import pretended_record
 from lorabook.arena.methods import METHODS
 from lorabook.arena.record import Record
 from lorabook.book import style
-from lorabook.book.explore import measured as table
+from lorabook.book.explore import again
 from lorabook.book.explore.measured import measured
+from lorabook.book.explore.standings import standings
 
 
 def test_the_lines_are_lora_the_variant_and_full_fine_tuning_with_their_numbers():
@@ -31,11 +32,12 @@ def test_the_sentence_is_the_decision_where_there_is_one_and_else_the_numbers():
     assert "LoRA 3.000, DoRA 2.900, full fine-tuning 2.800 nats per picture" in view.result.sentence
 
 
+@pytest.mark.parametrize("make", [lambda record: measured("DoRA", record=record), standings], ids=["measured", "all"])
 @pytest.mark.parametrize("differs", [True, False])
-def test_a_row_runs_again_and_says_whether_it_ends_where_it_ended(monkeypatch, differs):
-    monkeypatch.setattr(table, "recheck", lambda row: [f"{row.job.label}: score was 3, is 4"] if differs else [])
-    view = measured("DoRA", record=pretended_record())
-    view.actions["DoRA"].run()
+def test_a_row_runs_again_and_says_whether_it_ends_where_it_ended(monkeypatch, differs, make):
+    monkeypatch.setattr(again, "recheck", lambda row: [f"{row.job.label}: score was 3, is 4"] if differs else [])
+    view = make(pretended_record())
+    next(iter(action for name, action in view.actions.items() if name in ("DoRA", "again"))).run()
     while "training" in view.status:
         time.sleep(0.01)
     expected = "score was 3, is 4" if differs else "ends at 2.900 here too"

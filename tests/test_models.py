@@ -10,7 +10,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from lorabook.core.training_step import Diverged
-from lorabook.models import checkpoint, smollm2
+from lorabook.models import checkpoint, gguf_file
 from lorabook.models.convnet import ConvNet
 from lorabook.models.decoder import Decoder, DecoderConfig, initialise
 from lorabook.models.generate import generate
@@ -247,7 +247,7 @@ def test_rows_in_halves_undoes_the_interleaving():
     w = torch.arange(24.0).view(12, 2)
     interleaved = w.view(3, 2, 2, 2).transpose(1, 2).reshape(12, 2)
     assert not torch.equal(interleaved, w)
-    assert torch.equal(smollm2.rows_in_halves(interleaved, 3), w)
+    assert torch.equal(gguf_file.rows_in_halves(interleaved, 3), w)
 
 
 def test_smollm2_knows_the_capital_of_france():

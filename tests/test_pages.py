@@ -3,8 +3,13 @@
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat import NotebookNode
 
+from lorabook.book.measure import measure
+from lorabook.book.measure_report import explorers
+from lorabook.book.prose import headings
 from lorabook.claims.discovery import discover
 from lorabook.models.paths import notebooks_dir
 
@@ -61,3 +66,40 @@ def test_a_symbol_stands_in_a_claim_or_a_chapter(symbol):
     texts = [claim.statement for claim in discover()]
     texts += [path.read_text(encoding="utf-8") for path in (ROOT / "notebooks" / "src").glob("*.py")]
     assert any(symbol.split("\\cdot")[0] in text for text in texts), f"{symbol} is listed and used nowhere"
+
+
+PATHS = (notebooks_dir() / "paths.md").read_text(encoding="utf-8")
+END = "the end"
+
+
+def parts() -> list[tuple[str, str, int]]:
+    """Return each row of the paths: the notebook that it links to, the heading before which it stops, its minutes."""
+    rows = re.findall(r"^\| \[[^]]+\]\((\S+)\.ipynb\) \| ([^|]+) \| (\d+) \|$", PATHS, re.MULTILINE)
+    return [(name, until, int(minutes)) for name, until, minutes in rows]
+
+
+def read_until(name: str, until: str) -> float:
+    """Return the minutes that a chapter takes as far as a heading of level 2; all that its head states, to its end."""
+    notebook = nbformat.read(notebooks_dir() / f"{name}.ipynb", as_version=4)
+    if until == END:
+        return measure(notebook, explorers()).head.minutes
+    (stop,) = [
+        i
+        for i, cell in enumerate(notebook.cells)
+        if cell.cell_type == "markdown"
+        and any(heading.level == 2 and heading.text == until for heading in headings(cell.source))
+    ]
+    return measure(NotebookNode(cells=notebook.cells[:stop]), explorers()).counts.reading
+
+
+@pytest.mark.parametrize(("name", "until", "minutes"), sorted(set(parts())))
+def test_a_part_of_a_path_takes_the_minutes_that_it_states(name, until, minutes):
+    assert minutes - 1 <= read_until(name, until) <= minutes
+
+
+def test_the_paths_take_an_hour_and_a_day():
+    hour, day = (
+        sum(int(m) for m in re.findall(r"\| (\d+) \|$", path, re.MULTILINE)) for path in PATHS.split("## One day")
+    )
+    assert hour <= 60
+    assert 5 * 60 <= day <= 7 * 60

@@ -19,8 +19,10 @@ from lorabook.models.paths import notebooks_dir
 README = Path(__file__).parents[1] / "README.md"
 KEPT_FREE = {"head"}
 """A place in the order of strokes that no variant has taken."""
-CONTENDERS = {"bottleneck", "LoRA r=2", "LoRA r=32", "LoKr factor=8", "QLoRA | rsLoRA | LoRA+"}
-"""The arena draws them apart, and they are no variants: another size, another name, several at once."""
+CONTENDERS = {"bottleneck", "LoRA r=2", "LoRA r=32", "LoKr factor=8", "QLoRA | rsLoRA | LoRA+"} | {
+    "LoRA on attention", "LoRA on MLP"
+}  # fmt: skip
+"""The arena draws them apart, and they are no variants: another size, another place, another name, several at once."""
 SUPERNET = {"GLoRASupernetForm"}
 """GLoRA's supernet holds every kind of every term at once; the table counts what is cut out of it."""
 PROOFS = proofs()

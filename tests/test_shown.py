@@ -16,6 +16,7 @@ from lorabook.book.figures.gallery import diagram
 from lorabook.book.landscape import DECIDES, axes, variants
 from lorabook.book.prose import unfolded
 from lorabook.book.shown import fold, table, verdicts
+from lorabook.claims.card import card
 from lorabook.claims.catalogue import catalogue
 from lorabook.claims.claim import claim
 from lorabook.claims.low_rank import spectrum, truncation
@@ -25,6 +26,16 @@ from lorabook.core.recipe import IDEAS
 
 ABOUT = "arithmetic of a test"
 HEAD = "# {}\n\n> **Why?**\n\n| minutes | tier | axis | teaches | you need |\n| --- | --- | --- | --- | --- |\n{}"
+
+
+def test_a_stressed_word_is_set_so_on_a_card_and_a_product_is_not() -> None:
+    @claim(statement="The *latest* two: $a*b*c < 3$.", source="a test")
+    def stressed(_case: object) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.ones(1), torch.ones(1)
+
+    bundle = card(stressed)._repr_mimebundle_()
+    assert "The <em>latest</em> two: $a*b*c &lt; 3$." in bundle["text/html"]
+    assert "> The *latest* two: $a*b*c < 3$." in bundle["text/markdown"]
 
 
 def test_the_map_shows_every_variant_on_every_axis_it_moves() -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from lorabook.arena.task import Task
 from lorabook.core.training_step import Batch
-from lorabook.models.load import load
+from lorabook.models.load import fastest, load
 from lorabook.models.loaded import Loaded
 from lorabook.models.vocabulary import Vocabulary
 from lorabook.tasks import text
@@ -19,8 +19,13 @@ from lorabook.tasks import text
 class LanguageModel:
     """A base, loaded when it is asked for, and Austen in its tokens: what the shipped base was trained on."""
 
-    def __init__(self, name: str, device: str = "cpu") -> None:
-        self.name, self.device = name, device
+    def __init__(self, name: str, device: Callable[[], str] = lambda: "cpu") -> None:
+        self.name, self._device = name, device
+
+    @property
+    def device(self) -> str:
+        """Where it is loaded: on this machine, now."""
+        return self._device()
 
     @cached_property
     def loaded(self) -> Loaded:
@@ -32,7 +37,7 @@ class LanguageModel:
 
 
 TINY = LanguageModel("tiny")
-SMOLLM2 = LanguageModel("smollm2")
+SMOLLM2 = LanguageModel("smollm2", fastest)
 
 
 def kjv(tokenizer: Vocabulary) -> text.Corpus:
@@ -54,10 +59,6 @@ class Text(Task):
     ) -> None:  # fmt: skip
         self.name, self._corpus, self.on = name, corpus, on
         self.steps, self.batch, self.length, self.pieces, self.seeds = steps, batch, length, pieces, seeds
-
-    def with_base(self, on: LanguageModel) -> "Text":
-        """Return the same task on another base."""
-        return Text(self.name, self._corpus, on, self.steps, self.batch, self.length, self.pieces, self.seeds)
 
     @cached_property
     def corpus(self) -> text.Corpus:

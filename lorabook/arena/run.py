@@ -71,7 +71,8 @@ def run(job: Job, steps: int | None = None, method: Method | None = None) -> Row
     """
     method, task = method or method_named(job.method), task_named(job.task)
     began = time.perf_counter()
-    row = Row(*job, state="finished", device=device(), versions=versions(), date=datetime.date.today().isoformat())
+    today = datetime.date.today().isoformat()
+    row = Row(*job, state="finished", device=device(task.base), versions=versions(), date=today)
     try:
         size = size_of(method, task, job.budget)
         model = _prepared(method, task, size, job.seed)
@@ -128,7 +129,8 @@ def _ratio(watch: _Watch, task: Task) -> float:
 
 
 def _backward_bytes(task: Task, model: nn.Module, seed: int) -> int:
-    batch = next(task.stream(seed))
+    where = next(model.parameters()).device
+    batch = tuple(tensor.to(where) for tensor in next(task.stream(seed)))
     return saved_bytes(lambda: task.loss(model, batch), [*batch, *model.parameters(), *model.buffers()])
 
 
@@ -172,9 +174,10 @@ def _hash(task_name: str) -> str:
     return fingerprint(task_named(task_name).base)
 
 
-def device() -> str:
-    """Return what a run is recorded to have run on."""
-    return f"CPU ({platform.machine()})"
+def device(model: nn.Module | None = None) -> str:
+    """Return what a run of this model is recorded to have run on; without one, the processor."""
+    where = torch.device("cpu") if model is None else next(model.parameters()).device
+    return torch.cuda.get_device_name(where) if where.type == "cuda" else f"{where.type.upper()} ({platform.machine()})"
 
 
 def versions() -> str:

@@ -102,13 +102,19 @@ def _drain(client, record: Record, places: Sequence[Place], curves: Sequence[Pla
     ended = as_completed()
     running: dict[str, Job] = {}
 
+    blamed: set[Job] = set()  # also who only stood in line at a worker that another one killed: each runs again, alone
+    alone: list[Job] = []
+
+    def submit(job: Job) -> None:
+        future = client.submit(run, job, pure=False)
+        running[future.key] = job
+        ended.add(future)
+
     def ask() -> None:
         for job in next_jobs(rows, places, curves):
             if job not in asked:
                 asked.add(job)
-                future = client.submit(run, job, pure=False)
-                running[future.key] = job
-                ended.add(future)
+                submit(job)
 
     with tqdm(total=sum(left(rows, places, curves).values()), unit="run", desc="arena") as bar:
         ask()
@@ -117,8 +123,14 @@ def _drain(client, record: Record, places: Sequence[Place], curves: Sequence[Pla
             try:
                 row = future.result()
             except KilledWorker:
-                lost.append(job)
-                bar.write(f"{job.label}: its worker died each time; the others go on")
+                if job in blamed:
+                    lost.append(job)
+                    bar.write(f"{job.label}: its worker died each time; the others go on")
+                else:
+                    blamed.add(job)
+                    alone.append(job)
+                if alone and not running:
+                    submit(alone.pop())
                 continue
             except FutureCancelledError as error:
                 raise SweepError(
@@ -133,6 +145,8 @@ def _drain(client, record: Record, places: Sequence[Place], curves: Sequence[Pla
             bar.update()
             bar.set_postfix_str(_said(row), refresh=False)
             ask()
+            if alone and not running:
+                submit(alone.pop())
             bar.total = bar.n + max(len(running), sum(left(rows, places, curves).values()))
     return lost
 

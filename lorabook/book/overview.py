@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from tqdm.auto import tqdm
 
+from lorabook.arena.answers import read
+from lorabook.arena.record import Record
 from lorabook.book import chapters, doctor
 from lorabook.book.ledger import checked, place
 from lorabook.book.shown import Shown, table
@@ -19,6 +21,15 @@ MARK = {doctor.OK: "✓", doctor.NOTE: "○", doctor.PROBLEM: "✗"}
 def contents() -> Shown:
     """Return the table of the book's chapters."""
     return Shown(chapters.contents(notebooks_dir()))
+
+
+def questions() -> Shown:
+    """Return the nine questions that the arena was run for, each with its verdict; the numbers behind it fold open."""
+    found = read(Record().folder).questions
+    rows = [f"| {n} | {each.question} | **{each.verdict}** |" for n, each in enumerate(found, start=1)]
+    told = [f"{n}. {each.says}" for n, each in enumerate(found, start=1)]
+    folded = "\n".join(["", "<details><summary>The numbers</summary>", "", *told, "", "</details>"])
+    return Shown("\n".join(["| | question | answer |", "| --: | --- | --- |", *rows]) + "\n" + folded)
 
 
 def environment() -> Shown:

@@ -2,6 +2,7 @@
 
 import html
 import inspect
+import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,11 +37,18 @@ class Card:
         page = (
             f'<div class="lorabook-card lorabook-{role}" style="{_FRAME[role]}">'
             f"<div><b>{mark} {html.escape(_title(claim))}</b></div>"
-            f'<div style="margin:.5em 0 .5em 1em">{html.escape(claim.statement)}</div>'
+            f'<div style="margin:.5em 0 .5em 1em">{_emphasised(claim.statement)}</div>'
             f"<div>{html.escape(self._outcome())}</div>{sides_svg(self.verdict)}"
             f'<div style="opacity:.75;font-size:90%"><i>{html.escape(claim.source)}</i></div></div>'
         )
         return {"text/plain": repr(self), "text/markdown": markdown, "text/html": page}
+
+
+def _emphasised(statement: str) -> str:
+    """Return a statement as HTML: its formulas stay for the page to set, `*word*` outside them is stressed."""
+    parts = re.split(r"(\$[^$]*\$)", html.escape(statement))
+    parts[::2] = [re.sub(r"\*([^*]+)\*", r"<em>\1</em>", part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _title(claim: Claim) -> str:

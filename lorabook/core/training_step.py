@@ -104,7 +104,10 @@ def take_steps(
 
 def _advice(what: str, value: float, step: int, optimizer: torch.optim.Optimizer) -> str:
     lr = optimizer.param_groups[0]["lr"]
-    return (
-        f"the {what} is {value} at step {step} with lr = {lr:.2g}; the step was not taken. "
-        "Lower lr or alpha, warm up (schedule=warmup_cosine), or clip gradients (clip=1.0)"
+    in_half = any(p.dtype == torch.float16 for group in optimizer.param_groups for p in group["params"])
+    cure = (
+        "What trains is float16, where Adam's ε = 1e-8 is 0, and 0/0 is NaN at any rate: train in bfloat16 or float32"
+        if in_half
+        else "Lower lr or alpha, warm up (schedule=warmup_cosine), or clip gradients (clip=1.0)"
     )
+    return f"the {what} is {value} at step {step} with lr = {lr:.2g}; the step was not taken. {cure}"

@@ -65,8 +65,10 @@ class Bank:
 
     def _copy(self, name: str) -> None:
         self.loads += 1
+        # Made once: on a GPU, a list of numbers would be sent there again, and waited for, at every layer.
+        rows = torch.tensor(self.rows(name), device=next(iter(self.layers.values())).update.sA.device)
         for layer_name, layer in self.layers.items():
-            layer.update.write(self.rows(name), self.adapters[name].get(layer_name))
+            layer.update.write(rows, self.adapters[name].get(layer_name))
 
     def rows(self, name: str) -> list[int]:
         """Return the rows of an adapter in the layers' pools. Row 0 there is nobody's, so pages begin at row 1."""

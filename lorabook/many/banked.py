@@ -1,7 +1,7 @@
 """One layer of a banked model: W₀, this layer's part of the pool, and the batch that is being served."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lorabook.core.frozen import Frozen
@@ -29,15 +29,15 @@ class Banked(Update):
         self.bank = None
         self.batch: Batch | None = None
 
-    def write(self, rows: list[int], pair: Pair | None) -> None:
+    def write(self, rows: Int[Tensor, " r"], pair: Pair | None) -> None:
         """Put one adapter's factors into its rows of the pool, and zeros into rows that they do not fill."""
-        filled = [] if pair is None else rows[: len(pair.A)]
+        filled = 0 if pair is None else len(pair.A)
         with torch.no_grad():
             # Somebody else's numbers may still be there.
-            self.sA[rows], self.B[rows] = 0.0, 0.0
+            self.sA[rows[filled:]], self.B[rows[filled:]] = 0.0, 0.0
             if pair is not None:
-                self.sA[filled] = (pair.scale * pair.A).to(self.sA)
-                self.B[filled] = pair.B.T.to(self.B)
+                self.sA[rows[:filled]] = pair.scale * pair.A.to(self.sA)
+                self.B[rows[:filled]] = pair.B.to(self.B).T
 
     def weight(self, w0: Float[Tensor, "d_out d_in"]) -> Float[Tensor, "d_out d_in"]:
         batch = self._chosen()

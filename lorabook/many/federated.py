@@ -124,12 +124,21 @@ def sent(model: nn.Module) -> list[Tensor]:
     return [part for update in nested for part in update.moving()] + whole
 
 
-def federate(model: nn.Module, federation: Federation, *, rounds: int, lr: float, progress: bool = True) -> History:
+def federate(
+    model: nn.Module,
+    federation: Federation,
+    *,
+    rounds: int,
+    lr: float,
+    on_round: Callable[[int, float], bool | None] | None = None,
+    progress: bool = True,
+) -> History:
     """Train the adapters of a model for so many rounds; the optimiser and the step rule of its recipe are the server's.
 
     Args:
         lr: step size of the server. 1 adds the mean itself with `ServerStep` (DPDyLoRA has it); AdamW, which
             is LoRA's own, takes steps of about this size whatever the mean is.
+        on_round: called with (round, the clients' mean loss) after each round; return True to stop.
 
     Raises:
         ValueError: nothing trains, a number is out of range, or a client ran out of batches. The model is the server's.
@@ -137,7 +146,7 @@ def federate(model: nn.Module, federation: Federation, *, rounds: int, lr: float
     refuse_unless_whole("rounds", rounds)
     all_of_them = torch.arange(len(federation.clients))
     cohorts = poisson(all_of_them, all_of_them, q=federation.q, generator=federation.generator)
-    return fit(model, cohorts, steps=rounds, lr=lr, loss=federation, progress=progress)
+    return fit(model, cohorts, steps=rounds, lr=lr, loss=federation, on_step=on_round, progress=progress)
 
 
 @dataclass(frozen=True)

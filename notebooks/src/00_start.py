@@ -123,7 +123,7 @@ book.contents()
 book.your_progress()
 
 # %% [markdown]
-# Now turn to chapter 01.
+# Now turn to chapter 01. Or take one of [two paths](paths.md): one hour, one day.
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true
 # ## Further

@@ -37,8 +37,8 @@ guess_empty = book.predict("The book's model has 28 matrices, in four layers. Ad
 guess_empty
 
 # %%
-guess_race = book.predict("28 directions at the end, one a matrix on average: AdaLoRA, which starts with six in each, or "
-    "LoRA of rank 1, at tuned rates. The loss on new text is lower with …", book.Choice("your answer", (
+guess_race = book.predict("28 directions at the end, one a matrix on average: AdaLoRA, which starts with six in each, "
+    "or LoRA of rank 1, at tuned rates. The loss on new text is lower with …", book.Choice("your answer", (
         "AdaLoRA, by more than 0.05 nats", "AdaLoRA, by less", "LoRA, by less than 0.05 nats", "LoRA, by more")))
 guess_race
 
@@ -196,7 +196,7 @@ book.table(("28 triplets at the end", "rate", "loss, three seeds", "minus LoRA's
 
 # %%
 book.verdicts({
-    "At 56 triplets AdaLoRA is ahead of LoRA of the same mean rank, with every seed": (score.scores < lora.scores).all(),
+    "At 56 triplets AdaLoRA is ahead of LoRA of that mean rank, with every seed": (score.scores < lora.scores).all(),
     "A random choice is too, on average": random.scores.mean() < lora.scores.mean(),
     "LoRA with AdaLoRA's ranks is ahead of LoRA, with every seed": (retrained.scores < lora.scores).all(),
     "LoRA, cut at the end, is behind AdaLoRA, on average": cut.scores.mean() > score.scores.mean(),

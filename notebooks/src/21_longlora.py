@@ -99,7 +99,7 @@ class Unshifted(torch.nn.Module):
 
 
 @torch.no_grad()
-def logits(attend, tokens):
+def outputs(attend, tokens):
     for layer in base.layers:
         layer.self_attn.attend = attend
     return base(tokens)
@@ -109,16 +109,16 @@ text = rows[:4, :256].reshape(1, 1024)
 other = text.clone()
 other[0, 0] += 1
 for name, attend in {"half of the heads shifted": Shifted(256).train(), "no shift": Unshifted()}.items():
-    heard = (logits(attend, text) != logits(attend, other)).any(-1)[0]
+    heard = (outputs(attend, text) != outputs(attend, other)).any(-1)[0]
     print(f"{name}: of 1,024 tokens {heard.sum()} have heard of the first one")
 
 # %% [markdown]
 # So in training the last 384 tokens hear nothing of the first. And without a shift you have four short texts:
 
 # %%
-in_pieces = logits(Shifted(256).eval(), text.view(4, 256))
+in_pieces = outputs(Shifted(256).eval(), text.view(4, 256))
 book.verdicts({"Groups without a shift give the logits of four texts of 256 tokens":
-    torch.allclose(logits(Unshifted(), text).view(4, 256, -1), in_pieces, atol=1e-3)})
+    torch.allclose(outputs(Unshifted(), text).view(4, 256, -1), in_pieces, atol=1e-3)})
 
 # %% [markdown]
 # ### Nobody sees the future

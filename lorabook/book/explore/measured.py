@@ -1,6 +1,5 @@
 """Measured: a variant beside LoRA and full fine-tuning, out of the arena's record; any row runs again on the spot."""
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,11 +10,11 @@ from lorabook.arena.budget import budgets_of, method_named
 from lorabook.arena.job import Row
 from lorabook.arena.methods import BASELINE
 from lorabook.arena.plan import grouped
-from lorabook.arena.recheck import SCORE_TOLERANCE, recheck
 from lorabook.arena.record import Record
 from lorabook.arena.summary import Summary, reported, summaries
 from lorabook.arena.tasks import KJV, TASKS
 from lorabook.book import style
+from lorabook.book.explore.again import run_again
 from lorabook.book.explore.explorer import Action, Explorer, tabled_explorer
 from lorabook.book.explore.state import Choice, control
 
@@ -145,22 +144,9 @@ def _again(view: Explorer, rows: Sequence[Row], name: str) -> Callable[[], None]
         if row is None:
             view.status = f"{name} has no row on {task} in the record."
             return
-        view.status = f"{row.job.label}: training, about {row.seconds:.0f} s …"
-        threading.Thread(target=_train, args=(view, row), daemon=True).start()
+        run_again(view, row)
 
     return run
-
-
-def _train(view: Explorer, row: Row) -> None:
-    try:
-        differences = recheck(row)
-    except Exception as error:  # a thread has no caller: the reader of the status line is who must know
-        view.status = str(error) or type(error).__name__
-        return
-    view.status = (
-        "; ".join(map(str, differences))
-        or f"{row.job.label}: ends at {row.score:.3f} here too, within {SCORE_TOLERANCE:.0%}."
-    )
 
 
 def still(state: State, result: Result) -> "Figure":

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
-
-from lorabook.arena.on_text import LanguageModel, Text
 from lorabook.arena.task import Task
 from lorabook.arena.tasks import KJV, ON_SMOLLM2
 from lorabook.book.explore.training_state import SMOLLM2, TINY
@@ -31,13 +28,4 @@ def book_models() -> dict[str, Model]:
     """
     missing = "" if smollm2.installed() else f"SmolLM2's weights are not installed here: run {smollm2.INSTALL}."
     shipped = load("tiny").model.config
-    return {TINY: Model(KJV, shipped), SMOLLM2: Model(_where_it_is_fast(ON_SMOLLM2), count.SMOLLM2, missing)}
-
-
-def _where_it_is_fast(task: Text) -> Text:
-    """Return the task on a GPU if there is one: its base is large enough to gain by it."""
-    if torch.cuda.is_available():
-        return task.with_base(LanguageModel(task.on.name, "cuda"))
-    if torch.backends.mps.is_available():
-        return task.with_base(LanguageModel(task.on.name, "mps"))
-    return task
+    return {TINY: Model(KJV, shipped), SMOLLM2: Model(ON_SMOLLM2, count.SMOLLM2, missing)}

@@ -1,11 +1,8 @@
 """What Delta-LoRA's moves of W₀ add up to, and what they are said to add up to."""
 
-from functools import partial
-
 import torch
 from torch import Tensor, linalg, nn
 
-from lorabook.axes.optim.any_optimizer import AnyOptimizer
 from lorabook.axes.rule.delta_lora import DeltaLoRA
 from lorabook.claims.case import Case
 from lorabook.claims.claim import claim, misconception
@@ -14,8 +11,7 @@ from lorabook.core.adapted_layer import Adapted
 from lorabook.core.dense import Dense
 from lorabook.core.fit import fit
 from lorabook.core.inject import inject
-from lorabook.core.lora import LoRA
-from lorabook.core.recipe import Optim, Recipe
+from lorabook.core.recipe import Recipe
 
 ZI = "Zi et al. 2023 (2309.02411)"
 TEXT = "a teaching text's section on Delta-LoRA"
@@ -127,53 +123,6 @@ def false_w0_accumulates_the_moves(case: Case):
 def a_warm_up_moves_the_base_once(case: Case):
     layer, products = learn(case, DeltaLoRA(case.r, case.alpha, rate=RATE, start=K))
     return effective(layer), layer.base.matrix - RATE * products[K] + (1 + RATE) * products[-1]
-
-
-def twins(case: Case, mine: Optim, lora: Optim, lr: float) -> tuple[Tensor, Tensor]:
-    """Train Delta-LoRA from K = 0 with one optimiser, LoRA of α(1 + λ) with another at `lr`; return both W."""
-    delta = DeltaLoRA(case.r, case.alpha, rate=RATE) | Recipe(optim=mine)
-    other = LoRA(case.r, case.alpha * (1 + RATE)) | Recipe(optim=lora)
-    return effective(learn(case, delta)[0]), effective(learn(case, other, lr)[0])
-
-
-def adamw(eps: float) -> Optim:
-    """Return AdamW with this ε, and some weight decay."""
-    return AnyOptimizer(partial(torch.optim.AdamW, eps=eps, weight_decay=0.1))
-
-
-SGD = AnyOptimizer(partial(torch.optim.SGD, momentum=0.9))
-"""Gradient descent with momentum."""
-
-
-@claim(
-    statement=r"From $K=0$ on Delta-LoRA is LoRA with $\alpha(1+\lambda)$, step for step.",
-    source="one W, and gradients of A and B that differ by the factor 1 + λ, which Adam divides out",
-    when=r"AdamW with $\epsilon$ times $1+\lambda$ for the LoRA (a limit of the gradient's norm likewise); any weight "
-    r"decay",
-    cases=SHAPES,
-)
-def it_is_lora_with_a_larger_alpha(case: Case):
-    return twins(case, adamw(1e-8), adamw(1e-8 * (1 + RATE)), lr=0.05)
-
-
-@claim(
-    statement=r"Under gradient descent, momentum included, Delta-LoRA with step size $\eta$ is LoRA with "
-    r"$\alpha(1+\lambda)$ and step size $\eta/(1+\lambda)$.",
-    source="the gradients differ by the factor 1 + λ, and a step is linear in them",
-    when=r"$\lambda$ is constant and $K=0$",
-    cases=SHAPES,
-)
-def under_sgd_the_step_is_smaller(case: Case):
-    return twins(case, SGD, SGD, lr=0.05 / (1 + RATE))
-
-
-@misconception(
-    of=under_sgd_the_step_is_smaller,
-    statement=r"It is LoRA with $\alpha(1+\lambda)$ under every optimiser, at one step size.",
-    source="a natural guess: only optimisers that divide the gradient's size out do not notice 1 + λ",
-)
-def false_under_sgd_the_step_is_the_same(case: Case):
-    return twins(case, SGD, SGD, lr=0.05)
 
 
 @claim(

@@ -5,6 +5,7 @@ from lorabook.claims.lora.blocks import *
 from lorabook.claims.lora.conventions import *
 from lorabook.claims.lora.cost import *
 from lorabook.claims.lora.form import *
+from lorabook.claims.lora.going_wrong import *
 from lorabook.claims.lora.kaiming import *
 from lorabook.claims.lora.layers import *
 from lorabook.claims.lora.merging import *

@@ -58,8 +58,8 @@ def _column(drawing: Drawing, x: float, task: str, unit: str, names: list[str], 
             _dot(drawing, middle, y, by[name, task], edge)
         else:
             drawing.note(middle + 8, y + 4, "cannot be had", anchor="start")
-    for place, value in ((0.0, -edge), (0.5, 0.0), (1.0, edge)):
-        drawing.note(x + WIDE * place, bottom + 15, f"{value:+.2g}" if value else "0")
+    for place, value, anchor in ((0.0, -edge, "start"), (0.5, 0.0, "middle"), (1.0, edge, "end")):
+        drawing.note(x + WIDE * place, bottom + 15, f"{value:+.2g}" if value else "0", anchor=anchor)
 
 
 def _dot(drawing: Drawing, middle: float, y: float, each: Compared, edge: float) -> None:
