@@ -38,6 +38,8 @@ from lorabook.arena.federated_runs import ROUNDS as FEDERATED_ROUNDS
 from lorabook.arena.federated_runs import SIDES as FEDERATED_SIDES
 from lorabook.arena.federated_runs import FederatedRun
 from lorabook.arena.federated_runs import asked as asked_of_federated
+from lorabook.arena.hub_surface import POINTS, TOTALS, Surface
+from lorabook.arena.hub_surface import asked as asked_of_surfaces
 from lorabook.arena.job import REPORT_SEEDS, TUNING_SEEDS, Row
 from lorabook.arena.own_model import BASE, OwnRun, example
 from lorabook.arena.own_model import asked as asked_of_own_model
@@ -97,6 +99,7 @@ from lorabook.book.explore.training import on_models
 from lorabook.book.explore.training_models import Model
 from lorabook.book.explore.training_recorded import Recorded, recorded
 from lorabook.book.explore.training_state import SMOLLM2, TINY
+from lorabook.book.explore.triangle import explore_surfaces
 from lorabook.book.explore.vectors import shared_vectors
 from lorabook.book.explore.where import explore_where, mask
 from lorabook.core.training_step import Batch
@@ -371,6 +374,19 @@ def pretended_turns() -> list[Turns]:
     ]
 
 
+def surfaces() -> list[Surface]:
+    """Surfaces as if they had been computed: the first text wants the second adapter, and the other the third."""
+
+    def one(place: int, text: str, way: str) -> Surface:
+        losses = [[4 - total * point[1 + place % 2] / 10 + point[0] / 20 for point in POINTS] for total in TOTALS]
+        path = ((0.0, 0.0, 0.0), (0.5, -0.2, 1.0), (-0.1, 1.2, 0.3), (-1.0, -1.0, -0.5))
+        return Surface(
+            text, way, tuple(map(tuple, losses)), path, (4.0, 3.9, 3.2, 3.5), 3.0, 4.0, "CPU", "torch", "2026-11-27"
+        )
+
+    return [one(place, *key) for place, key in enumerate(asked_of_surfaces())]
+
+
 def federated_runs() -> list[FederatedRun]:
     """A record of federated runs as if it had been measured: noise costs larger ranks more, and 1/2 is the best C."""
 
@@ -443,6 +459,7 @@ BUILD: dict[str, Callable[[], Explorer]] = {
     "kronecker": lambda: kronecker(seeded()),
     "forms": lambda: explore_fits(fits()),
     "cuts": lambda: explore_cuts(gathered(cut_runs())),
+    "triangle": lambda: explore_surfaces(surfaces()),
     "telescoping": telescoping,
     "drop": lambda: explore_drops(gathered_drops(drop_runs(), cut_runs())),
     "vectors": lambda: shared_vectors(seeded()),

@@ -53,6 +53,7 @@ TAUGHT = {
     "20_lora_drop": ("lora_drop.lora_drop",),
     "21_longlora": ("longlora.cost", "longlora.interpolation", "longlora.shifted", "longlora.use"),
     "22_o_lora": ("o_lora.cost", "o_lora.orthogonal"),
+    "23_lorahub": ("lorahub.hub", "lorahub.search", "stack.combine", "stack.conflicts"),
     "27_arena": ("comparing.seeds",),
     "28_choose": ("variants.listing",),
     "25_dp_dylora": (

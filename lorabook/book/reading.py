@@ -51,6 +51,7 @@ from lorabook.book.explore.state import Steps as Steps
 from lorabook.book.explore.telescoping import telescoping as telescoping
 from lorabook.book.explore.terms import terms as terms
 from lorabook.book.explore.training import training_explorer as training_explorer
+from lorabook.book.explore.triangle import triangle as triangle
 from lorabook.book.explore.vectors import shared_vectors as shared_vectors
 from lorabook.book.explore.where import one_budget as one_budget
 from lorabook.book.figures.gallery import diagram as diagram

@@ -180,6 +180,12 @@ choose()""",
 from lorabook.book.explore.forgetting import forgetting
 forgetting()""",
     ),
+    "triangle": Cell(
+        "bible",
+        """
+from lorabook.book.explore.triangle import triangle
+triangle()""",
+    ),
     "terms": Cell(
         "A",
         """
