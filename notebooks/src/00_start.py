@@ -60,7 +60,7 @@ guess.look_back(f"{100 * trained / whole:.1f} in 100: {trained:,} of {whole:,}, 
 # %% tags=["nbval-ignore-output"]
 bible = text.tokenize("kjv", text.read("kjv")[-200_000:], base.tokenizer)
 before = text.evaluate(base.model, bible, pieces=8).nats_per_token
-lb.fit(base.model, text.batches(bible, 8, 128, torch.Generator().manual_seed(0)), steps=20, lr=1e-2)
+lb.fit(base.model, text.batches(bible, 4, 128, torch.Generator().manual_seed(0)), steps=20, lr=1e-2)
 after = text.evaluate(base.model, bible, pieces=8).nats_per_token
 print(f"loss on verses it has not seen: {before:.2f} → {after:.2f} nats per token")
 
