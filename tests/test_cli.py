@@ -1,5 +1,6 @@
 """The command line: help at once, one clear line for bad input, Ctrl-C leaves nothing behind."""
 
+import importlib
 import json
 import os
 import re
@@ -16,10 +17,12 @@ from pathlib import Path
 import pytest
 import torch
 
+import lorabook as lb
 from lorabook.book import lab, ledger, ledger_pages
 from lorabook.book.chapters import chapters, find_chapter
 from lorabook.book.cli import main
 from lorabook.book.commands import COMMANDS
+from lorabook.book.listing import proofs
 from lorabook.book.refused import Refused
 from lorabook.claims.catalogue import AXES
 from lorabook.claims.claim import Claim, claim
@@ -254,9 +257,23 @@ def test_the_book_has_the_chapters_the_command_can_name() -> None:
 
 
 def test_check_prints_the_ledger_of_the_claims_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", "lora.form.rank_is", "--json"]) == 0
+    assert main(["check", "lora.form.rank_is", "--jsonl"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["claim"], line["reproduced"]) for line in lines] == [("lora.form.rank_is_at_most_r", True)]
+
+
+def test_check_prints_one_json_document_or_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["check", "dp_dylora.federated_rank"]
+    assert main([*asked, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert main([*asked, "--jsonl"]) == 0
+    stream = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(stream) > 2
+    assert any("reason" in line for line in stream), "an open statement is among them"
+    timeless = [[{**line, "seconds": 0} for line in lines] for lines in (document, stream)]
+    assert timeless[0] == timeless[1]
+    with pytest.raises(SystemExit, match="2"):
+        main([*asked, "--json", "--jsonl"])
 
 
 def test_check_with_a_pattern_that_fits_nothing_is_not_green(capsys: pytest.CaptureFixture[str]) -> None:
@@ -295,7 +312,7 @@ def test_a_claim_that_cannot_be_computed_is_one_line_and_the_rest_goes_on(
 def test_a_misconception_is_shown_where_its_sides_differ(capsys: pytest.CaptureFixture[str]) -> None:
     # The largest entries of both sides are 1: "1 = 1, fails" would puzzle every reader.
     assert main(["check", "false_rows_left_out_cost_nothing", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    (said,) = json.loads(capsys.readouterr().out)
     assert said["verdict"] == "fails"
     assert abs(said["left"] - said["right"]) == pytest.approx(said["gap"])
 
@@ -348,24 +365,67 @@ def test_a_ledger_that_cannot_be_written_is_refused_before_any_work(name, tmp_pa
     assert "cannot write the ledger" in capsys.readouterr().err
 
 
-def test_list_shows_each_variant_under_its_axis(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_each_variant_under_its_axis_as_people_write_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json"]) == 0
     by_axis = json.loads(capsys.readouterr().out)
-    assert list(by_axis) == list(AXES)
-    assert [variant["name"] for variant in by_axis["many"]] == ["DPDyLoRA", "OrthogonalLoRA"]
-    changes = {recipe["name"]: recipe["changes"] for recipes in by_axis.values() for recipe in recipes}
-    assert changes["LoRA"] == "nothing: it is the origin"
-    assert changes["DoRA"] == "form"
-    assert all(recipe["about"] for recipes in by_axis.values() for recipe in recipes)
+    assert list(by_axis) == [*AXES, "baselines"]
+    every = {variant["name"]: variant for own in by_axis.values() for variant in own}
+    assert set(every) == set(proofs())
+    assert {"S-LoRA", "LoRAHub", "LoRA-drop", "QDoRA", "QPiSSA", "DP-DyLoRA", "O-LoRA"} <= set(every)
+    assert "DP-DyLoRA" in [variant["name"] for variant in by_axis["many"]]
+    assert every["DoRA"]["changes"] == "form"
+    assert all(variant["about"] for variant in every.values())
 
 
-def test_in_the_list_a_long_name_is_apart_from_its_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_call_in_the_list_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json"]) == 0
+    for own in json.loads(capsys.readouterr().out).values():
+        for variant in own:
+            if "lorabook." in variant["call"]:
+                module, _, name = variant["call"].rpartition(".")
+                called = getattr(importlib.import_module(module), name)
+            else:
+                # Recipes that are made by a function of their own: each by itself. LongLoRA's needs its group.
+                called = eval(variant["call"].replace("LongLoRA()", "LongLoRA(8)"), {"lb": lb})
+            for made in called if isinstance(called, tuple) else (called,):
+                assert callable(made) or isinstance(made, lb.Recipe)
+                if isinstance(made, lb.Recipe) and made.names:
+                    name = variant["name"]
+                    assert made.label == {"QDoRA": "DoRA | QLoRA", "QPiSSA": "PiSSA | QLoRA"}.get(name, name)
+
+
+def test_in_the_list_every_variant_is_one_line_and_a_long_name_is_apart_from_its_text(capsys) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if not line.startswith(" ")] == list(AXES)
-    variants = [line for line in lines if line.startswith("  ") and not line.strip().startswith("changes:")]
-    columns = {re.match(r"  \S+ {2,}", line).end() for line in variants}
-    assert len(columns) == 1, "the texts stand one below the other"
+    names = [line[2:] for line in lines if line.startswith("  ")]
+    width = 2 + max(map(len, proofs()))
+    assert [name[:width].rstrip() for name in names] == [name for _, name in sorted(_axis_and_name())]
+    assert all(name[width - 1] == " " != name[width] for name in names), "the texts stand one below the other"
+
+
+def _axis_and_name() -> list[tuple[tuple[int, int], str]]:
+    order = [*AXES, "baselines"]
+    return [((order.index(proof["axis"]), k), name) for k, (name, proof) in enumerate(proofs().items())]
+
+
+@pytest.mark.parametrize(("typed", "title"), [("dora", "DoRA"), ("s-lora", "S-LoRA"), ("lorafa", "LoRA-FA"),
+    ("LoRA+", "LoRA+"), ("lora_plus", "LoRA+"), ("orthogonallora", "O-LoRA")])  # fmt: skip
+def test_one_variant_is_listed_whole(typed: str, title: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", typed]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == title
+    proof, printed = proofs()[title], dict(re.findall(r"^  (\S.*?)  +(\S.*)$", "\n".join(lines[2:]), re.MULTILINE))
+    assert (printed["axis"], printed["agrees with"]) == (proof["axis"], proof["oracle"])
+    assert printed["trains"] == proof["parameters"]
+    assert re.match(r"\d\d · ", printed["chapter"])
+    assert sum(line.startswith("  ✓") for line in lines) == int(proof["claims"])
+    assert sum(line.startswith("  ✗") for line in lines) == int(proof["misconceptions"])
+    assert not any("$" in line or "\\" in line for line in lines), "formulas are in Unicode"
+
+
+def test_a_variant_that_is_not_there_is_refused_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "lore"]) == 2
+    assert "no variant 'lore'; the variants are LoRA, DoRA" in capsys.readouterr().err
 
 
 def test_claims_are_checked_in_one_thread_and_the_others_are_given_back() -> None:

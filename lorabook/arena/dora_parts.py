@@ -62,5 +62,8 @@ class NormInGraph:
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
         """Every layer of the arena's models suits."""
 
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        return min(d_out, d_in)
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return r * (d_in + d_out) + d_out

@@ -23,9 +23,9 @@ def find_chapter(wanted: str, folder: Path) -> str:
     if wanted.isdigit():
         matches = [name for name in names if int(name[:2]) == int(wanted)]
     else:
-        word = _plain(wanted.removesuffix(".ipynb"))
-        exact = [name for name in names if word in (_plain(name), _plain(name[3:]))]
-        matches = exact or list(_teaching(word, folder)) or [name for name in names if word in _plain(name)]
+        word = plain(wanted.removesuffix(".ipynb"))
+        exact = [name for name in names if word in (plain(name), plain(name[3:]))]
+        matches = exact or list(teaching(word, folder)) or [name for name in names if word in plain(name)]
     if len(matches) == 1:
         return matches[0]
     problem = (
@@ -51,14 +51,14 @@ def contents(folder: Path, link: str = "") -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Return a name as people type it: LoRA-FA is lora_fa, LoRA+ is lora_plus."""
     return name.lower().replace("+", "_plus").replace("-", "_").replace(" ", "_")
 
 
-def _teaching(word: str, folder: Path) -> Iterator[str]:
+def teaching(variant: str, folder: Path) -> Iterator[str]:
     """Give the chapters whose head names this variant; a reader's own notebook may have no head."""
     for name in chapters(folder):
         with contextlib.suppress(ValueError):
-            if word in map(_plain, read_head(folder / f"{name}.ipynb").teaches):
+            if plain(variant) in map(plain, read_head(folder / f"{name}.ipynb").teaches):
                 yield name

@@ -69,7 +69,9 @@ class Check(Command):
             metavar="PATTERN",
             help="only claims whose variant, name or statement contains this text",
         )
-        parser.add_argument("--json", action="store_true", help="one JSON object per line, for programs")
+        layout = parser.add_mutually_exclusive_group()
+        layout.add_argument("--json", action="store_true", help="one JSON list, for programs")
+        layout.add_argument("--jsonl", action="store_true", help="one JSON object a line, each as it is settled")
         parser.add_argument(
             "--write",
             type=Path,
@@ -80,9 +82,11 @@ class Check(Command):
         )
 
     def run(self, options: Namespace) -> int:
+        from lorabook.book import ledger_printer as printer
         from lorabook.book.ledger import check
 
-        return check(options.pattern, options.json, options.write)
+        layout = printer.Document() if options.json else printer.Stream() if options.jsonl else printer.Text()
+        return check(options.pattern, layout, options.write)
 
 
 @final
@@ -90,22 +94,26 @@ class List(Command):
     """`lorabook list`."""
 
     name = "list"
-    help = "the variants, by the axis they move on"
-    description = "List every variant under the axes on which it differs from LoRA."
+    help = "the variants, by the axis they move on, or one of them whole"
+    description = "List every variant under the axis of its main idea, or print all that the book has on one."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         layout = parser.add_mutually_exclusive_group()
+        layout.add_argument("variant", nargs="?", metavar="VARIANT", help="one of them: dora, lora+, s-lora")
         layout.add_argument("--json", action="store_true", help="one JSON object, for programs")
         layout.add_argument("--table", action="store_true", help="what proves each, as a Markdown table")
         layout.add_argument("--chapters", action="store_true", help="the chapters, as a Markdown table")
 
     def run(self, options: Namespace) -> int:
         from lorabook.book.chapters import contents
-        from lorabook.book.listing import as_json, as_text, table
+        from lorabook.book.listing import as_json, as_text, one, table
         from lorabook.models.paths import notebooks_dir
 
         if options.chapters:
             print(contents(notebooks_dir(), "notebooks/"))
+            return 0
+        if options.variant:
+            print(one(options.variant))
             return 0
         print(table() if options.table else as_json() if options.json else as_text())
         return 0

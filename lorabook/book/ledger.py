@@ -1,18 +1,18 @@
 """The ledger: every claim and misconception with both sides and the verdict; and what cannot be checked here."""
 
-import json
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from lorabook.book import ledger_pages, style
-from lorabook.book.ledger_pages import Line, as_number
-from lorabook.book.plain_math import in_unicode
+from lorabook.book.ledger_pages import Line
+from lorabook.book.ledger_printer import Printer
 from lorabook.book.refused import Refused
 from lorabook.claims.claim import Claim
 from lorabook.claims.claim import about as about_of
@@ -112,7 +112,7 @@ def open_lines(pattern: str) -> list[Line]:
     return sorted(fits, key=lambda line: place(line["about"]))
 
 
-def check(pattern: str, as_json: bool, pages: list[Path]) -> int:
+def check(pattern: str, printer: Printer, pages: list[Path]) -> int:
     """Verify the claims that fit, print the ledger and write it to `pages`; return 1 if a verdict is not reproduced.
 
     Raises:
@@ -127,20 +127,13 @@ def check(pattern: str, as_json: bool, pages: list[Path]) -> int:
         )
     writers = [(page, ledger_pages.writer(page)) for page in pages]
     lines: list[Line] = []
-    for line in _verified(claims):
-        tqdm.write(json.dumps(line, ensure_ascii=False) if as_json else _as_text(line, lines))
+    for line in chain(_verified(claims), unsettled):
+        printer.line(line, lines)
         lines.append(line)
-    for line in unsettled:
-        print(json.dumps(line, ensure_ascii=False) if as_json else _as_text(line, lines))
-        lines.append(line)
+    printer.end(lines)
     for page, write in writers:
         page.write_text(write(lines), encoding="utf-8")
-    failed = sum(line.get("reproduced") is False for line in lines)
-    if not as_json:
-        misconceptions = sum(claim.is_misconception for claim in claims)
-        total = f"{len(claims) - misconceptions} claims and {misconceptions} misconceptions, {failed} not reproduced"
-        print(f"\n{total}; {len(unsettled)} statements cannot be checked here" if unsettled else f"\n{total}")
-    return int(failed > 0)
+    return int(any(line.get("reproduced") is False for line in lines))
 
 
 def _verified(claims: list[Claim]) -> Iterator[Line]:
@@ -148,19 +141,3 @@ def _verified(claims: list[Claim]) -> Iterator[Line]:
         for claim in bar:
             bar.set_postfix_str(claim.about, refresh=False)
             yield checked(claim)
-
-
-def _as_text(line: Line, before: list[Line]) -> str:
-    """Return one line as text, its formulas in Unicode; the first of a variant under the variant's name."""
-    heading = "" if any(earlier["about"] == line["about"] for earlier in before) else f"\n{line['about']}\n"
-    if "reason" in line:
-        more = [f"open {line['claim']}", line["statement"], f"why not: {line['reason']}", f"source: {line['source']}"]
-        return in_unicode(heading + "\n           ".join(more))
-    mark = "ok  " if line["reproduced"] else "FAIL"
-    head = f"{mark} {line['kind']}: {line['claim']}: {line['verdict']}"
-    if "gap" in line:
-        head += f", {as_number(line['left'], '.6g')} {line['relation']} {as_number(line['right'], '.6g')}"
-        head += f", gap {as_number(line['gap'], '.1e')} (tol {line['tol']:.0e})"
-    instead = f"instead: {line['instead']}" if line["instead"] else ""
-    more = [line["statement"], f"if {line['when']}" if line["when"] else "", instead, f"source: {line['source']}"]
-    return in_unicode(heading + "\n           ".join([head, *filter(None, more)]))

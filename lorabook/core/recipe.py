@@ -76,6 +76,13 @@ class AxisValue(Protocol):
 class Form(AxisValue, Protocol):
     """What is trained beside W₀. `build` returns an `Update`; `trains` names its trained parameters on a layer."""
 
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        """Return the largest r that `inject` takes on a d_out × d_in layer: more would add nothing. None is any.
+
+        Where r is the rank of ΔW, or of a factor as large as the layer, it is min(d_out, d_in). In VeRA r is the length
+        of d, and in LoKr it belongs to a smaller factor: there it is None.
+        """
+
     def build(self, base: nn.Module, factors: Factors, spec: LayerSpec) -> nn.Module: ...
 
     def trains(self, base: nn.Module, r: int) -> tuple[str, ...]: ...

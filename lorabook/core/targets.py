@@ -89,17 +89,18 @@ def _refuse_dropout_of_indices(name: str, base: Frozen, recipe: Recipe) -> None:
 
 
 def refuse_large_rank(chosen: list[Target], recipe: Recipe) -> None:
-    """Refuse a rank that no update of some target can reach.
+    """Refuse a rank that no update of some target can reach, where r says what rank an update has.
 
     Raises:
         ValueError: naming the layer and the largest rank.
     """
     for target in chosen:
         d_out, d_in = target.base.store.shape
-        if recipe.r > min(d_out, d_in):
+        room = recipe.form.largest_r(d_out, d_in)
+        if room is not None and recipe.r > room:
             raise ValueError(
                 f"rank r = {recipe.r} is larger than {target.name} allows: its matrix is {d_out} × {d_in}, so "
-                f"r ≤ {min(d_out, d_in)}"
+                f"r ≤ {room}"
             )
 
 

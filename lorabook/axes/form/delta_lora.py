@@ -80,5 +80,8 @@ class DeltaLoRAForm:
                 "whole, so BA must be what the forward pass used. Set dropout=0"
             )
 
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        return min(d_out, d_in)
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return r * (d_in + d_out)

@@ -77,6 +77,9 @@ class DoRAForm:
         """Refuse a layer with a row of zeros, which has no direction."""
         _refuse_zero_rows(base.matrix.norm(dim=1), name)
 
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        return min(d_out, d_in)
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return r * (d_in + d_out) + d_out
 

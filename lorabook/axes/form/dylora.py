@@ -85,6 +85,9 @@ class DyLoRAForm:
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
         refuse_without_whole_w0("DyLoRA", name, recipe)
 
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        return min(d_out, d_in)
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return r * (d_in + d_out)
 
@@ -101,6 +104,9 @@ class FrozenDyLoRAForm:
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
         refuse_without_whole_w0("DyLoRA", name, recipe)
+
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        return min(d_out, d_in)
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return r * (d_in + d_out)

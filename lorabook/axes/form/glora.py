@@ -145,6 +145,9 @@ class GLoRAForm:
                 "would train: choose another kind for A or B"
             )
 
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        return min(d_out, d_in)
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         """Return the entries of all terms; at the defaults 2r(d_in + d_out) + d_in + 2d_out."""
         return sum(rows * columns for rows, columns in term_shapes(self.on(bias), d_out, d_in, r).values())

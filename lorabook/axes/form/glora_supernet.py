@@ -100,6 +100,9 @@ class GLoRASupernetForm:
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
         self.largest().refuse(name, base, recipe, model)
 
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        return min(d_out, d_in)
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         """Return the numbers of the largest configuration: the smaller ones are parts of it."""
         return self.largest(bias).count(d_out, d_in, r, patch, bias)

@@ -50,6 +50,9 @@ class HiRAForm:
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
         refuse_without_whole_w0("HiRA", name, recipe)
 
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        return min(d_out, d_in)
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return r * (d_in + d_out)
 

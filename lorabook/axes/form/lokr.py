@@ -117,6 +117,9 @@ class LoKrForm:
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
         refuse_without_whole_w0("LoKr", name, recipe)
 
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        return None
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         """Return p·m + r(k + n), or p·m + k·n where D is whole; n counts whole patches."""
         (p, k), (m, n) = split(d_out, self.factor), split(d_in // patch, self.factor)

@@ -47,6 +47,9 @@ class LoRAFAForm:
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
         """Every layer and every other axis suits."""
 
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        return min(d_out, d_in)
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return r * d_out
 

@@ -71,6 +71,9 @@ class MELoRAForm:
                 "that divides them, or other targets"
             )
 
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        return min(d_out, d_in)
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return r * (d_in + d_out)
 

@@ -89,6 +89,9 @@ class VeRAForm:
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
         refuse_without_whole_w0("VeRA", name, recipe)
 
+    def largest_r(self, d_out: int, d_in: int) -> int | None:
+        return None
+
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return d_out + r
 
