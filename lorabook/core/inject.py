@@ -6,13 +6,14 @@ import torch
 from torch import nn
 
 from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.all_linear import all_linear
 from lorabook.core.lora import ORIGIN, LowRank
 from lorabook.core.recipe import Factors, LayerSpec, Recipe, refuse_other
-from lorabook.core.targets import Target, find_targets, refuse_large_rank
+from lorabook.core.targets import Target, exactly, find_targets, refuse_large_rank
 
 
 def inject(
-    model: nn.Module, recipe: Recipe, targets: str, generator: torch.Generator | None = None
+    model: nn.Module, recipe: Recipe, targets: str | None = None, generator: torch.Generator | None = None
 ) -> dict[str, Adapted]:
     """Put an adapter of this recipe on every target, freeze the rest, and return the adapted layers by name.
 
@@ -21,12 +22,13 @@ def inject(
     every target before the first one changes.
 
     Args:
-        targets: regular expression, searched in module names: r"q_proj|v_proj".
+        targets: regular expression, searched in module names: r"q_proj|v_proj". Without it, every linear layer but
+            the output head (`all_linear`).
         generator: source of randomness for A; seed 0 on the CPU if None.
 
     Raises:
-        ValueError: no target matches (the message lists names), a rank is too large, a layer is adapted already, or
-            a matrix is shared with another module.
+        ValueError: no target matches (the message lists names), the model has no linear layer, a rank is too large, a
+            layer is adapted already, or a matrix is shared with another module.
         TypeError: `recipe` is no Recipe, or `targets` no text.
         UnsupportedLayer: a target is no layer of a known type.
         AxisConflict: two axes of the recipe cannot be had together on these layers.
@@ -34,7 +36,7 @@ def inject(
     refuse_other(recipe)
     recipe = recipe.complete(ORIGIN)
     generator = generator or torch.Generator().manual_seed(0)
-    chosen = find_targets(model, targets, recipe)
+    chosen = find_targets(model, exactly(all_linear(model)) if targets is None else targets, recipe)
     refuse_large_rank(chosen, recipe)
     return place(model, recipe, chosen, generator)
 

@@ -25,13 +25,23 @@ def freeze(layer: nn.Module, name: str = "layer") -> Frozen:
         UnsupportedLayer: the exact type of `layer` is none of Linear, Conv2d, Embedding, transformers' Conv1D. A
             subclass may compute something else, so it is not guessed at.
     """
-    frozen = LAYER_TYPES.get(type(layer))
+    frozen = _frozen_type(layer)
     if frozen is not None:
         return frozen(layer)
-    gpt2 = sys.modules.get("transformers.pytorch_utils")  # imported already, if the model uses it
-    if gpt2 is not None and type(layer) is gpt2.Conv1D:
-        return FrozenConv1D(layer)
     raise UnsupportedLayer(
         f"{name} is a {type(layer).__module__}.{type(layer).__name__}, which is not one of Linear, Conv2d, Embedding "
         "or transformers' Conv1D: choose targets that leave it out"
     )
+
+
+def reads_rows(layer: nn.Module) -> bool:
+    """Say whether a layer is a linear one: each vector along the last axis of its input goes through W₀."""
+    frozen = _frozen_type(layer)
+    return frozen is not None and frozen.reads_vectors
+
+
+def _frozen_type(layer: nn.Module) -> type[Frozen] | None:
+    gpt2 = sys.modules.get("transformers.pytorch_utils")  # imported already, if the model uses it
+    if gpt2 is not None and type(layer) is gpt2.Conv1D:
+        return FrozenConv1D
+    return LAYER_TYPES.get(type(layer))
