@@ -1,6 +1,5 @@
 """The grader's child: hostile answers get nothing and touch nothing, no answer is ever in it, functions are cut out."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,19 +12,10 @@ from lorabook.book.classroom.grader import Grader, confinement
 from lorabook.book.classroom.request import Limits
 from lorabook.book.classroom.taken import taken
 from lorabook.book.exercises import scale
+from lorabook.book.pack.hostile import MODULES, cells, hostile
 
-TEXT = (Path(__file__).parent / "hostile.py").read_text(encoding="utf-8")
-PARTS = re.split(r"^# %% (.+)$", TEXT, flags=re.MULTILINE)[1:]
-HOSTILE = dict(zip(PARTS[::2], PARTS[1::2], strict=True))
+HOSTILE = hostile()
 NAMES = list(EXERCISES)
-MODULES = """
-import atexit, builtins, ctypes, functools, gc, importlib, importlib.util, itertools, os, random, re, signal, socket
-import subprocess, sys, threading, time, urllib.request
-from pathlib import Path
-import numpy as np
-import torch
-import lorabook
-"""
 RIGHT = [IMPORTS, "def delta_w(A, B, alpha, r):\n    return alpha / r * (B @ A)"]
 SECONDS = 0.5
 
@@ -41,7 +31,7 @@ def test_this_system_confines_a_child():
 
 
 def test_there_are_hostile_answers_enough():
-    assert len(HOSTILE) == len(PARTS) / 2 >= 60
+    assert len(HOSTILE) >= 60
 
 
 @pytest.mark.parametrize("place", range(len(HOSTILE)), ids=list(HOSTILE))
@@ -53,8 +43,7 @@ def test_a_hostile_answer_gets_nothing_and_touches_nothing(place, grader):
     text = list(HOSTILE.values())[place]
     for name in (NAMES[place % 8], NAMES[(place + 3) % 8]):
         exercise = EXERCISES[name]
-        cells = [MODULES, text.replace("@EXERCISE@", name), f"{exercise.function} = answer"]
-        judgement = grader.judgement(exercise, cells, seed=place)
+        judgement = grader.judgement(exercise, cells(text, name, exercise.function), seed=place)
         assert judgement.points == 0, judgement.says
         assert judgement.code != "right"
         assert exercise.hints[-1] not in judgement.says, "no file of answers is read out"
@@ -66,8 +55,8 @@ def test_a_hostile_answer_gets_nothing_and_touches_nothing(place, grader):
 def test_a_key_beside_the_sheet_is_out_of_reach(grader, tmp_path):
     key = tmp_path / "key"
     key.write_text("a seed")
-    cells = [MODULES, f"def delta_w(*given):\n    raise ValueError(Path({str(key)!r}).read_text())"]
-    judgement = grader.judgement(scale.EXERCISE, cells, seed=0)
+    own = [MODULES, f"def delta_w(*given):\n    raise ValueError(Path({str(key)!r}).read_text())"]
+    judgement = grader.judgement(scale.EXERCISE, own, seed=0)
     assert "PermissionError" in judgement.says
     assert "a seed" not in judgement.says
 
@@ -140,8 +129,8 @@ def test_what_is_not_there_is_said_to_be_missing(grader):
 
 
 def test_an_import_that_fails_costs_nothing_if_nothing_needs_it(grader):
-    cells = ["import torch\ntry:\n    import no_such_module\nexcept ImportError:\n    no_such_module = None", RIGHT[1]]
-    assert grader.judgement(scale.EXERCISE, cells, seed=0).points == 1
+    own = ["import torch\ntry:\n    import no_such_module\nexcept ImportError:\n    no_such_module = None", RIGHT[1]]
+    assert grader.judgement(scale.EXERCISE, own, seed=0).points == 1
 
 
 def test_stderr_and_status_cost_nothing(grader):

@@ -9,6 +9,7 @@ from typing import final
 
 from lorabook.book.author_commands import Arena, Build, Measure, Site
 from lorabook.book.command import Command
+from lorabook.book.teacher_commands import Classroom
 
 
 @final
@@ -199,6 +200,7 @@ COMMANDS: tuple[Command, ...] = (
     List(),
     Progress(),
     Figures(),
+    Classroom(),
     Arena(),
     Pretrain(),
     Measure(),

@@ -1,0 +1,133 @@
+"""What students get: one notebook with a stub and an instant check for each item, and how to hand it in.
+
+The cells carry nbgrader's metadata. Its points come from a cell that returns a number, as nbgrader reads partial credit.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from lorabook.book.build import METADATA
+from lorabook.book.classroom.cards import show
+from lorabook.book.classroom.solutions import REGION, solved_cells
+from lorabook.book.pack.sheet import Item, Sheet
+from lorabook.book.refused import Refused
+from lorabook.core.whole_file import replace_whole
+from lorabook.models.paths import notebooks_dir
+
+STUB = "# YOUR CODE HERE\n    raise NotImplementedError()"
+HOW = """# {title}
+
+Write each function where it says YOUR CODE HERE. The cell below it checks it at once, as often as you like. Save, and hand
+in this file under its own name, `{name}.ipynb`. {due}
+
+Your functions are graded on other inputs than the check's, each on its own: what a function needs (imports, helpers,
+constants) must be in this notebook, at the top level of a cell, and it must not need anything else of your machine.
+"""
+
+
+def release(sheet: Sheet) -> Path:
+    """Write the notebook and a README into `release/NAME`, and return the notebook's path.
+
+    Raises:
+        Refused: a solution or the key is in what would be handed out.
+    """
+    notebook = notebook_of(sheet)
+    text = nbformat.writes(notebook) + "\n"
+    _refuse_leaks(sheet, text)
+    folder = sheet.folder / "release" / sheet.name
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{sheet.name}.ipynb"
+    replace_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    readme = (
+        f"# {sheet.title}\n\nInstall lorabook, then `lorabook lab --folder .` and open {path.name}. {_due(sheet)}\n"
+    )
+    (folder / "README.md").write_text(readme, encoding="utf-8")
+    return path
+
+
+def notebook_of(sheet: Sheet) -> NotebookNode:
+    """Return the notebook that students get."""
+    imports = ", ".join(item.name for item in sheet.items)
+    cells = [
+        _locked(sheet, "how", new_markdown_cell(HOW.format(title=sheet.title, name=sheet.name, due=_due(sheet)))),
+        _locked(sheet, "imports", new_code_cell(
+            "import torch\n\nfrom lorabook.book import reading as book\n"
+            f"from lorabook.book.exercises import {imports}\nfrom lorabook.book.pack.points import points"
+        )),
+    ]  # fmt: skip
+    for item in sheet.items:
+        cells += _cells_of(sheet, item)
+    notebook = new_notebook(cells=cells, metadata=nbformat.from_dict(METADATA))
+    for index, cell in enumerate(notebook.cells):
+        cell.id = hashlib.sha256(f"{sheet.name}\n{index}\n{cell.source}".encode()).hexdigest()[:12]
+    return notebook
+
+
+def _cells_of(sheet: Sheet, item: Item) -> list[NotebookNode]:
+    exercise = item.exercise
+    given = ", ".join(exercise.cases(sheet.public_seed(item))[0].given)
+    ask = f"Stuck? `book.hint({item.name}.EXERCISE, 1)`, then 2, then 3." if sheet.hints else ""
+    prompt = f"## {exercise.title} ({item.points:g} points)\n\n{show(exercise).text.partition(chr(10) * 2)[2]}\n\n{ask}"
+    prompt = re.sub(r"\n\n\*\d+ hints, if you want them\.\*", "", prompt)
+    answer = new_code_cell(f"def {exercise.function}({given}):\n    {STUB}")
+    check = new_code_cell(f"book.check({item.name}.EXERCISE, {exercise.function})")
+    graded = new_code_cell(f"points({item.name}.EXERCISE, {exercise.function}, of={item.points:g})")
+    return [
+        _locked(sheet, f"{item.name}-prompt", new_markdown_cell(prompt.strip())),
+        _marked(answer, f"{sheet.name}-{item.name}", solution=True, grade=False, locked=False),
+        _locked(sheet, f"{item.name}-check", check),
+        _marked(
+            graded, f"{sheet.name}-{item.name}-points", solution=False, grade=True, locked=True, points=item.points
+        ),
+    ]
+
+
+def _locked(sheet: Sheet, what: str, cell: NotebookNode) -> NotebookNode:
+    return _marked(cell, f"{sheet.name}-{what}", solution=False, grade=False, locked=True)
+
+
+def _marked(cell: NotebookNode, grade_id: str, **roles: object) -> NotebookNode:
+    cell.metadata["nbgrader"] = {
+        "schema_version": 3, "grade_id": grade_id, "task": False, "cell_type": cell.cell_type, **roles
+    }  # fmt: skip
+    return cell
+
+
+def _due(sheet: Sheet) -> str:
+    if sheet.due is None:
+        return ""
+    return f"It is due on {sheet.due:%A, %d %B %Y, %H:%M %Z}."
+
+
+def _refuse_leaks(sheet: Sheet, text: str) -> None:
+    """Refuse a notebook in which the key is, or a line of a solution that no stub and no prompt has."""
+    if sheet.key in text:
+        raise Refused(f"the key of {sheet.name} is in the notebook that would be handed out: take it out of the sheet")
+    prompts = " ".join(item.exercise.prompt for item in sheet.items)
+    for item in sheet.items:
+        for line in solution_lines(item):
+            if line in text and line not in prompts:
+                raise Refused(
+                    f"a line of the solution of {item.name} is in the notebook that would be handed out: {line}"
+                )
+
+
+def solution_of(item: Item) -> str | None:
+    """Return the cell that solves an item, as the chapter's source has it; None where this copy of the book has none."""
+    for source in sorted((notebooks_dir() / "src").glob("[0-9][0-9]_*.py")):
+        for cell in solved_cells(source):
+            if re.search(rf"^def {item.exercise.function}\(", cell, re.MULTILINE):
+                return cell
+    return None
+
+
+def solution_lines(item: Item) -> list[str]:
+    """Return the lines of an item's solution that say something: 12 characters or more."""
+    found = REGION.search(solution_of(item) or "")
+    lines = found[2].splitlines() if found else []
+    return [line.strip() for line in lines if len(line.strip()) >= 12]

@@ -1,0 +1,116 @@
+"""A sheet tried on itself: solutions get everything, stubs and hostile answers nothing, and nothing hidden gets out."""
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+
+from lorabook.book.classroom.judge import RIGHT
+from lorabook.book.classroom.request import Limits
+from lorabook.book.pack.feedback import write_feedback
+from lorabook.book.pack.grade import grade, refuse_system
+from lorabook.book.pack.hostile import cells, hostile
+from lorabook.book.pack.release import notebook_of, release, solution_of
+from lorabook.book.pack.results import Result
+from lorabook.book.pack.sheet import Sheet
+from lorabook.book.pack.submissions import Submission
+from lorabook.book.refused import Refused
+
+LIMITS = Limits(cpu=4, wall=1.0)
+"""Hostile answers that never end are given no more than this."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was tried, and whether it is as it must be."""
+
+    what: str
+    holds: bool
+    detail: str = ""
+
+
+def selftest(sheet: Sheet, jobs: int = 1) -> list[Finding]:
+    """Return what was found, on a copy of the sheet in a folder of its own.
+
+    Raises:
+        Refused: the system cannot grade, or this copy of the book has no solution to an item.
+    """
+    refuse_system()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = _copied(sheet, Path(folder) / sheet.name)
+        handed_in = [*_honest(copy), *_attacks(copy)]
+        start = time.perf_counter()
+        results = {result.student: result for result in grade(copy, handed_in, jobs)}
+        seconds = time.perf_counter() - start
+        return [*_findings(copy, results, seconds / len(handed_in)), *_leaks(copy, list(results.values()))]
+
+
+def _copied(sheet: Sheet, folder: Path) -> Sheet:
+    folder.mkdir()
+    (folder / f"{sheet.name}.key").write_text(sheet.key, encoding="utf-8")
+    return replace(sheet, folder=folder, limits=LIMITS)
+
+
+def _honest(sheet: Sheet) -> Iterator[Submission]:
+    notebook = notebook_of(sheet)
+    yield _submission("stubs", notebook)
+    for item in sheet.items:
+        solution = solution_of(item)
+        if solution is None:
+            raise Refused(f"this copy of the book has no solution to {item.name}, so the sheet cannot be tried on it")
+        place = next(i for i, cell in enumerate(notebook.cells) if f"def {item.exercise.function}(" in cell.source)
+        notebook.cells[place].source = solution
+    # A chapter's own cell may use what the chapter imports.
+    notebook.cells.insert(0, new_code_cell("import math\nimport torch\nimport lorabook as lb"))
+    yield _submission("solutions", notebook)
+
+
+def _attacks(sheet: Sheet) -> Iterator[Submission]:
+    for place, (name, text) in enumerate(hostile().items()):
+        item = sheet.items[place % len(sheet.items)]
+        code = [new_code_cell(cell) for cell in cells(text, item.name, item.exercise.function)]
+        yield _submission(f"hostile: {name}", new_notebook(cells=code))
+
+
+def _submission(student: str, notebook: nbformat.NotebookNode) -> Submission:
+    return Submission(student, nbformat.writes(notebook).encode(), None)
+
+
+def _findings(sheet: Sheet, results: dict[str, Result], seconds: float) -> Iterator[Finding]:
+    of = sum(item.points for item in sheet.items)
+    solved, stubs = results.pop("solutions"), results.pop("stubs")
+    wrong = [f"{item.exercise}: {item.says}" for item in solved.items if item.code != RIGHT]
+    yield Finding("the solutions get all points", solved.points == of, "; ".join(wrong))
+    yield Finding("the stubs get none, and are said not to be attempted",
+        stubs.points == 0 and {item.code for item in stubs.items} == {"not-attempted"})  # fmt: skip
+    paid = [name for name, result in results.items() if result.points > 0]
+    yield Finding(f"{len(results)} hostile answers get none", not paid, ", ".join(paid))
+    yield Finding(f"no answer hangs: {seconds:.2f} s a submission", seconds < 10 * LIMITS.wall * len(sheet.items))
+
+
+def _leaks(sheet: Sheet, results: Sequence[Result]) -> Iterator[Finding]:
+    handed_out = release(sheet).read_text(encoding="utf-8")
+    secrets = [sheet.key, *_hidden(sheet, results)]
+    pages = {path.name: path.read_text(encoding="utf-8") for path in write_feedback(sheet)} | {
+        "the release": handed_out
+    }
+    found = [name for name, text in pages.items() if any(secret in text for secret in secrets)]
+    yield Finding("nothing hidden is in the release or in the feedback", not found, ", ".join(found))
+
+
+def _hidden(sheet: Sheet, results: Sequence[Result]) -> Iterator[str]:
+    """Give numbers of hidden inputs as an answer could print them: those of enough digits to be nobody else's."""
+    for result in results:
+        for item in sheet.items:
+            for case in item.exercise.cases(sheet.hidden_seed(sheet.key, result.student, item, 0)):
+                yield from (part for part in json.dumps(_plain(case.given)).replace("]", ",").split(",")
+                    if len(part.strip(" [-0.")) > 9)  # fmt: skip
+
+
+def _plain(given: dict[str, object]) -> list[object]:
+    return [getattr(value, "values", None) for value in given.values()]
