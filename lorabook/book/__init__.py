@@ -7,6 +7,7 @@ Here belongs what a reader opens, runs or looks at, and what builds that; what c
     head, tiers, measure    what a chapter says of itself, what it may cost its reader, and what it does cost
     explore                 pictures with controls
     exercises, classroom    exercises, and the judge that checks them
+    pack                    the teacher's side: a sheet is made, handed out, graded, explained, exported
     figures, style          pictures without, and the one visual language of both
     overview                what the start page shows
 

@@ -1,4 +1,4 @@
-"""Grade what came back: every item in a child process of its own, a result file for each student, no one graded twice."""
+"""Grade what came back: each item in a child process of its own, a result file a student, nobody graded twice."""
 
 import hashlib
 import os
@@ -45,8 +45,8 @@ def refuse_system() -> None:
 def grade(sheet: Sheet, handed_in: Sequence[Submission], jobs: int = 1) -> list[Result]:
     """Return the result of every student, and write each down as it is ready; those that are still true are kept.
 
-    A result is still true if the submission, the sheet, its key and the versions are those of before. A grading that was
-    killed goes on where it was.
+    A result is still true if the submission, the sheet, its key and the versions are those of before. A grading that
+    was killed goes on where it was.
 
     Raises:
         Refused: the system has no fork, or a result cannot be written.

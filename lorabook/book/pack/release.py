@@ -1,6 +1,7 @@
 """What students get: one notebook with a stub and an instant check for each item, and how to hand it in.
 
-The cells carry nbgrader's metadata. Its points come from a cell that returns a number, as nbgrader reads partial credit.
+The cells carry nbgrader's metadata. Its points come from a cell that returns a number, as nbgrader takes partial
+credit.
 """
 
 import hashlib
@@ -22,8 +23,8 @@ from lorabook.models.paths import notebooks_dir
 STUB = "# YOUR CODE HERE\n    raise NotImplementedError()"
 HOW = """# {title}
 
-Write each function where it says YOUR CODE HERE. The cell below it checks it at once, as often as you like. Save, and hand
-in this file under its own name, `{name}.ipynb`. {due}
+Write each function where it says YOUR CODE HERE. The cell below it checks it at once, as often as you like. Save, and
+hand in this file under its own name, `{name}.ipynb`. {due}
 
 Your functions are graded on other inputs than the check's, each on its own: what a function needs (imports, helpers,
 constants) must be in this notebook, at the top level of a cell, and it must not need anything else of your machine.
@@ -118,7 +119,7 @@ def _refuse_leaks(sheet: Sheet, text: str) -> None:
 
 
 def solution_of(item: Item) -> str | None:
-    """Return the cell that solves an item, as the chapter's source has it; None where this copy of the book has none."""
+    """Return the cell that solves an item, from its chapter's source; None where this copy of the book has none."""
     for source in sorted((notebooks_dir() / "src").glob("[0-9][0-9]_*.py")):
         for cell in solved_cells(source):
             if re.search(rf"^def {item.exercise.function}\(", cell, re.MULTILINE):
