@@ -13,11 +13,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lorabook.book.cli import main
 from lorabook.book.pack import grade as grading
-from lorabook.book.pack import notebook, release, results, submissions
+from lorabook.book.pack import notebook, release, results, selftest, submissions
 from lorabook.book.pack.feedback import said, write_feedback
 from lorabook.book.pack.grade import grade
 from lorabook.book.pack.hostile import cells as hostile_cells
@@ -31,6 +32,13 @@ from lorabook.book.refused import Refused
 IMPORTS = "import torch\nimport math"
 RIGHT = "def delta_w(A, B, alpha, r):\n    return alpha / r * (B @ A)"
 NO_ALPHA = "def delta_w(A, B, alpha, r):\n    return 1 / r * (B @ A)"
+
+FRAMES = (
+    "import sys\ndef delta_w(A, B, alpha, r):\n    frame = sys._getframe()\n    while frame is not None:\n"
+    "        if 'cases' in frame.f_locals:\n            raise ValueError(str(list(frame.f_locals['cases'])[-1]))\n"
+    "        frame = frame.f_back\n    raise ValueError('nothing found')"
+)
+"""It looks for the hidden cases in the frames of the child, and tells one of them."""
 
 
 @pytest.fixture
@@ -47,8 +55,8 @@ def made(folder: Path, items: tuple[str, ...], wall: float = 1.0) -> Sheet:
 
 
 def handed_in(student: str, *code: str) -> Submission:
-    told = nbformat.writes(new_notebook(cells=[new_code_cell(cell) for cell in (IMPORTS, *code)]))
-    return Submission(student, told.encode(), None)
+    cells = [new_code_cell(cell, id=f"cell-{n}") for n, cell in enumerate((IMPORTS, *code))]
+    return Submission(student, nbformat.writes(new_notebook(cells=cells)).encode(), None)
 
 
 def lay_out(where: Path, *every: Submission) -> Path:
@@ -119,6 +127,20 @@ def test_the_sheet_is_tried_on_itself(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "ok   the solutions get all points" in printed
     assert f"ok   {len(few)} hostile answers get none" in printed
     assert "ok   nothing hidden is in the release or in the feedback" in printed
+
+
+def test_the_self_test_notices_what_it_is_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        selftest,
+        "hostile",
+        lambda: {"a leak": FRAMES.replace("delta_w", "answer"), "a right answer": RIGHT.replace("delta_w", "answer")},
+    )
+    monkeypatch.setattr("lorabook.book.pack.feedback.said", lambda marked, exercise: marked.says)
+    monkeypatch.setattr(selftest, "solution_of", lambda item: "### BEGIN SOLUTION\n" + NO_ALPHA)
+    found = {one.what: one.holds for one in selftest.selftest(made(tmp_path / "hw1", ("scale",)))}
+    assert found.pop("the stubs get none, and are said not to be attempted")
+    assert [what for what, holds in found.items() if holds] == [what for what in found if what.startswith("no answer")]
+    assert len(found) == 4
 
 
 @pytest.mark.parametrize("name", exercise_names())
@@ -192,19 +214,15 @@ def test_every_student_has_hidden_cases_of_her_own(sheet: Sheet) -> None:
 
 def test_what_an_answer_makes_of_hidden_inputs_does_not_come_back(sheet: Sheet) -> None:
     tells = "def delta_w(A, B, alpha, r):\n    raise ValueError('seen: ' + str(A.tolist()))"
-    frames = (
-        "import sys\ndef delta_w(A, B, alpha, r):\n    frame = sys._getframe()\n    while frame is not None:\n"
-        "        if 'cases' in frame.f_locals:\n            raise ValueError(str(list(frame.f_locals['cases'])[-1]))\n"
-        "        frame = frame.f_back\n    raise ValueError('nothing found')"
-    )
-    grade(sheet, [handed_in("anna", tells), handed_in("ben", frames)])
+    grade(sheet, [handed_in("anna", tells), handed_in("ben", FRAMES)])
     item = sheet.items[0]
     for student, path in zip(("anna", "ben"), write_feedback(sheet), strict=True):
         text = path.read_text(encoding="utf-8")
         assert "ValueError" in text
         for draw in range(item.hidden):
             for case in item.exercise.cases(sheet.hidden_seed(sheet.key, student, item, draw)):
-                assert str(case.given["A"].values[0][0]) not in text
+                assert str(case.given["A"].values) not in text
+                assert str(torch.tensor(case.given["A"].values).tolist()) not in text
 
 
 def test_feedback_names_the_mistake_and_shows_the_own_lines(sheet: Sheet) -> None:

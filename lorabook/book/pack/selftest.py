@@ -1,6 +1,5 @@
 """A sheet tried on itself: solutions get everything, stubs and hostile answers nothing, and nothing hidden gets out."""
 
-import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -8,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
+import numpy as np
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lorabook.book.classroom.judge import RIGHT
+from lorabook.book.classroom.plain import Array, Value, entries
 from lorabook.book.classroom.request import Limits
 from lorabook.book.pack.feedback import write_feedback
 from lorabook.book.pack.grade import grade, refuse_system
@@ -95,7 +96,7 @@ def _findings(sheet: Sheet, results: dict[str, Result], seconds: float) -> Itera
 
 def _leaks(sheet: Sheet, results: Sequence[Result]) -> Iterator[Finding]:
     handed_out = release(sheet).read_text(encoding="utf-8")
-    secrets = [sheet.key, *_hidden(sheet, results)]
+    secrets = {sheet.key, *_hidden(sheet, results)}
     pages = {path.name: path.read_text(encoding="utf-8") for path in write_feedback(sheet)} | {
         "the release": handed_out
     }
@@ -104,13 +105,16 @@ def _leaks(sheet: Sheet, results: Sequence[Result]) -> Iterator[Finding]:
 
 
 def _hidden(sheet: Sheet, results: Sequence[Result]) -> Iterator[str]:
-    """Give numbers of hidden inputs as an answer could print them: those of enough digits to be nobody else's."""
+    """Give the matrices of hidden inputs as an answer could print them; single numbers may be anybody's."""
     for result in results:
         for item in sheet.items:
-            for case in item.exercise.cases(sheet.hidden_seed(sheet.key, result.student, item, 0)):
-                yield from (part for part in json.dumps(_plain(case.given)).replace("]", ",").split(",")
-                    if len(part.strip(" [-0.")) > 9)  # fmt: skip
+            for draw in range(item.hidden):
+                for case in item.exercise.cases(sheet.hidden_seed(sheet.key, result.student, item, draw)):
+                    values = [value.values for value in case.given.values() if isinstance(value, Array)]
+                    large = [value for value in values if len(entries(value)) > 3]
+                    yield from (str(as_printed) for value in large for as_printed in (value, _single(value)))
 
 
-def _plain(given: dict[str, object]) -> list[object]:
-    return [getattr(value, "values", None) for value in given.values()]
+def _single(values: Value) -> Value:
+    """Return numbers as a float32 tensor's `tolist` gives them."""
+    return np.asarray(values, np.float32).tolist()
