@@ -34,21 +34,29 @@ constants) must be in this notebook, at the top level of a cell, and it must not
 def release(sheet: Sheet) -> Path:
     """Write the notebook and a README into `release/NAME`, and return the notebook's path.
 
+    nbgrader's own source of it goes to `nbgrader/source/NAME`: there a stub stands between marks, which nbgrader cuts.
+
     Raises:
         Refused: a solution or the key is in what would be handed out.
     """
     notebook = notebook_of(sheet)
-    text = nbformat.writes(notebook) + "\n"
-    _refuse_leaks(sheet, text)
-    folder = sheet.folder / "release" / sheet.name
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{sheet.name}.ipynb"
-    replace_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    _refuse_leaks(sheet, nbformat.writes(notebook))
+    path = sheet.folder / "release" / sheet.name / f"{sheet.name}.ipynb"
+    _write(path, notebook)
     readme = (
         f"# {sheet.title}\n\nInstall lorabook, then `lorabook lab --folder .` and open {path.name}. {_due(sheet)}\n"
     )
-    (folder / "README.md").write_text(readme, encoding="utf-8")
+    (path.parent / "README.md").write_text(readme, encoding="utf-8")
+    for cell in notebook.cells:
+        cell.source = cell.source.replace(STUB, f"### BEGIN SOLUTION\n    {STUB}\n    ### END SOLUTION")
+    _write(sheet.folder / "nbgrader" / "source" / sheet.name / path.name, notebook)
     return path
+
+
+def _write(path: Path, notebook: NotebookNode) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = nbformat.writes(notebook) + "\n"
+    replace_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def notebook_of(sheet: Sheet) -> NotebookNode:
