@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,8 +15,11 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
+from nbformat.sign import NotebookNotary
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import lorabook as lb
 from lorabook.book import lab, ledger, ledger_pages
@@ -113,6 +117,24 @@ def test_an_unknown_chapter_lists_the_chapters(folder: Path, wanted: str, messag
     assert message in done.stderr
     assert "\n  02  lora\n" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_books_own_chapters_are_trusted_and_changed_ones_are_not(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    shipped, own = tmp_path / "shipped", tmp_path / "own"
+    shipped.mkdir()
+    drawing = new_output("display_data", {"text/html": "<svg></svg>", "text/plain": "a card"})
+    for name in ("01_a", "02_b"):
+        book = new_notebook(cells=[new_code_cell("card", outputs=[drawing])], metadata={"title": name})
+        nbformat.write(book, shipped / f"{name}.ipynb")
+    shutil.copytree(shipped, own)
+    changed = nbformat.read(own / "02_b.ipynb", as_version=4)
+    changed.cells[0].outputs[0].data["text/html"] = "<script>alert(1)</script>"
+    nbformat.write(changed, own / "02_b.ipynb")
+    lab.trust(own, shipped)
+    notary = NotebookNotary()
+    signed = [notary.check_signature(nbformat.read(own / f"{name}.ipynb", as_version=4)) for name in ("01_a", "02_b")]
+    assert signed == [True, False]
 
 
 def test_a_port_in_use_is_one_clear_line(folder: Path) -> None:
