@@ -69,13 +69,13 @@ def test_help_names_every_command_and_loads_no_jupyter() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for command in NAMES:
-        assert re.search(rf"^ +{command} +\w", done.stdout, re.MULTILINE)
+        assert re.search(rf"^ +{command}\s+\w", done.stdout, re.MULTILINE)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_commands_are_those_of_the_readme_and_build_for_authors() -> None:
     readers = ["lab", "doctor", "check", "list", "progress", "figures"]
-    assert NAMES == [*readers, "arena", "pretrain", "measure", "build", "site"]
+    assert NAMES == [*readers, "classroom", "arena", "pretrain", "measure", "build", "site"]
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     assert all(f"`lorabook {name}" in readme for name in NAMES)
 
