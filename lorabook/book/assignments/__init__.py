@@ -1,0 +1,12 @@
+"""The assignments: larger pieces of work than a chapter's exercise, each made of parts that are graded on their own.
+
+    assignment.py    what an assignment is: its parts, what is due of each, what may be used
+    rules.py         what the code of a part may use, read from its syntax tree before it is run
+    trying.py        a part tried in the notebook, at once
+    library.py       the book's own functions, wrong on purpose for a while
+    sides.py         the sides of a student's claim, written down in the child
+    verdict.py       what a claim is worth: it holds, it notices a broken library, its misconception fails
+    five_claims.py   assignment 4: five observations, each as a claim with its misconception
+
+A reference solution is in `references/` beside the package: it is in no wheel, and in nothing that `release` writes.
+"""
