@@ -25,7 +25,9 @@ def alpha_doubles(case):
     return delta(case, 2 * case.s), 2 * delta(case, case.s)
 
 
-@misconception(of=alpha_doubles, statement=r"$\Delta W(2\alpha)=4\,\Delta W(\alpha)$", source="α taken for part of A and B")
+@misconception(
+    of=alpha_doubles, statement=r"$\Delta W(2\alpha)=4\,\Delta W(\alpha)$", source="α taken for part of A and B"
+)
 def false_alpha_doubles(case):
     return delta(case, 2 * case.s), 4 * delta(case, case.s)
 
@@ -126,4 +128,6 @@ def dropout_costs(case):
 def false_dropout_costs(case):
     mean, plain, _, error = dropped(case)
     return mean, plain, error
+
+
 ### END SOLUTION

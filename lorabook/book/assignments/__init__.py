@@ -10,3 +10,6 @@
 
 A reference solution is in `references/` beside the package: it is in no wheel, and in nothing that `release` writes.
 """
+
+NAMES = ("five_claims",)
+"""The files that hold an `ASSIGNMENT`: what a sheet may name."""

@@ -169,5 +169,7 @@ def _equal(side: Tensor, due: Tensor) -> bool:
 
 def _worth(lost: dict[str, float], observation: Observation, points: float = 0.0) -> Judgement:
     if not lost:
-        return Judgement(RIGHT, "It holds, it notices a broken library, its misconception fails, and it has a reason.", 1.0)
+        return Judgement(
+            RIGHT, "It holds, it notices a broken library, its misconception fails, and it has a reason.", 1.0
+        )
     return Judgement("+".join(lost), " ".join(observation.says(code) for code in lost), round(max(0.0, points), 6))

@@ -8,23 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lorabook.book.classroom.exercise import Exercise
-from lorabook.book.classroom.judge import RIGHT
+from lorabook.book.classroom.judge import RIGHT, Judgement
 from lorabook.book.pack.results import Marked, read_results
+from lorabook.book.pack.safe import safe
 from lorabook.book.pack.scores import Score, scores
-from lorabook.book.pack.sheet import Sheet
+from lorabook.book.pack.sheet import Item, Sheet
 from lorabook.book.pack.submissions import file_name
 from lorabook.core.whole_file import replace_whole
 
-ELSEWHERE = "Right on the public inputs, and wrong on others: what is special about the public ones?"
-FAULTS = {
-    "not-attempted": "Not attempted yet.",
-    "not-defined": "The function is not defined in a cell that Python can read.",
-    "endless": "The function did not come to an end.",
-    "killed": "The process that ran the function ended before it gave an answer, or used more than it may.",
-    "output": "The function gave far more than is asked for.",
-    "memory": "The function needed more memory than there was.",
-}
-"""What may be said of a failure that shows on hidden inputs alone."""
 STYLE = """<style>
 :root { color-scheme: light dark }
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif }
@@ -69,17 +60,17 @@ def page(sheet: Sheet, own: Sequence[Score]) -> str:
     if result.flags:
         parts.append(f"<p>About the file: {_safe('; '.join(result.flags))}.</p>")
     for score, item in zip(own, sheet.items, strict=True):
-        parts.append(_section(score, result.items[score.place], item.exercise))
+        parts.append(_section(score, result.items[score.place], item))
     return "\n".join(parts) + "\n</html>\n"
 
 
-def _section(score: Score, marked: Marked, exercise: Exercise) -> str:
+def _section(score: Score, marked: Marked, item: Item) -> str:
     kind = "right" if marked.code == RIGHT else "wrong"
     mark = "✓" if marked.code == RIGHT else "✗"
     lines = [
         f'<section class="{kind}">',
-        f"<h2>{mark} {_safe(exercise.title)}: {score.points:g} of {marked.of:g}</h2>",
-        f"<p>{_safe(said(marked, exercise))}</p>",
+        f"<h2>{mark} {_safe(item.title)}: {score.points:g} of {marked.of:g}</h2>",
+        *(f"<p>{_safe(line)}</p>" for line in _told(marked, item).splitlines()),
     ]
     if score.override:
         lines.append(f"<p>Decided by hand: {_safe(score.override.reason)}</p>")
@@ -88,16 +79,16 @@ def _section(score: Score, marked: Marked, exercise: Exercise) -> str:
     return "\n".join([*lines, "</section>"])
 
 
+def _told(marked: Marked, item: Item) -> str:
+    """Return what a student is told of an item; what the parts of an assignment say was made safe in grading."""
+    return marked.public_says if item.assignment else said(marked, item.exercise)
+
+
 def said(marked: Marked, exercise: Exercise) -> str:
-    """Return what a student is told of an item."""
-    if marked.code == RIGHT:
-        return "Right, on the public inputs and on others."
+    """Return what a student is told of an exercise."""
     bank = {one.code for one in (*exercise.mistakes, *exercise.symptoms, *exercise.conditions)}
-    if set(marked.code.split("+")) <= bank:  # words of the book's, whatever the inputs were
-        return marked.says
-    if marked.public_code != RIGHT:  # on these inputs whatever it says is public
-        return marked.public_says
-    return FAULTS.get(marked.code, ELSEWHERE)
+    on_public = Judgement(marked.public_code, marked.public_says, 0.0)
+    return safe(Judgement(marked.code, marked.says, 0.0), on_public, bank)
 
 
 def _safe(text: str) -> str:

@@ -20,6 +20,7 @@ from lorabook.book.classroom.grader import Grader, confinement
 from lorabook.book.classroom.judge import NO_REPORT, RIGHT, Judgement, judge
 from lorabook.book.classroom.taken import taken
 from lorabook.book.pack.notebook import Code, code_of
+from lorabook.book.pack.parts import marked_parts
 from lorabook.book.pack.results import Marked, Result, path_of, read_result, write_result
 from lorabook.book.pack.sheet import Item, Sheet
 from lorabook.book.pack.submissions import Submission
@@ -95,6 +96,8 @@ def graded(
 
 
 def _marked(sheet: Sheet, key: str, student: str, item: Item, code: Code, grader: Grader) -> Marked:
+    if item.assignment:
+        return marked_parts(sheet, key, student, item, code, grader)
     exercise = item.exercise
     public = exercise.cases(sheet.public_seed(item))
     hidden = [

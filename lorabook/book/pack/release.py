@@ -15,12 +15,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from lorabook.book.build import METADATA
 from lorabook.book.classroom.cards import show
 from lorabook.book.classroom.solutions import REGION, solved_cells
+from lorabook.book.pack.cells import STUB, answered, graded, locked
+from lorabook.book.pack.parts import asked_of, cells_of, reference_of
 from lorabook.book.pack.sheet import Item, Sheet
 from lorabook.book.refused import Refused
 from lorabook.core.whole_file import replace_whole
 from lorabook.models.paths import notebooks_dir
 
-STUB = "# YOUR CODE HERE\n    raise NotImplementedError()"
 HOW = """# {title}
 
 Write each function where it says YOUR CODE HERE. The cell below it checks it at once, as often as you like. Save, and
@@ -61,20 +62,31 @@ def _write(path: Path, notebook: NotebookNode) -> None:
 
 def notebook_of(sheet: Sheet) -> NotebookNode:
     """Return the notebook that students get."""
-    imports = ", ".join(item.name for item in sheet.items)
+    how = HOW.format(title=sheet.title, name=sheet.name, due=_due(sheet))
     cells = [
-        _locked(sheet, "how", new_markdown_cell(HOW.format(title=sheet.title, name=sheet.name, due=_due(sheet)))),
-        _locked(sheet, "imports", new_code_cell(
-            "import torch\n\nfrom lorabook.book import reading as book\n"
-            f"from lorabook.book.exercises import {imports}\nfrom lorabook.book.pack.points import points"
-        )),
-    ]  # fmt: skip
+        locked(sheet.name, "how", new_markdown_cell(how)),
+        locked(sheet.name, "imports", new_code_cell(_imports(sheet))),
+    ]
     for item in sheet.items:
-        cells += _cells_of(sheet, item)
+        cells += cells_of(sheet, item, item.assignment) if item.assignment else _cells_of(sheet, item)
     notebook = new_notebook(cells=cells, metadata=nbformat.from_dict(METADATA))
     for index, cell in enumerate(notebook.cells):
         cell.id = hashlib.sha256(f"{sheet.name}\n{index}\n{cell.source}".encode()).hexdigest()[:12]
     return notebook
+
+
+def _imports(sheet: Sheet) -> str:
+    assigned = ", ".join(item.name for item in sheet.items if item.assignment)
+    exercises = ", ".join(item.name for item in sheet.items if not item.assignment)
+    lines = ["import torch\n"]
+    if assigned:
+        lines.append(f"from lorabook.book.assignments import {assigned}")
+        lines.append("from lorabook.book.assignments.trying import part_points, try_out")
+    if exercises:
+        lines.append("from lorabook.book import reading as book")
+        lines.append(f"from lorabook.book.exercises import {exercises}")
+        lines.append("from lorabook.book.pack.points import points")
+    return "\n".join(lines)
 
 
 def _cells_of(sheet: Sheet, item: Item) -> list[NotebookNode]:
@@ -83,28 +95,15 @@ def _cells_of(sheet: Sheet, item: Item) -> list[NotebookNode]:
     ask = f"Stuck? `book.hint({item.name}.EXERCISE, 1)`, then 2, then 3." if sheet.hints else ""
     prompt = f"## {exercise.title} ({item.points:g} points)\n\n{show(exercise).text.partition(chr(10) * 2)[2]}\n\n{ask}"
     prompt = re.sub(r"\n\n\*\d+ hints, if you want them\.\*", "", prompt)
-    answer = new_code_cell(f"def {exercise.function}({given}):\n    {STUB}")
+    stub = new_code_cell(f"def {exercise.function}({given}):\n    {STUB}")
     check = new_code_cell(f"book.check({item.name}.EXERCISE, {exercise.function})")
-    graded = new_code_cell(f"points({item.name}.EXERCISE, {exercise.function}, of={item.points:g})")
+    scored = new_code_cell(f"points({item.name}.EXERCISE, {exercise.function}, of={item.points:g})")
     return [
-        _locked(sheet, f"{item.name}-prompt", new_markdown_cell(prompt.strip())),
-        _marked(answer, f"{sheet.name}-{item.name}", solution=True, grade=False, locked=False),
-        _locked(sheet, f"{item.name}-check", check),
-        _marked(
-            graded, f"{sheet.name}-{item.name}-points", solution=False, grade=True, locked=True, points=item.points
-        ),
+        locked(sheet.name, f"{item.name}-prompt", new_markdown_cell(prompt.strip())),
+        answered(sheet.name, item.name, stub),
+        locked(sheet.name, f"{item.name}-check", check),
+        graded(sheet.name, item.name, scored, item.points),
     ]
-
-
-def _locked(sheet: Sheet, what: str, cell: NotebookNode) -> NotebookNode:
-    return _marked(cell, f"{sheet.name}-{what}", solution=False, grade=False, locked=True)
-
-
-def _marked(cell: NotebookNode, grade_id: str, **roles: object) -> NotebookNode:
-    cell.metadata["nbgrader"] = {
-        "schema_version": 3, "grade_id": grade_id, "task": False, "cell_type": cell.cell_type, **roles
-    }  # fmt: skip
-    return cell
 
 
 def _due(sheet: Sheet) -> str:
@@ -117,17 +116,19 @@ def _refuse_leaks(sheet: Sheet, text: str) -> None:
     """Refuse a notebook in which the key is, or a line of a solution that no stub and no prompt has."""
     if sheet.key in text:
         raise Refused(f"the key of {sheet.name} is in the notebook that would be handed out: take it out of the sheet")
-    prompts = " ".join(item.exercise.prompt for item in sheet.items)
+    asked = "\n".join(asked_of(item.assignment) if item.assignment else item.exercise.prompt for item in sheet.items)
     for item in sheet.items:
         for line in solution_lines(item):
-            if line in text and line not in prompts:
+            if line in text and line not in asked:
                 raise Refused(
                     f"a line of the solution of {item.name} is in the notebook that would be handed out: {line}"
                 )
 
 
 def solution_of(item: Item) -> str | None:
-    """Return the cell that solves an item, from its chapter's source; None where this copy of the book has none."""
+    """Return what solves an item: the cell in its chapter's source, or a reference; None where this copy has none."""
+    if item.assignment:
+        return reference_of(item)
     for source in sorted((notebooks_dir() / "src").glob("[0-9][0-9]_*.py")):
         for cell in solved_cells(source):
             if re.search(rf"^def {item.exercise.function}\(", cell, re.MULTILINE):

@@ -4,12 +4,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import nbformat
 import numpy as np
 from nbformat.v4 import new_code_cell, new_notebook
 
+from lorabook.book.assignments.assignment import Part
+from lorabook.book.classroom.exercise import Exercise
 from lorabook.book.classroom.judge import RIGHT
 from lorabook.book.classroom.plain import Array, Value, entries
 from lorabook.book.classroom.request import Limits
@@ -64,8 +67,11 @@ def _honest(sheet: Sheet) -> Iterator[Submission]:
         solution = solution_of(item)
         if solution is None:
             raise Refused(f"this copy of the book has no solution to {item.name}, so the sheet cannot be tried on it")
-        place = next(i for i, cell in enumerate(notebook.cells) if f"def {item.exercise.function}(" in cell.source)
-        notebook.cells[place].source = solution
+        stubs = [f"def {name}(" for task in item.tasks for name in _names(task)]
+        stubs += [f"class {name}(" for task in item.tasks for name in _names(task)]
+        places = [i for i, cell in enumerate(notebook.cells) if any(stub in cell.source for stub in stubs)]
+        for place in places:
+            notebook.cells[place].source = solution if place == places[0] else ""
     # A chapter's own cell may use what the chapter imports.
     notebook.cells.insert(0, new_code_cell("import math\nimport torch\nimport lorabook as lb"))
     yield _submission("solutions", notebook)
@@ -74,8 +80,13 @@ def _honest(sheet: Sheet) -> Iterator[Submission]:
 def _attacks(sheet: Sheet) -> Iterator[Submission]:
     for place, (name, text) in enumerate(hostile().items()):
         item = sheet.items[place % len(sheet.items)]
-        code = [new_code_cell(cell) for cell in cells(text, item.name, item.exercise.function)]
+        functions = " = ".join(name for task in item.tasks for name in _names(task))
+        code = [new_code_cell(cell) for cell in cells(text, item.name, functions)]
         yield _submission(f"hostile: {name}", new_notebook(cells=code))
+
+
+def _names(task: Exercise | Part) -> tuple[str, ...]:
+    return task.names if isinstance(task, Part) else (task.function,)
 
 
 def _submission(student: str, notebook: nbformat.NotebookNode) -> Submission:
@@ -108,8 +119,8 @@ def _hidden(sheet: Sheet, results: Sequence[Result]) -> Iterator[str]:
     """Give the matrices of hidden inputs as an answer could print them; single numbers may be anybody's."""
     for result in results:
         for item in sheet.items:
-            for draw in range(item.hidden):
-                for case in item.exercise.cases(sheet.hidden_seed(sheet.key, result.student, item, draw)):
+            for task, draw in product(item.tasks, range(item.hidden)):
+                for case in task.cases(sheet.hidden_seed(sheet.key, result.student, item, draw)):
                     values = [value.values for value in case.given.values() if isinstance(value, Array)]
                     large = [value for value in values if len(entries(value)) > 3]
                     yield from (str(as_printed) for value in large for as_printed in (value, _single(value)))

@@ -13,7 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-from lorabook.book import exercises
+from lorabook.book import assignments, exercises
+from lorabook.book.assignments.assignment import Assignment, Part
 from lorabook.book.classroom.exercise import Exercise
 from lorabook.book.classroom.request import Limits
 from lorabook.book.refused import Refused
@@ -25,7 +26,7 @@ UNITS = {"cpu": 1, "wall": 1, "memory": 2**20, "output": 2**10}
 
 @dataclass(frozen=True)
 class Item:
-    """One exercise of a sheet: the name of its file in `book/exercises`, its points, how many hidden draws of cases.
+    """One exercise or assignment of a sheet: the name of its file, its points, how many hidden draws of cases.
 
     credit: the share of the points by the code of a diagnosis, where the teacher's is not the exercise's own.
     """
@@ -38,6 +39,21 @@ class Item:
     @cached_property
     def exercise(self) -> Exercise:
         return import_module(f"{exercises.__name__}.{self.name}").EXERCISE
+
+    @cached_property
+    def assignment(self) -> Assignment | None:
+        """The assignment; None where the item is an exercise."""
+        known = self.name in assignments.NAMES
+        return import_module(f"{assignments.__name__}.{self.name}").ASSIGNMENT if known else None
+
+    @property
+    def tasks(self) -> tuple[Exercise | Part, ...]:
+        """What is tried on cases: the exercise, or each part of the assignment."""
+        return self.assignment.parts if self.assignment else (self.exercise,)
+
+    @property
+    def title(self) -> str:
+        return (self.assignment or self.exercise).title
 
 
 @dataclass(frozen=True)
@@ -126,7 +142,7 @@ output = 4096                         # KiB of numbers
         f'''
 [[item]]
 exercise = "{item}"
-points = 10
+points = {20 if item in assignments.NAMES else 10}
 hidden = 2                            # draws of hidden cases, other ones for each student
 # credit = {{ dtype = 0.5 }}            # the share of the points by the code of a diagnosis
 '''
@@ -218,5 +234,6 @@ def _refuse_extra(told: dict, known: set[str], place: str) -> None:
 
 
 def _refuse_unknown(name: object, place: str) -> None:
-    if name not in exercise_names():
-        raise Refused(f"{place}: there is no exercise {name!r}; there are {', '.join(exercise_names())}")
+    known = [*exercise_names(), *assignments.NAMES]
+    if name not in known:
+        raise Refused(f"{place}: there is no exercise {name!r}; there are {', '.join(known)}")
