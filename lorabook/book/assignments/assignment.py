@@ -12,6 +12,7 @@ from lorabook.book.classroom.seen import Seen
 from lorabook.book.classroom.taken import taken
 
 BUNDLE = "handed_in"
+"""The name of the function that a child calls."""
 
 
 class Judge(Protocol):
@@ -58,14 +59,16 @@ class Part:
         return self.judge(trials, seen) if len(seen) == len(trials) else NO_REPORT
 
     def source(self, cells: Sequence[str]) -> str | None:
-        """Return the code of this part, and of a function `handed_in` that gives all that it defines.
-
-        None if the cells do not define the part's first name.
-        """
+        """Return the code of a notebook that this part needs; None where the part's first name is not defined."""
         if taken(cells, self.name) is None:
             return None
-        known = [name if taken(cells, name) is not None else "None" for name in self.names]
-        return taken([*cells, f"{BUNDLE} = lambda: ({', '.join(known)},)"], BUNDLE)
+        known = ", ".join(name for name in self.names if taken(cells, name) is not None)
+        return taken([*cells, f"{BUNDLE} = ({known},)"], BUNDLE).rpartition("\n")[0]
+
+    def bundled(self, source: str) -> str:
+        """Return that code with a function `handed_in`, which gives all that it defines: None for what failed."""
+        values = ", ".join(f"globals().get({name!r})" for name in self.names)
+        return f"{source}\n{BUNDLE} = lambda: ({values},)"
 
 
 @dataclass(frozen=True)

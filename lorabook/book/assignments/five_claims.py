@@ -24,8 +24,9 @@ PROMPT = """Five observations, each to be written as a claim: a function of a ca
 `@claim`, and beside it the false neighbour that people take for it, under `@misconception`. `verify(your_claim)` runs
 it on the book's cases.
 
-Both sides must be computed, and at least one of them by the library: we try your claim on other cases, and on a library
-that is broken in what the claim is about. It must hold on the first and fail on the second. The misconception must fail.
+Both sides must be computed, and at least one of them by the library: we try your claim on other cases, and on a
+library that is broken in what the claim is about. It must hold on the first and fail on the second. The misconception
+must fail.
 `source=` says in your own words why the claim holds, and why somebody believes the misconception.
 
 A case gives what you need: `case.linear()`, a frozen layer; `.w0()`, `.x()`, `.factors()` (an A and a B that have both
@@ -87,8 +88,8 @@ RANKS = part(
 )  # fmt: skip
 FIRST = part(
     "The first step", "first_step",
-    "One step of gradient descent with η = 0.1 on L = Σ y²/2, from LoRA's own start (`KaimingStart`) and on the rows of "
-    "`case.x()`, moves W by −ηs²GAᵀA, where G = ∂L/∂W at the start and A is LoRA's start. Left: W − W₀ after a step "
+    "One step of gradient descent with η = 0.1 on L = Σ y²/2, from LoRA's own start (`KaimingStart`) and on the rows "
+    "of `case.x()`, moves W by −ηs²GAᵀA, where G = ∂L/∂W at the start and A is LoRA's start. Left: W − W₀ after a step "
     "that you take with the library; right: −ηs²GAᵀA. The misconception: W moves by −ηG, as in full fine-tuning.",
     r"$\Delta W_1=-\eta s^2GA^\top A$", r"$\Delta W_1=-\eta G$", laws.FIRST,
 )  # fmt: skip

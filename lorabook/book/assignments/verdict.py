@@ -27,8 +27,8 @@ BANK = {
     "does-not-hold": "Your claim does not hold: on inputs of this kind its two sides differ.",
     "unmeasured": "The standard error is zero or too large: estimate it from independent draws, and draw more.",
     "other-observation": "What you claim holds, and is not the observation: read again what the two sides are.",
-    "says-nothing": "Your claim holds whatever the library computes: we broke what it is about, and it noticed nothing. "
-                    "Do both sides come from one computation, or from your own formula alone?",
+    "says-nothing": "Your claim holds whatever the library computes: we broke what it is about, and it noticed nothing."
+                    " Do both sides come from one computation, or from your own formula alone?",
     "no-misconception": "There is no misconception `of` your claim that returns two sides.",
     "misconception-holds": "Your misconception holds: its sides are equal, so it is no false statement.",
     "other-misconception": "Your misconception fails, and it is not the one that is asked for: read what it says.",

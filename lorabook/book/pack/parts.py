@@ -6,7 +6,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from lorabook.book.assignments.assignment import Assignment, Part
+from lorabook.book.assignments.assignment import BUNDLE, Assignment, Part
 from lorabook.book.classroom.grader import Grader
 from lorabook.book.classroom.judge import NO_REPORT, RIGHT, Judgement
 from lorabook.book.classroom.taken import taken
@@ -94,7 +94,7 @@ def _verdicts(
 
 def tried(part: Part, source: str, trials: Sequence, grader: Grader) -> Judgement:
     """Return the judgement on the code of a part, run in a child; a report that our observers never write is none."""
-    seen = grader.observed(source, "handed_in", part.observe, [trial.given for trial in trials])
+    seen = grader.observed(part.bundled(source), BUNDLE, part.observe, [trial.given for trial in trials])
     try:
         return part.judged(trials, seen)
     except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError):
