@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lorabook.book.assignments.rules import Rules
 from lorabook.book.classroom.judge import NO_REPORT, Judgement
@@ -15,10 +15,12 @@ BUNDLE = "handed_in"
 """The name of the function that a child calls."""
 
 
+@runtime_checkable
 class Judge(Protocol):
     """How the observations of a part become a judgement; `codes` are those whose text is the book's, inputs apart."""
 
-    codes: frozenset[str]
+    @property
+    def codes(self) -> frozenset[str]: ...
 
     def __call__(self, trials: Sequence[Any], seen: Sequence[Seen]) -> Judgement: ...
 

@@ -7,7 +7,7 @@ runs with the names of the right one's file.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FunctionType
+from inspect import unwrap
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Slip:
     """One mistake in the library: which function, what it does instead, and what a claim that misses it is told."""
 
     name: str
-    function: FunctionType
+    function: Callable
     instead: Callable
     says: str
 
@@ -26,9 +26,10 @@ def broken(slip: Slip | None) -> Iterator[None]:
     if slip is None:
         yield
         return
-    right = slip.function.__code__
-    slip.function.__code__ = slip.instead.__code__
+    # What a type checker wraps round a function has code of its own.
+    function, right = unwrap(slip.function), unwrap(slip.function).__code__
+    function.__code__ = unwrap(slip.instead).__code__
     try:
         yield
     finally:
-        slip.function.__code__ = right
+        function.__code__ = right
