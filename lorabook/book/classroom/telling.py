@@ -11,6 +11,9 @@ from lorabook.book.classroom.limits import TooSlow, is_inside
 from lorabook.book.classroom.plain import Array, shape_of
 from lorabook.book.classroom.seen import LONGEST_TEXT, Seen
 
+OURS = (f"{__package__}.", "lorabook.book.assignments.")
+"""What calls a learner's code, and is none of it."""
+
 
 def told(error: BaseException, given: Mapping[str, object]) -> Seen:
     """Return an error as an observation."""
@@ -55,7 +58,7 @@ def _place(error: BaseException) -> tuple[str, bool]:
 
 def _ours(frame: FrameType) -> bool:
     name = frame.f_globals.get("__name__")
-    return isinstance(name, str) and name.startswith(__package__ + ".")
+    return isinstance(name, str) and name.startswith(OURS)
 
 
 def _sizes(given: Mapping[str, object]) -> str:

@@ -41,7 +41,9 @@ def release(sheet: Sheet) -> Path:
         Refused: a solution or the key is in what would be handed out.
     """
     notebook = notebook_of(sheet)
-    _refuse_leaks(sheet, nbformat.writes(notebook))
+    # Both as it is read and as it is written: a file has other quotes.
+    sources = "\n".join(cell.source for cell in notebook.cells)
+    _refuse_leaks(sheet, f"{sources}\n{nbformat.writes(notebook)}")
     path = sheet.folder / "release" / sheet.name / f"{sheet.name}.ipynb"
     _write(path, notebook)
     readme = (
