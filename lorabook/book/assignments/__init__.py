@@ -7,9 +7,15 @@
     sides.py         the sides of a student's claim, written down in the child
     verdict.py       what a claim is worth: it holds, it notices a broken library, its misconception fails
     five_claims.py   assignment 4: five observations, each as a claim with its misconception
+    forms.py         a student's form of update, put through its paces in the child
+    form_verdict.py  what a form is worth: its definition, then its start, count, path and gradients
+    files.py         what PEFT's file of it holds
+    curves.py        a training loop, held against the loop, number by number
+    tables.py        perplexity and its spread over seeds
+    two_forms.py     assignment 2: LoHa and VeRA, by two_definitions.py
 
 A reference solution is in `references/` beside the package: it is in no wheel, and in nothing that `release` writes.
 """
 
-NAMES = ("five_claims",)
+NAMES = ("five_claims", "two_forms")
 """The files that hold an `ASSIGNMENT`: what a sheet may name."""

@@ -13,7 +13,7 @@ from lorabook.claims.case import Case
 
 WITHIN = 1e-9
 """Relative to the larger side: all is computed in float64."""
-SHARES = {"start": 0.15, "dead": 0.15, "count": 0.15, "path": 0.3, "no-bias": 0.3, "gradient": 0.2,
+SHARES = {"start": 0.15, "dead": 0.15, "begins": 0.1, "count": 0.15, "path": 0.3, "no-bias": 0.3, "gradient": 0.2,
           "copies": 0.1, "builds": 0.1}  # fmt: skip
 """What each fault of a form with a right definition costs."""
 BANK = {
@@ -23,6 +23,7 @@ BANK = {
     "weight": "`weight(w0)` is not the definition, and no mistake that this assignment knows.",
     "start": "At the start W is not W₀: a form must begin with the pretrained layer.",
     "dead": "At the start every gradient is zero: nothing would ever move.",
+    "begins": "A parameter starts at another value than the text gives.",
     "count": "Another number of parameters trains than the definition has: what is shared or frozen is no parameter.",
     "path": "`forward(base, x)` does not compute what `weight` defines: it must be xWᵀ + b, for each row of x.",
     "no-bias": "`forward(base, x)` leaves out the layer's bias.",
@@ -53,6 +54,7 @@ class FormJudge:
         others: the same after what the form was given has changed.
         mistakes: wrong ΔW by code, and what to say.
         flops: how many operations a forward pass on `ROWS` rows may take; None where any number may.
+        begins: the sum of each parameter at the start; None where they are random.
     """
 
     shapes: Callable[[Case], dict[str, tuple[int, ...]]]
@@ -61,6 +63,7 @@ class FormJudge:
     others: Callable[[dict[str, Tensor], Case], Tensor]
     mistakes: dict[str, tuple[str, Callable[[dict[str, Tensor], Case], Tensor]]]
     flops: Callable[[Case], float] | None = None
+    begins: Callable[[Case], Tensor] | None = None
 
     @property
     def codes(self) -> frozenset[str]:
@@ -76,7 +79,7 @@ class FormJudge:
             parts = [torch.as_tensor(part, dtype=torch.float64) for part in one.parts]
             if len(parts) != len(PARTS) + len(self.shapes(trial.world)) or parts[0].shape != (2,):
                 return NO_REPORT
-            wrong = self._definition(trial.world, parts[3])
+            wrong = self._definition(trial.world, parts[PARTS.index("weight")])
             if wrong:
                 return Judgement(wrong, self.mistakes[wrong][0] if wrong in self.mistakes else BANK[wrong], 0.0)
             found |= dict.fromkeys(self._faults(trial.world, parts), 0.0)
@@ -96,7 +99,7 @@ class FormJudge:
         return next((code for code, one in known.items() if same(weight, one)), "weight")
 
     def _faults(self, case: Case, parts: list[Tensor]) -> list[str]:
-        head, at_start, alive, _, output, others, *slopes = parts
+        head, at_start, sums, alive, _, output, others, *slopes = parts
         w0, s, x, bias = case.w0(), self.scale(case), case.x(ROWS), case.linear().bias
         p = {name: value.requires_grad_(True) for name, value in values(case, self.shapes(case)).items()}
         y = x @ (w0 + s * self.delta(p, case)).T + bias
@@ -105,6 +108,7 @@ class FormJudge:
         tests = {
             "start": not same(at_start, w0),
             "dead": not alive.any(),
+            "begins": self.begins is not None and bool(alive.any()) and not same(sums, self.begins(case)),
             "count": head[0] != sum(value.numel() for value in p.values()),
             "no-bias": same(output, y.detach() - bias),
             "path": not same(output, y.detach()) and not same(output, y.detach() - bias),

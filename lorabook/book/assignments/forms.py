@@ -18,7 +18,7 @@ from lorabook.cost.count import measured_flops
 ROWS = 9
 NO_FORM = "`{}` is no class that derives from `lorabook.core.update.Update`."
 NO_NAMES = "`{}` must have parameters (`nn.Parameter`) called {}, of the sizes that the text gives."
-PARTS = ("head", "at the start", "alive", "weight", "output", "others")
+PARTS = ("head", "at the start", "sums", "alive", "weight", "output", "others")
 """What is written down, in this order; then the gradient of each parameter."""
 
 Make = Callable[[type, Frozen, Case], Update]
@@ -44,6 +44,8 @@ class Form:
         update = inside(lambda: self.make(form, base, case))
         head = [sum(p.numel() for p in update.parameters() if p.requires_grad)]
         at_start = inside(lambda: update.weight(base.matrix))
+        begun = parameters(update, self.name, self.shapes(case)).values()
+        sums = [p.detach().sum().item() for p in begun]
         alive = self._gradients(update, base, case)
         set_parameters(update, self.name, values(case, self.shapes(case)))
         weight = inside(lambda: update.weight(base.matrix))
@@ -53,7 +55,7 @@ class Form:
         self.disturb(update, case)
         others = inside(lambda: update.weight(base.matrix))
         size = [float(slope.abs().sum()) for slope in alive.values()]
-        told = [head, at_start, size, weight, output, others, *slopes.values()]
+        told = [head, at_start, sums, size, weight, output, others, *slopes.values()]
         return Seen(tuple(numbers(one) for one in told))
 
     def _gradients(self, update: Update, base: Frozen, case: Case) -> dict[str, Tensor]:

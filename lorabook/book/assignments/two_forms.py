@@ -57,9 +57,10 @@ LOHA = Part(
 )  # fmt: skip
 VERA = Part(
     "VeRA", ("VeRAUpdate",), 0.3,
-    "Write the class `VeRAUpdate(base, spec, A, B)`: W = W₀ + s·diag(b) B diag(d) A. A (r × n) and B (m × r) are shared "
-    "by all layers, frozen, and larger than this one may need: take the first d_in columns of A and the first d_out rows "
-    "of B, as views. `b` (d_out numbers, zero at the start) and `d` (r numbers, 0.1 at the start) train, nothing else. "
+    "Write the class `VeRAUpdate(base, spec, A, B)`: W = W₀ + s·diag(b) B diag(d) A. A (r × n) and B (m × r) are "
+    "shared by all layers, frozen, and larger than this one may need: take the first d_in columns of A and the first d_out "
+    "rows of B, as views. `b` (d_out numbers, 0 at the start) and `d` (r numbers, 0.1 at the start) train, nothing "
+    "else. "
     "The path builds neither ΔW nor a diagonal matrix.",
     """class VeRAUpdate(Update):
     def __init__(self, base, spec, A, B):
@@ -85,6 +86,7 @@ VERA = Part(
                            @ (p["d"][:, None] * two.pair(case)[0][:, -case.d_in :])),
         },
         lambda case: 2 * ROWS * (case.d_in * case.d_out + case.r * (case.d_in + case.d_out)),
+        lambda case: torch.tensor([0.0, 0.1 * case.r]),
     ),
 )  # fmt: skip
 
