@@ -1,4 +1,4 @@
-"""A loss curve: a student's training loop on an update of the book's, held against the loop itself, number by number."""
+"""A loss curve: a student's training loop on an update, held against the loop itself, number by number."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -137,9 +137,9 @@ def _same(curve: Tensor, due: Tensor) -> bool:
 
 CURVE = Part(
     "A loss curve", ("loss_curve",), 0.1,
-    "Write `loss_curve(update, base, x, y, rate, steps)`: train the update's parameters with AdamW (η = rate, no weight "
-    "decay) on the mean squared error of `update(base, x)` against y, all rows in each step. Return steps + 1 losses: one "
-    "before each step, and one after the last. Yours or the book's forms go in; so LoHa, VeRA and LoRA can be compared.",
+    "Write `loss_curve(update, base, x, y, rate, steps)`: train the update's parameters with AdamW (η = rate, no "
+    "weight decay) on the mean squared error of `update(base, x)` against y, all rows in each step. Return steps + 1 "
+    "losses: one before each step, and one after the last. Any form goes in: so LoHa, VeRA and LoRA are compared.",
     "def loss_curve(update, base, x, y, rate, steps):\n    # YOUR CODE HERE\n    raise NotImplementedError()",
     two.RULES, draw, observe, CurveJudge(),
 )  # fmt: skip

@@ -115,8 +115,8 @@ STUB = "def {}(update, layer):\n    # YOUR CODE HERE\n    raise NotImplementedEr
 ONE = f"base_model.model.{LAYER}."
 LOHA_FILE = file_part(
     "LoHa's file", "loha_file", "LoHaUpdate", 0.1,
-    "Write `loha_file(update, layer)`, which returns what PEFT's file of your LoHa holds for a layer of this name: a dict "
-    "with the keys `base_model.model.{layer}.` + `hada_w1_a` (d_out × r), `hada_w1_b` (r × d_in), `hada_w2_a`, "
+    "Write `loha_file(update, layer)`, which returns what PEFT's file of your LoHa holds for a layer of this name: a "
+    "dict with the keys `base_model.model.{layer}.` + `hada_w1_a` (d_out × r), `hada_w1_b` (r × d_in), `hada_w2_a`, "
     "`hada_w2_b`. PEFT computes (w1_a w1_b) ⊙ (w2_a w2_b), and takes the scale from its options.",
     STUB.format("loha_file"),
     InFile("LoHaUpdate", two.make_loha, two.loha_shapes,

@@ -53,7 +53,7 @@ class FormJudge:
         delta: ΔW without its scale, from the parameters by name.
         others: the same after what the form was given has changed.
         mistakes: wrong ΔW by code, and what to say.
-        flops: how many operations a forward pass on `ROWS` rows may take; None where any number may.
+        flops: how many operations a forward pass on one row may take; None where any number may.
         begins: the sum of each parameter at the start; None where they are random.
     """
 

@@ -51,7 +51,7 @@ class Form:
         weight = inside(lambda: update.weight(base.matrix))
         output = inside(lambda: update(base, case.x(ROWS)))
         slopes = self._gradients(update, base, case)
-        head.append(inside(lambda: measured_flops(lambda: update(base, case.x(ROWS)))))
+        head.append(inside(lambda: measured_flops(lambda: update(base, case.x(1)))))
         self.disturb(update, case)
         others = inside(lambda: update.weight(base.matrix))
         size = [float(slope.abs().sum()) for slope in alive.values()]

@@ -90,8 +90,8 @@ class TableJudge:
 
 TABLE = Part(
     "The table", ("summary",), 0.1,
-    "Write `summary(finals)`: `finals` holds for each contender the final losses of its seeds, in nats per token. Return "
-    "for each, in their order, the mean perplexity over the seeds and its spread: the standard deviation of a few.",
+    "Write `summary(finals)`: `finals` holds for each contender the final losses of its seeds, in nats per token. "
+    "Return for each, in their order, the mean perplexity over the seeds and its spread: the standard deviation of a few.",
     "def summary(finals):\n    # YOUR CODE HERE\n    raise NotImplementedError()",
     two.RULES, draw, observe, TableJudge(),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The two forms of assignment 2: their sizes, their definitions on plain tensors, and how a student's class is built."""
+"""The two forms of assignment 2: their sizes, their definitions on plain tensors, how a student's class is built."""
 
 import random
 

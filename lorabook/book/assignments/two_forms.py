@@ -7,7 +7,7 @@ from lorabook.book.assignments.assignment import Assignment, Part
 from lorabook.book.assignments.curves import CURVE
 from lorabook.book.assignments.files import LOHA_FILE, VERA_FILE
 from lorabook.book.assignments.form_verdict import FormJudge
-from lorabook.book.assignments.forms import ROWS, Form
+from lorabook.book.assignments.forms import Form
 from lorabook.book.assignments.tables import TABLE
 
 SETUP = """import torch
@@ -25,8 +25,8 @@ what you write is held against it. `LowRank` in `lorabook.core.lora` is LoRA in 
 
 LOHA = Part(
     "LoHa", ("LoHaUpdate",), 0.3,
-    "Write the class `LoHaUpdate(base, factors, spec)`: W = W₀ + s·(BA)⊙(B₂A₂). `A` (r × d_in) and `B` (d_out × r) come "
-    "from `factors`, in which B is zero; `A2` and `B2`, of the same sizes, are random from `spec.generator`. Four "
+    "Write the class `LoHaUpdate(base, factors, spec)`: W = W₀ + s·(BA)⊙(B₂A₂). `A` (r × d_in) and `B` (d_out × r) "
+    "come from `factors`, in which B is zero; `A2` and `B2`, of the same sizes, are random from `spec.generator`. Four "
     "parameters train, and no other.",
     """class LoHaUpdate(Update):
     def __init__(self, base, factors, spec):
@@ -58,8 +58,8 @@ LOHA = Part(
 VERA = Part(
     "VeRA", ("VeRAUpdate",), 0.3,
     "Write the class `VeRAUpdate(base, spec, A, B)`: W = W₀ + s·diag(b) B diag(d) A. A (r × n) and B (m × r) are "
-    "shared by all layers, frozen, and larger than this one may need: take the first d_in columns of A and the first d_out "
-    "rows of B, as views. `b` (d_out numbers, 0 at the start) and `d` (r numbers, 0.1 at the start) train, nothing "
+    "shared by all layers, frozen, and larger than this one may need: take the first d_in columns of A and the first "
+    "d_out rows of B, as views. `b` (d_out numbers, 0 at the start) and `d` (r numbers, 0.1 at the start) train, nothing "
     "else. "
     "The path builds neither ΔW nor a diagonal matrix.",
     """class VeRAUpdate(Update):
@@ -85,8 +85,8 @@ VERA = Part(
                            lambda p, case: p["b"][:, None] * two.pair(case)[1][-case.d_out :]
                            @ (p["d"][:, None] * two.pair(case)[0][:, -case.d_in :])),
         },
-        lambda case: 2 * ROWS * (case.d_in * case.d_out + case.r * (case.d_in + case.d_out)),
-        lambda case: torch.tensor([0.0, 0.1 * case.r]),
+        lambda case: 2 * (case.d_in * case.d_out + case.r * (case.d_in + case.d_out)),
+        lambda case: torch.tensor([0.0, 0.1 * case.r], dtype=torch.float64),
     ),
 )  # fmt: skip
 
