@@ -91,7 +91,8 @@ class TableJudge:
 TABLE = Part(
     "The table", ("summary",), 0.1,
     "Write `summary(finals)`: `finals` holds for each contender the final losses of its seeds, in nats per token. "
-    "Return for each, in their order, the mean perplexity over the seeds and its spread: the standard deviation of a few.",
+    "Return for each, in their order, the mean perplexity over the seeds and its spread, as of a few."
+    " values: their standard deviation.",
     "def summary(finals):\n    # YOUR CODE HERE\n    raise NotImplementedError()",
     two.RULES, draw, observe, TableJudge(),
 )  # fmt: skip

@@ -59,8 +59,8 @@ VERA = Part(
     "VeRA", ("VeRAUpdate",), 0.3,
     "Write the class `VeRAUpdate(base, spec, A, B)`: W = W₀ + s·diag(b) B diag(d) A. A (r × n) and B (m × r) are "
     "shared by all layers, frozen, and larger than this one may need: take the first d_in columns of A and the first "
-    "d_out rows of B, as views. `b` (d_out numbers, 0 at the start) and `d` (r numbers, 0.1 at the start) train, nothing "
-    "else. "
+    "d_out rows of B, as views. `b` (d_out numbers, 0 at the start) and `d` (r numbers, 0.1 at the start) train, "
+    "nothing else. "
     "The path builds neither ΔW nor a diagonal matrix.",
     """class VeRAUpdate(Update):
     def __init__(self, base, spec, A, B):
