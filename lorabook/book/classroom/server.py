@@ -14,6 +14,7 @@ import torch
 
 from lorabook.book.classroom import child
 from lorabook.book.classroom import traced as traced  # loaded here once, not in each child
+from lorabook.book.classroom.warm import warm
 
 GRACE = 2.0
 """Seconds beyond the limit, in which a child writes down that its time was up."""
@@ -75,5 +76,5 @@ def _collected(reading: int, deadline: float, output: int) -> tuple[bytes, bytes
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    torch.eye(1, device="meta")  # torch loads a second's worth of files here
+    warm()  # here once, not in each child
     serve(float(sys.argv[1]), int(sys.argv[2]))

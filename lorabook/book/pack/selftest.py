@@ -47,11 +47,13 @@ def selftest(sheet: Sheet, jobs: int = 1) -> list[Finding]:
     refuse_system()
     with tempfile.TemporaryDirectory() as folder:
         copy = _copied(sheet, Path(folder) / sheet.name)
-        handed_in = [*_honest(copy), *_attacks(copy)]
+        attacks = list(_attacks(copy))
         start = time.perf_counter()
-        results = {result.student: result for result in grade(copy, handed_in, jobs)}
-        seconds = time.perf_counter() - start
-        return [*_findings(copy, results, seconds / len(handed_in)), *_leaks(copy, list(results.values()))]
+        attacked = grade(copy, attacks, jobs)
+        seconds = (time.perf_counter() - start) / len(attacks)
+        honest = grade(replace(copy, limits=sheet.limits), list(_honest(copy)), jobs)
+        results = {result.student: result for result in (*honest, *attacked)}
+        return [*_findings(copy, results, seconds), *_leaks(copy, list(results.values()))]
 
 
 def _copied(sheet: Sheet, folder: Path) -> Sheet:
@@ -102,7 +104,10 @@ def _findings(sheet: Sheet, results: dict[str, Result], seconds: float) -> Itera
         stubs.points == 0 and {item.code for item in stubs.items} == {"not-attempted"})  # fmt: skip
     paid = [name for name, result in results.items() if result.points > 0]
     yield Finding(f"{len(results)} hostile answers get none", not paid, ", ".join(paid))
-    yield Finding(f"no answer hangs: {seconds:.2f} s a submission", seconds < 10 * LIMITS.wall * len(sheet.items))
+    yield Finding(
+        f"no answer hangs: {seconds:.2f} s a submission",
+        seconds < 10 * LIMITS.wall * sum(len(item.tasks) for item in sheet.items),
+    )
 
 
 def _leaks(sheet: Sheet, results: Sequence[Result]) -> Iterator[Finding]:
