@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from lorabook.book.assignments.file_part import FilePart
 from lorabook.book.assignments.rules import Rules
 from lorabook.book.classroom.judge import NO_REPORT, Judgement
 from lorabook.book.classroom.observe import FINAL, Observe
@@ -81,7 +82,7 @@ class Assignment:
     minutes: int
     prompt: str
     setup: str
-    parts: tuple[Part, ...]
+    parts: tuple[Part | FilePart, ...]
 
     def __post_init__(self) -> None:
         total = sum(part.share for part in self.parts)

@@ -10,7 +10,7 @@ from lorabook.book.assignments.report_text import refuse_strange_numbers, text
 from lorabook.core.training_step import Diverged
 
 LEAST = 0.01
-"""Nats per token: another machine's rounding, in a run of 20 steps, is below; see references/README.md."""
+"""Nats per token; rounding in a run of 20 steps is far below, see references/README.md."""
 SETUP = """from lorabook.book.assignments.report_run import run"""
 PROMPT = f"""Compare LoRA with LoHa or VeRA on the book's small base, and report it. `run(form, r, alpha, rate, seed)`
 runs one row in the setting that everybody has: {STEPS} steps on the King James Bible. It returns the losses of the
@@ -51,8 +51,8 @@ def judge_again(files: Files, seed: int) -> None:
         raise Fault("cannot-run", "A row that was run again cannot be run.") from None
     if mine.trained != row.trained:
         raise Fault("trained", "A row that was run again trains another number of parameters than it says.")
-    if abs(mine.losses[0] - losses[0]) > LEAST:
-        raise Fault("other-start", "A row that was run again starts at another loss than its curve.")
+    if max(abs(a - b) for a, b in zip(mine.losses, losses, strict=True)) > LEAST:
+        raise Fault("other-curve", "A row that was run again has another curve than the one handed in.")
     within = max(LEAST, spread(row, found))
     if abs(mine.final - row.final) > within:
         raise Fault("not-again", f"A row that was run again ends at {mine.final:.3f}; yours is further off than the "
@@ -65,7 +65,8 @@ ASSIGNMENT = Assignment(
         FilePart("Results", "results", 0.2, "`results.json` is `{\"rows\": [...]}`, a row for each run: "
                  + ", ".join(f"`{name}` ({kind.__name__})" for name, kind in FIELDS.items())
                  + ". `curve` is the path of the run's CSV from the notebook.", judge_schema),
-        FilePart("Curves", "curves", 0.2, f"Each CSV has the head `step,loss` and {STEPS} lines, from step 0.",
+        FilePart("Curves", "curves", 0.2,
+                 f"Each CSV has the head `step,loss` and {STEPS} lines, from step 0 on.",
                  judge_curves),
         FilePart("Numbers", "numbers", 0.2, "Every number with a decimal point in `report.md` comes out of the results: "
                  "a value, a mean or spread over seeds, a perplexity, a difference or ratio of means. Others are "
@@ -73,7 +74,7 @@ ASSIGNMENT = Assignment(
         FilePart("Text", "text", 0.1, "`report.md` has at least 120 words, and parts called Question, Setting, Results "
                  "and Limits.", judge_prose),
         FilePart("One row again", "again", 0.3, "The grader runs one of your rows again, which one you cannot know: it "
-                 "must train as many numbers, start at the same loss, and end within the spread of your seeds.",
+                 "must train as many numbers, have the same curve, and end within the spread of your seeds.",
                  judge_again),
     ),
 )  # fmt: skip

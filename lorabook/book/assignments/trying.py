@@ -1,8 +1,10 @@
 """A part of an assignment, tried in the notebook: it helps, as a chapter's check does, and gives nobody points."""
 
 import secrets
+from pathlib import Path
 
 from lorabook.book.assignments.assignment import Part
+from lorabook.book.assignments.file_part import FilePart
 from lorabook.book.classroom.check import SECONDS, Verdict
 from lorabook.book.classroom.judge import NOT_ATTEMPTED, RIGHT, Judgement
 from lorabook.book.classroom.keep import exit_raises, prints_bounded, settings_kept
@@ -18,6 +20,16 @@ def try_out(part: Part, *answers: object) -> Verdict:
         KeyboardInterrupt: the reader interrupts.
     """
     judgement = judgement_here(part, answers, secrets.randbits(32))
+    mark = {RIGHT: "✓", NOT_ATTEMPTED: "○"}.get(judgement.code, "✗")
+    return Verdict(mark, part.title, judgement.says, judgement.code, judgement.points)
+
+
+def try_files(part: FilePart, folder: str = ".") -> Verdict:
+    """Return the verdict on the files of a folder."""
+    where = Path(folder)
+    paths = [path for path in where.rglob("*") if path.suffix in (".md", ".json", ".csv") and path.is_file()]
+    files = {path.relative_to(where).as_posix(): path.read_bytes() for path in paths}
+    judgement = part.judged(files, secrets.randbits(32))
     mark = {RIGHT: "✓", NOT_ATTEMPTED: "○"}.get(judgement.code, "✗")
     return Verdict(mark, part.title, judgement.says, judgement.code, judgement.points)
 

@@ -85,7 +85,7 @@ def graded(
     sheet: Sheet, key: str, one: Submission, grader: Callable[[], Grader], copies: Counter[str] | None = None
 ) -> Result:
     """Return the result of one submission."""
-    code = code_of(one.content) if one.content else Code((), ())
+    code = replace(code_of(one.content) if one.content else Code((), ()), files=one.files)
     same = (copies or Counter())[one.sha256]
     flags = (*one.flags, *code.flags, *([f"the same file as {same - 1} others"] if same > 1 else []))
     items = tuple(_marked(sheet, key, one.student, item, code, grader()) for item in sheet.items)

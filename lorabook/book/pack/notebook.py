@@ -1,7 +1,8 @@
 """The code of a submission, in whatever shape it came; what is odd about it is said and costs nothing."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 LARGEST = 20 * 2**20
 """Bytes; a larger file is not read."""
@@ -9,10 +10,11 @@ LARGEST = 20 * 2**20
 
 @dataclass(frozen=True)
 class Code:
-    """The code cells of a notebook in their order, and what is odd about it."""
+    """The code cells of a notebook in their order, what is odd about it, and the data files that lie beside it."""
 
     cells: tuple[str, ...]
     flags: tuple[str, ...]
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def code_of(content: bytes) -> Code:

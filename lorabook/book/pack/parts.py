@@ -1,12 +1,13 @@
 """An assignment in the pack: its cells in the notebook, and its parts graded in a child each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from lorabook.book.assignments.assignment import BUNDLE, Assignment, Part
+from lorabook.book.assignments.file_part import FilePart
 from lorabook.book.classroom.grader import Grader
 from lorabook.book.classroom.judge import NO_REPORT, RIGHT, Judgement
 from lorabook.book.classroom.taken import taken
@@ -26,9 +27,16 @@ def reference_of(item: Item) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
+def files_of(item: Item) -> dict[str, bytes]:
+    """Return the files of an item's reference; none where it is code, or where this copy of the book has none."""
+    folder: Path = notebooks_dir().parent / "references" / item.name
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+
+
 def asked_of(assignment: Assignment) -> str:
     """Return all that is handed out of an assignment."""
-    return "\n".join((assignment.prompt, assignment.setup, *(f"{one.prompt}\n{one.stub}" for one in assignment.parts)))
+    stubs = [one.stub for one in assignment.parts if isinstance(one, Part)]
+    return "\n".join((assignment.prompt, assignment.setup, *(one.prompt for one in assignment.parts), *stubs))
 
 
 def cells_of(sheet: Sheet, item: Item, assignment: Assignment) -> list[NotebookNode]:
@@ -40,10 +48,14 @@ def cells_of(sheet: Sheet, item: Item, assignment: Assignment) -> list[NotebookN
     ]
     for place, part in enumerate(assignment.parts):
         points, what = round(part.share * item.points, 4), f"{item.name}-{part.name}"
-        given = ", ".join((f"{item.name}.ASSIGNMENT.parts[{place}]", *part.names))
         prompt = f"### {part.title} ({points:g} points)\n\n{part.prompt}"
+        cells.append(locked(sheet.name, f"{what}-prompt", new_markdown_cell(prompt)))
+        if isinstance(part, FilePart):
+            check = new_code_cell(f"try_files({item.name}.ASSIGNMENT.parts[{place}])")
+            cells.append(locked(sheet.name, f"{what}-check", check))
+            continue
+        given = ", ".join((f"{item.name}.ASSIGNMENT.parts[{place}]", *part.names))
         cells += [
-            locked(sheet.name, f"{what}-prompt", new_markdown_cell(prompt)),
             answered(sheet.name, what, new_code_cell(part.stub)),
             locked(sheet.name, f"{what}-check", new_code_cell(f"try_out({given})")),
             graded(sheet.name, what, new_code_cell(f"part_points({given}, of={points:g})"), points),
@@ -65,7 +77,7 @@ def marked_parts(sheet: Sheet, key: str, student: str, item: Item, code: Code, g
     public_codes = {on_public.code for _, (_, on_public) in both}
     says = _list((one.title, a.says) for one, (a, _) in both)
     told = _list(
-        (f"{one.title} ({p:g} of {one.share * item.points:g})", safe(a, b, one.judge.codes | {NOT_ALLOWED}))
+        (f"{one.title} ({p:g} of {one.share * item.points:g})", _told(one, a, b))
         for (one, (a, b)), p in zip(both, points, strict=True)
     )
     return Marked(
@@ -74,10 +86,20 @@ def marked_parts(sheet: Sheet, key: str, student: str, item: Item, code: Code, g
     )  # fmt: skip
 
 
+def _told(part: Part | FilePart, on_all: Judgement, on_public: Judgement) -> str:
+    """Return what may be told; a file was written without any hidden input."""
+    if isinstance(part, FilePart):
+        return on_all.says
+    return safe(on_all, on_public, part.judge.codes | {NOT_ALLOWED})
+
+
 def _verdicts(
-    sheet: Sheet, key: str, student: str, item: Item, part: Part, code: Code, grader: Grader
+    sheet: Sheet, key: str, student: str, item: Item, part: Part | FilePart, code: Code, grader: Grader
 ) -> tuple[Judgement, Judgement]:
     """Return the verdict on all trials, and on the public ones, which a child of their own has seen."""
+    if isinstance(part, FilePart):
+        of_files = part.judged(code.files, sheet.hidden_seed(key, student, item, 0))
+        return of_files, of_files
     source = part.source(code.cells)
     if source is None:
         missing = Judgement(NOT_DEFINED, f"`{part.name}` is not defined in a cell that Python can read.", 0.0)
@@ -101,11 +123,12 @@ def tried(part: Part, source: str, trials: Sequence, grader: Grader) -> Judgemen
         return NO_REPORT
 
 
-def _list(pairs) -> str:
+def _list(pairs: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{name}: {text}" for name, text in pairs)
 
 
-def _source(every: Sequence[Part], code: Code) -> str:
-    names = [name for part in every for name in part.names if taken(code.cells, name) is not None]
+def _source(every: Sequence[Part | FilePart], code: Code) -> str:
+    asked = [name for part in every if isinstance(part, Part) for name in part.names]
+    names = [name for name in asked if taken(code.cells, name) is not None]
     whole = taken([*code.cells, f"everything = ({', '.join(names)},)"], "everything") if names else None
     return (whole or "").rpartition("\n")[0][:20_000]

@@ -83,7 +83,7 @@ def _imports(sheet: Sheet) -> str:
     lines = ["import torch\n"]
     if assigned:
         lines.append(f"from lorabook.book.assignments import {assigned}")
-        lines.append("from lorabook.book.assignments.trying import part_points, try_out")
+        lines.append("from lorabook.book.assignments.trying import part_points, try_files, try_out")
     if exercises:
         lines.append("from lorabook.book import reading as book")
         lines.append(f"from lorabook.book.exercises import {exercises}")

@@ -19,6 +19,7 @@ from lorabook.book.classroom.request import Limits
 from lorabook.book.pack.feedback import write_feedback
 from lorabook.book.pack.grade import grade, refuse_system
 from lorabook.book.pack.hostile import cells, hostile
+from lorabook.book.pack.parts import files_of
 from lorabook.book.pack.release import notebook_of, release, solution_of
 from lorabook.book.pack.results import Result
 from lorabook.book.pack.sheet import Sheet
@@ -65,7 +66,9 @@ def _copied(sheet: Sheet, folder: Path) -> Sheet:
 def _honest(sheet: Sheet) -> Iterator[Submission]:
     notebook = notebook_of(sheet)
     yield _submission("stubs", notebook)
+    files: dict[str, bytes] = {}
     for item in sheet.items:
+        files |= files_of(item)
         solution = solution_of(item)
         if solution is None:
             raise Refused(f"this copy of the book has no solution to {item.name}, so the sheet cannot be tried on it")
@@ -76,7 +79,7 @@ def _honest(sheet: Sheet) -> Iterator[Submission]:
             notebook.cells[place].source = solution if place == places[0] else ""
     # A chapter's own cell may use what the chapter imports.
     notebook.cells.insert(0, new_code_cell("import math\nimport torch\nimport lorabook as lb"))
-    yield _submission("solutions", notebook)
+    yield replace(_submission("solutions", notebook), files=files)
 
 
 def _attacks(sheet: Sheet) -> Iterator[Submission]:

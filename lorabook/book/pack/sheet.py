@@ -48,8 +48,10 @@ class Item:
 
     @property
     def tasks(self) -> tuple[Exercise | Part, ...]:
-        """What is tried on cases: the exercise, or each part of the assignment."""
-        return self.assignment.parts if self.assignment else (self.exercise,)
+        """What is tried on cases: the exercise, or each part of the assignment that is code."""
+        if self.assignment:
+            return tuple(part for part in self.assignment.parts if isinstance(part, Part))
+        return (self.exercise,)
 
     @property
     def title(self) -> str:

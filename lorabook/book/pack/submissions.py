@@ -3,14 +3,16 @@
 import hashlib
 import re
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from lorabook.book.pack.notebook import LARGEST
 from lorabook.book.refused import Refused
 
+DATA, MOST, LARGEST_DATA = (".md", ".json", ".csv"), 200, 2**20
+"""Which files beside a notebook are read, how many of them, and up to how many bytes each."""
 MOODLE = re.compile(r"_(\d+)_assignsubmission_file_?$")
 
 
@@ -22,10 +24,15 @@ class Submission:
     content: bytes
     handed_in: datetime | None
     flags: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """What lies beside the notebook, by its path from there; some assignments read it."""
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
+        digest = hashlib.sha256(self.content)
+        for name, content in sorted(self.files.items()):
+            digest.update(f"\0{name}\0{len(content)}\0".encode("utf-8", "surrogatepass") + content)
+        return digest.hexdigest()
 
 
 def file_name(student: str) -> str:
@@ -65,7 +72,8 @@ def _of_folder(sheet: str, where: Path) -> Iterator[Submission]:
             files = {name: file for name, file in files.items() if "checkpoint" not in name}
             name, flags = _chosen(sheet, list(files))
             stamp = path / "timestamp.txt"
-            yield _read(path.name, files.get(name), flags, _stamp(stamp) if stamp.is_file() else None)
+            one = _read(path.name, files.get(name), flags, _stamp(stamp) if stamp.is_file() else None)
+            yield replace(one, files=_beside(files[name].parent if name else path))
         elif path.suffix == ".ipynb":
             yield _read(path.stem, path, ("not in a folder of its own",), None)
 
@@ -85,10 +93,23 @@ def _read(student: str, file: Path | None, flags: tuple[str, ...], handed_in: da
         return Submission(student, b"", handed_in, (*flags, f"cannot be read: {type(error).__name__}"))
 
 
+def _beside(folder: Path) -> dict[str, bytes]:
+    """Return the data files of a folder and the folders in it; links, hidden and large ones are left out."""
+    found: dict[str, bytes] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix not in DATA or path.is_symlink() or not path.resolve().is_relative_to(folder.resolve()):
+            continue
+        if path.is_file() and path.stat().st_size <= LARGEST_DATA and len(found) < MOST:
+            found[name] = path.read_bytes()
+    return found
+
+
 def _of_zip(sheet: str, where: Path) -> Iterator[Submission]:
     try:
         with zipfile.ZipFile(where) as archive:
-            members = [one for one in archive.infolist() if one.filename.endswith(".ipynb") and not one.is_dir()]
+            every = [one for one in archive.infolist() if not one.is_dir()]
+            members = [one for one in every if one.filename.endswith(".ipynb")]
             paths = {one.filename: PurePosixPath(one.filename.replace("\\", "/")).parts for one in members}
             root = 1 if paths and all(len(parts) > 2 for parts in paths.values()) else 0
             by_student: dict[str, list[zipfile.ZipInfo]] = {}
@@ -97,7 +118,8 @@ def _of_zip(sheet: str, where: Path) -> Iterator[Submission]:
                 by_student.setdefault(parts[0].removesuffix(".ipynb"), []).append(one)
             for student, files in by_student.items():
                 name, flags = _chosen(sheet, [file.filename for file in files])
-                yield _unpacked(archive, student, next(file for file in files if file.filename == name), flags)
+                one = _unpacked(archive, student, next(file for file in files if file.filename == name), flags)
+                yield replace(one, files=_beside_in(archive, every, PurePosixPath(name).parent))
     except zipfile.BadZipFile as error:
         raise Refused(f"{where} is damaged: {error}; export it again") from error
 
@@ -112,6 +134,17 @@ def _unpacked(archive: zipfile.ZipFile, student: str, member: zipfile.ZipInfo, f
     except (RuntimeError, NotImplementedError, zipfile.BadZipFile, OSError) as error:
         return Submission(student, b"", None, (*flags, f"cannot be unpacked: {type(error).__name__}"))
     return Submission(student, content[:LARGEST], None, flags)
+
+
+def _beside_in(archive: zipfile.ZipFile, every: list[zipfile.ZipInfo], folder: PurePosixPath) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for one in every:
+        path = PurePosixPath(one.filename)
+        if folder.parts and path.suffix in DATA and path.is_relative_to(folder) and len(found) < MOST:
+            if one.file_size <= LARGEST_DATA and not one.flag_bits & 1:
+                with archive.open(one) as file:
+                    found[path.relative_to(folder).as_posix()] = file.read(LARGEST_DATA)
+    return found
 
 
 def _chosen(sheet: str, names: list[str]) -> tuple[str, tuple[str, ...]]:
