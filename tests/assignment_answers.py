@@ -1,5 +1,7 @@
 """Wrong versions of the assignments' references: a few words exchanged, and the diagnosis due."""
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,3 +114,67 @@ TWO_FORMS = (
           "(math.exp(statistics.fmean(f)), statistics.stdev(runs)) for f, runs in zip(finals, perplexities)"),
     Wrong("summary", "table", "math.exp(loss)", "3**loss"),
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WrongFiles:
+    """A change to the files of a reference: the part that must notice, the code due, the file and how it changes."""
+
+    part: str
+    code: str
+    file: str
+    change: Callable[[str], str | None]
+
+    def files(self, right: dict[str, bytes]) -> dict[str, bytes]:
+        text = self.change(right[self.file].decode())
+        rest = {name: content for name, content in right.items() if name != self.file}
+        return rest if text is None else {**rest, self.file: text.encode()}
+
+
+def of_rows(change: Callable[[list[dict]], object]) -> Callable[[str], str]:
+    """Return how the rows of results.json are changed."""
+
+    def changed(text: str) -> str:
+        told = json.loads(text)
+        change(told["rows"])
+        return json.dumps(told)
+
+    return changed
+
+
+def each(**new: object) -> Callable[[list[dict]], object]:
+    return lambda rows: [row.update(new) for row in rows]
+
+
+def shifted(rows: list[dict]) -> None:
+    for row in rows:
+        row["final"] -= 0.3
+
+
+CURVE = "curves/lora-0.csv"
+THE_REPORT = (
+    WrongFiles("results", "not-attempted", "results.json", lambda text: None),
+    WrongFiles("results", "no-json", "results.json", lambda text: text[:-9]),
+    WrongFiles("results", "no-json", "results.json", lambda text: "[" * 100_000),
+    WrongFiles("results", "no-json", "results.json", lambda text: '{"rows": [3]}'),
+    WrongFiles("results", "schema", "results.json", of_rows(each(final="low"))),
+    WrongFiles("results", "schema", "results.json", of_rows(each(final=float("nan")))),
+    WrongFiles("results", "schema", "results.json", of_rows(each(r=10**9))),
+    WrongFiles("results", "schema", "results.json", of_rows(each(form="DoRA"))),
+    WrongFiles("results", "seeds", "results.json", of_rows(lambda rows: rows.__delitem__(slice(2, None)))),
+    WrongFiles("results", "twice", "results.json", of_rows(each(form="LoRA", r=8, alpha=16.0, rate=0.01, seed=0))),
+    WrongFiles("curves", "no-curve", CURVE, lambda text: None),
+    WrongFiles("curves", "no-table", CURVE, lambda text: text.replace("step,loss", "loss,step")),
+    WrongFiles("curves", "no-table", CURVE, lambda text: text.rpartition("19,")[0]),
+    WrongFiles("curves", "no-table", CURVE, lambda text: ""),
+    WrongFiles("curves", "same-curve", "results.json", of_rows(each(curve=CURVE))),
+    WrongFiles("numbers", "strange-number", "report.md", lambda text: text.replace("4.085", "3.985")),
+    WrongFiles("numbers", "strange-number", "results.json", of_rows(shifted)),
+    WrongFiles("numbers", "no-numbers", "report.md", lambda text: text.replace(".0", " ").replace(".", " ")),
+    WrongFiles("text", "heads", "report.md", lambda text: text.replace("## Limits", "")),
+    WrongFiles("text", "short", "report.md", lambda text: "# Question\n# Setting\n# Results\n# Limits\n"),
+    WrongFiles("text", "not-attempted", "report.md", lambda text: None),
+    WrongFiles("again", "not-again", "results.json", of_rows(shifted)),
+    WrongFiles("again", "trained", "results.json", of_rows(each(trained=7))),
+    WrongFiles("again", "other-curve", "results.json", of_rows(each(rate=0.002))),
+)
