@@ -1,6 +1,8 @@
 """The assignments: a reference gets every point, a stub none, wrong versions their diagnosis, hostile ones nothing."""
 
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from lorabook.book.classroom.grader import Grader
 from lorabook.book.classroom.judge import RIGHT, Judgement
 from lorabook.book.classroom.request import Limits
 from lorabook.book.cli import main
-from lorabook.book.pack import parts, release, selftest
+from lorabook.book.pack import parts, release, selftest, submissions
 from lorabook.book.pack.feedback import write_feedback
 from lorabook.book.pack.grade import grade
 from lorabook.book.pack.hostile import cells as hostile_cells
@@ -28,8 +30,11 @@ from lorabook.book.pack.submissions import Submission
 from lorabook.book.refused import Refused
 
 ASSIGNMENTS = {name: import_module(f"{assignments.__name__}.{name}").ASSIGNMENT for name in assignments.NAMES}
-WRONG = [(name, wrong) for name in assignments.NAMES for wrong in getattr(assignment_answers, name.upper())]
-PARTS = [(name, part) for name, assignment in ASSIGNMENTS.items() for part in assignment.parts]
+BANKS = {name: getattr(assignment_answers, name.upper()) for name in assignments.NAMES}
+WRONG = [(name, wrong) for name, bank in BANKS.items() for wrong in bank if isinstance(wrong, Wrong)]
+EVERY = [(name, part) for name, assignment in ASSIGNMENTS.items() for part in assignment.parts]
+PARTS = [(name, part) for name, part in EVERY if isinstance(part, Part)]
+REPORT = {part.name: part for part in ASSIGNMENTS["the_report"].parts}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +81,7 @@ def test_a_wrong_version_gets_the_diagnosis_due(name: str, wrong: Wrong, grader:
 
 def test_every_part_has_wrong_versions_and_every_assignment_at_least_four() -> None:
     for name, assignment in ASSIGNMENTS.items():
-        own = [wrong.part for wrong_of, wrong in WRONG if wrong_of == name]
+        own = [wrong.part for wrong in BANKS[name]]
         assert len(own) >= 4
         assert set(own) == {part.name for part in assignment.parts}
 
@@ -85,6 +90,52 @@ def test_every_part_has_wrong_versions_and_every_assignment_at_least_four() -> N
 def test_a_part_has_the_same_trials_for_a_seed_and_others_for_another(name: str, part: Part) -> None:
     assert part.cases(1) == part.cases(1) != part.cases(2)
     assert len(part.cases(1)) == len(part.cases(2))
+
+
+# What is handed in as files
+
+
+@pytest.fixture(scope="module")
+def right_files() -> dict[str, bytes]:
+    folder = REFERENCES / "the_report"
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", list(REPORT))
+def test_the_reference_report_is_right_and_no_files_are_not_attempted(name: str, right_files) -> None:
+    assert REPORT[name].judged(right_files, 1).code == RIGHT
+    assert (REPORT[name].judged({}, 1).code, REPORT[name].judged({}, 1).points) == ("not-attempted", 0)
+
+
+@pytest.mark.parametrize("wrong", BANKS["the_report"], ids=lambda wrong: f"{wrong.part}: {wrong.code}")
+def test_wrong_files_get_the_diagnosis_due(wrong, right_files: dict[str, bytes]) -> None:
+    judgement = REPORT[wrong.part].judged(wrong.files(right_files), 5)
+    assert (judgement.code, judgement.points) == (wrong.code, 0)
+
+
+def test_a_report_without_results_for_its_numbers_takes_no_longer_than_one_with(right_files) -> None:
+    long = b"# Question\n# Setting\n# Results\n# Limits\n" + b"1.1" * 300_000 + b" " + b"word " * 200
+    assert REPORT["numbers"].judged({**right_files, "report.md": long}, 1).code == "no-numbers"
+
+
+def test_files_come_in_with_a_folder_or_a_zip_and_links_do_not(tmp_path: Path, right_files) -> None:
+    anna, secret = tmp_path / "in/anna", tmp_path / "secret.md"
+    (anna / "curves").mkdir(parents=True)
+    secret.write_text("the teacher's")
+    (anna / "hw1.ipynb").write_bytes(b"{}")
+    for name, content in right_files.items():
+        (anna / name).write_bytes(content)
+    (anna / "link.md").symlink_to(secret)
+    (anna / "large.csv").write_bytes(b"0" * (2**20 + 1))
+    (one,) = submissions.submissions("hw1", tmp_path / "in")
+    assert one.files == right_files
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        for path in anna.rglob("*"):
+            if path.is_file() and path.name != "link.md":
+                archive.write(path, f"anna/{path.relative_to(anna)}")
+    (zipped,) = submissions.submissions("hw1", tmp_path / "in.zip")
+    assert zipped.files == right_files
+    assert zipped.sha256 == one.sha256 != replace(one, files={}).sha256
 
 
 # What may not be used
@@ -137,11 +188,11 @@ def handed_in(student: str, *code: str) -> Submission:
     return Submission(student, nbformat.writes(new_notebook(cells=cells)).encode(), None)
 
 
-def test_references_get_every_point_stubs_none_and_one_wrong_part_its_share(sheet: Sheet) -> None:
+def test_references_get_every_point_stubs_none_and_one_wrong_part_its_share(sheet: Sheet, right_files) -> None:
     stubs = Submission("stubs", nbformat.writes(release.notebook_of(sheet)).encode(), None)
     wrong = assignment_answers.FIVE_CLAIMS[0].source("five_claims")
     found = {one.student: one for one in grade(sheet, [
-        handed_in("right", *(reference(name) for name in assignments.NAMES)), stubs, handed_in("wrong", wrong),
+        replace(handed_in("right", *(reference(name) for name in assignments.NAMES)), files=right_files), stubs, handed_in("wrong", wrong),
     ])}  # fmt: skip
     assert found["right"].points == 20 * len(assignments.NAMES)
     assert found["stubs"].points == 0
@@ -157,7 +208,7 @@ def test_references_get_every_point_stubs_none_and_one_wrong_part_its_share(shee
 
 def test_hostile_answers_get_nothing_and_learn_nothing(sheet: Sheet) -> None:
     item = sheet.items[0]
-    names = " = ".join(name for part in item.assignment.parts for name in part.names)
+    names = " = ".join(name for part in item.tasks for name in part.names)
     chosen = list(hostile().items())[::16]
     results = grade(
         sheet, [handed_in(f"h{n}", *hostile_cells(text, item.name, names)) for n, (_, text) in enumerate(chosen)]
@@ -201,9 +252,9 @@ def test_what_is_released_holds_stubs_and_no_reference(sheet: Sheet) -> None:
     told = release.release(sheet).read_text(encoding="utf-8")
     for name, assignment in ASSIGNMENTS.items():
         asked = parts.asked_of(assignment)
-        assert all(f"{named}(" in told for part in assignment.parts for named in part.names[:1])
+        assert all(part.title in told for part in assignment.parts)
         lines = [line for item in sheet.items if item.name == name for line in release.solution_lines(item)]
-        assert len(lines) > 20
+        assert len(lines) > 12
         assert not [line for line in lines if line in told and line not in asked]
     source = sheet.folder / "nbgrader/source/hw1/hw1.ipynb"
     assert source.read_text(encoding="utf-8").count("### BEGIN SOLUTION") >= len(PARTS)

@@ -13,9 +13,14 @@
     curves.py        a training loop, held against the loop, number by number
     tables.py        perplexity and its spread over seeds
     two_forms.py     assignment 2: LoHa and VeRA, by two_definitions.py
+    file_part.py     a part that is handed in as files beside the notebook
+    report_rows.py   a report's results and curves as data
+    report_text.py   its text, and the numbers in it
+    report_run.py    one row of it, run by the book
+    the_report.py    assignment 3: the report
 
 A reference solution is in `references/` beside the package: it is in no wheel, and in nothing that `release` writes.
 """
 
-NAMES = ("five_claims", "two_forms")
+NAMES = ("five_claims", "the_report", "two_forms")
 """The files that hold an `ASSIGNMENT`: what a sheet may name."""

@@ -55,7 +55,7 @@ def rows(files: Files) -> list[Row]:
     try:
         told = json.loads(files[RESULTS].decode("utf-8-sig"))
         found = [_row(place, one) for place, one in enumerate(told["rows"])]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise Fault(
             "no-json", f'{RESULTS} is no JSON of the shape {{"rows": [...]}}: {type(error).__name__}.'
         ) from None
@@ -75,8 +75,10 @@ def _row(place: int, one: dict) -> Row:
         if not fits:
             raise Fault("schema", f"Row {place} of {RESULTS}: {name} must be a {kind.__name__}.")
     row = Row(**{name: kind(one[name]) for name, kind in FIELDS.items()})
-    if row.form not in FORMS or not 1 <= row.r <= LARGEST_R or not 0 < row.rate < 10 or not 0 < row.alpha < 1000:
-        raise Fault("schema", f"Row {place} of {RESULTS}: form is one of {', '.join(FORMS)}, r from 1 to {LARGEST_R}.")
+    sizes = 1 <= row.r <= LARGEST_R and 0 < row.rate < 10 and 0 < row.alpha < 1000 and 0 < row.final < 20
+    if row.form not in FORMS or not sizes or not 0 <= row.seed < 2**31 or not 0 < row.trained < 2**31:
+        allowed = f"form is one of {', '.join(FORMS)}, r from 1 to {LARGEST_R}, α, rate and final are positive"
+        raise Fault("schema", f"Row {place} of {RESULTS}: {allowed}.")
     return row
 
 

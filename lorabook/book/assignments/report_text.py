@@ -10,7 +10,7 @@ from lorabook.book.assignments.report_rows import TEXT, Row
 
 HEADS = ("question", "setting", "results", "limits")
 WORDS = 120
-NUMBER = re.compile(r"(?<![\w.])[−-]?\d+\.\d+(?:e[−-]?\d+)?(?![\w.]*\d)")
+WORD, NUMBER, LONGEST = re.compile(r"[\w.+−-]+"), re.compile(r"[−-]?\d+\.\d+(e[−-]?\d+)?"), 30
 
 
 def text(files: Files) -> str:
@@ -37,7 +37,8 @@ def refuse_strange_numbers(told: str, found: list[Row]) -> None:
     Raises:
         Fault: naming it; or there are no numbers at all.
     """
-    written = NUMBER.findall(told)
+    words = [word.rstrip(".") for word in WORD.findall(told)]
+    written = [word for word in words if len(word) <= LONGEST and NUMBER.fullmatch(word)]
     if len(written) < 4:
         raise Fault("no-numbers", "The report tells fewer than four numbers of the results.")
     known = known_numbers(found)
