@@ -191,9 +191,8 @@ def handed_in(student: str, *code: str) -> Submission:
 def test_references_get_every_point_stubs_none_and_one_wrong_part_its_share(sheet: Sheet, right_files) -> None:
     stubs = Submission("stubs", nbformat.writes(release.notebook_of(sheet)).encode(), None)
     wrong = assignment_answers.FIVE_CLAIMS[0].source("five_claims")
-    found = {one.student: one for one in grade(sheet, [
-        replace(handed_in("right", *(reference(name) for name in assignments.NAMES)), files=right_files), stubs, handed_in("wrong", wrong),
-    ])}  # fmt: skip
+    right = replace(handed_in("right", *map(reference, assignments.NAMES)), files=right_files)
+    found = {one.student: one for one in grade(sheet, [right, stubs, handed_in("wrong", wrong)])}
     assert found["right"].points == 20 * len(assignments.NAMES)
     assert found["stubs"].points == 0
     assert {item.code for item in found["stubs"].items} == {"not-attempted"}

@@ -33,4 +33,6 @@ class FilePart:
             self.judge(files, seed)
         except Fault as fault:
             return Judgement(fault.code, fault.says, 0.0)
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
+            return Judgement("unreadable", "The files could not be read as what they should be.", 0.0)
         return Judgement("right", "As it is asked for.", 1.0)

@@ -101,7 +101,7 @@ def curve(files: Files, row: Row) -> list[float]:
         steps = [int(line[0]) for line in table[1:]]
     except (ValueError, IndexError, csv.Error):
         raise Fault("no-table", f"The curve of {row.form}, seed {row.seed}, is no table of numbers.") from None
-    if table[0] != ["step", "loss"] or steps != list(range(STEPS)) or not all(map(math.isfinite, losses)):
+    if table[:1] != [["step", "loss"]] or steps != list(range(STEPS)) or not all(map(math.isfinite, losses)):
         raise Fault("no-table", f"A curve has the head `step,loss` and a line for each step from 0 to {STEPS - 1}.")
     return losses
 

@@ -68,8 +68,8 @@ ASSIGNMENT = Assignment(
         FilePart("Curves", "curves", 0.2,
                  f"Each CSV has the head `step,loss` and {STEPS} lines, from step 0 on.",
                  judge_curves),
-        FilePart("Numbers", "numbers", 0.2, "Every number with a decimal point in `report.md` comes out of the results: "
-                 "a value, a mean or spread over seeds, a perplexity, a difference or ratio of means. Others are "
+        FilePart("Numbers", "numbers", 0.2, "Every number with a decimal point in `report.md` comes out of the results:"
+                 " a value, a mean or spread over seeds, a perplexity, a difference or ratio of means. Others are "
                  "written in words.", judge_numbers),
         FilePart("Text", "text", 0.1, "`report.md` has at least 120 words, and parts called Question, Setting, Results "
                  "and Limits.", judge_prose),
