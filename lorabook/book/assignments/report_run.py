@@ -1,6 +1,7 @@
 """One row of a report, run by the book: the setting that everybody has, on the shipped base."""
 
 from functools import cache
+from threading import Lock
 
 from lorabook.axes.form.loha import LoHa
 from lorabook.axes.form.vera import VeRA
@@ -10,6 +11,10 @@ from lorabook.core.recipe import Recipe
 from lorabook.models.load import load
 from lorabook.tasks.text import corpus
 from lorabook.tasks.train import Contender, Run, Setting, train
+
+
+ONE = Lock()
+"""The grader has threads, and torch one generator for all of them."""
 
 
 @cache
@@ -26,7 +31,8 @@ def recipe(form: str, r: int, alpha: float) -> Recipe:
 
 def run(form: str, r: int, alpha: float, rate: float, seed: int) -> Run:
     """Run one row: its losses, how many numbers train, and the final loss on the validation text."""
-    return train(setting(), Contender(form, recipe(form, r, alpha), rate), seed)[1]
+    with ONE:
+        return train(setting(), Contender(form, recipe(form, r, alpha), rate), seed)[1]
 
 
 def again(row: Row) -> Run:
