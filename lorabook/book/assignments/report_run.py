@@ -12,7 +12,6 @@ from lorabook.models.load import load
 from lorabook.tasks.text import corpus
 from lorabook.tasks.train import Contender, Run, Setting, train
 
-
 ONE = Lock()
 """The grader has threads, and torch one generator for all of them."""
 
