@@ -6,7 +6,7 @@
     library.py       the book's own functions, wrong on purpose for a while
     sides.py         the sides of a student's claim, written down in the child
     verdict.py       what a claim is worth: it holds, it notices a broken library, its misconception fails
-    five_claims.py   assignment 4: five observations, each as a claim with its misconception, by five_laws.py and five_slips.py
+    five_claims.py   assignment 4: five observations, each as a claim; five_laws.py, five_slips.py
     forms.py         a student's form of update, put through its paces in the child
     form_verdict.py  what a form is worth: its definition, then its start, count, path and gradients
     files.py         what PEFT's file of it holds
