@@ -256,7 +256,9 @@ def test_what_is_released_holds_stubs_and_no_reference(sheet: Sheet) -> None:
         assert len(lines) > 12
         assert not [line for line in lines if line in told and line not in asked]
     source = sheet.folder / "nbgrader/source/hw1/hw1.ipynb"
-    assert source.read_text(encoding="utf-8").count("### BEGIN SOLUTION") >= len(PARTS)
+    unwritten = told.count("raise NotImplementedError()")
+    assert unwritten > len(PARTS)
+    assert source.read_text(encoding="utf-8").count("### BEGIN SOLUTION") == unwritten
 
 
 def test_a_reference_that_would_be_handed_out_is_refused(sheet: Sheet, monkeypatch: pytest.MonkeyPatch) -> None:

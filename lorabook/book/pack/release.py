@@ -22,6 +22,8 @@ from lorabook.book.refused import Refused
 from lorabook.core.whole_file import replace_whole
 from lorabook.models.paths import notebooks_dir
 
+UNWRITTEN = re.compile(r"^( *)# YOUR CODE HERE\n +raise NotImplementedError\(\)", re.MULTILINE)
+"""Where a student writes, at whatever depth it stands."""
 HOW = """# {title}
 
 Write each function where it says YOUR CODE HERE. The cell below it checks it at once, as often as you like. Save, and
@@ -51,7 +53,7 @@ def release(sheet: Sheet) -> Path:
     )
     (path.parent / "README.md").write_text(readme, encoding="utf-8")
     for cell in notebook.cells:
-        cell.source = cell.source.replace(STUB, f"### BEGIN SOLUTION\n    {STUB}\n    ### END SOLUTION")
+        cell.source = UNWRITTEN.sub(r"\1### BEGIN SOLUTION\n\g<0>\n\1### END SOLUTION", cell.source)
     _write(sheet.folder / "nbgrader" / "source" / sheet.name / path.name, notebook)
     return path
 
