@@ -48,11 +48,11 @@ def selftest(sheet: Sheet, jobs: int = 1) -> list[Finding]:
     refuse_system()
     with tempfile.TemporaryDirectory() as folder:
         copy = _copied(sheet, Path(folder) / sheet.name)
-        attacks = list(_attacks(copy))
+        solved, attacks = list(_honest(copy)), list(_attacks(copy))
         start = time.perf_counter()
         attacked = grade(copy, attacks, jobs)
         seconds = (time.perf_counter() - start) / len(attacks)
-        honest = grade(replace(copy, limits=sheet.limits), list(_honest(copy)), jobs)
+        honest = grade(replace(copy, limits=sheet.limits), solved, jobs)
         results = {result.student: result for result in (*honest, *attacked)}
         return [*_findings(copy, results, seconds), *_leaks(copy, list(results.values()))]
 
