@@ -165,6 +165,12 @@ def test_code_that_would_look_at_the_library_s_own_code_is_refused(line: str, na
     assert f"uses {named}, which" in rules.broken_by(line)
 
 
+def test_a_form_cannot_be_taken_from_the_book() -> None:
+    rules = of("two_forms").parts[0].rules
+    for line in ("from lorabook.axes.form.loha import Hadamard", "import lorabook as lb", "x = book.Hadamard"):
+        assert "does not allow" in rules.broken_by(line)
+
+
 def test_what_a_student_needs_is_allowed() -> None:
     code = "import lorabook.core.lora\nclass Own(Update):\n    def __init__(self):\n        super().__init__()\n"
     code += "        self._kept = 1\n    def __call__(self, x):\n        return self._kept"

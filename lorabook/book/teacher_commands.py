@@ -36,7 +36,7 @@ class Classroom(Command):
             "--exercise",
             action="append",
             metavar="NAME",
-            help="an exercise of the chapters; may be given more than once",
+            help="an exercise of the chapters, or an assignment; may be given more than once",
         )
         made["grade"].add_argument("submissions", type=Path, metavar="DIR", help="<student>/hw1.ipynb, or a zip")
         made["grade"].add_argument("--only", metavar="STUDENT", help="grade this one alone")
