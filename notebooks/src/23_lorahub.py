@@ -43,9 +43,9 @@ guess_best
 
 # %% [markdown]
 # ## See it
-# Three adapters of the book's model: the Bible, Austen in CAPITALS, Austen with *no spaces*. The two test texts none of
-# them has seen; each joins what two adapters know apart. A corner is one adapter alone. Drag the ring. Orange are the forty tries of LoRAHub's search, the
-# star its answer. A try has its own sum and signs, so the number in its cell is not its loss.
+# Three adapters of the book's model: the Bible, Austen in CAPITALS, Austen with *no spaces*. The two test texts none of them
+# has seen; each joins what two adapters know apart. A corner is one adapter alone. Drag the ring. Orange are the forty tries
+# of LoRAHub's search, the star its answer. A try has its own sum and signs, so the number in its cell is not its loss.
 
 # %%
 book.triangle()

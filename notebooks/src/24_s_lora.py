@@ -43,8 +43,9 @@ guess_customers
 
 # %% [markdown]
 # ## See it
-# A thousand customers, a few of them popular, send requests for 12 seconds. A page holds one rank of an adapter, or 26
-# cached positions; the number on it is the customer's. Pages, queue and turns are the library's; the seconds of each step were measured on the book's model.
+# A thousand customers, a few of them popular, send requests for 12 seconds. A page holds one rank of an adapter, or 26 cached
+# positions; the number on it is the customer's. Pages, queue and turns are the library's; the seconds of each step were
+# measured on the book's model.
 
 # %%
 book.serving_days()
