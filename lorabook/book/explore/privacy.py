@@ -1,7 +1,7 @@
 """Privacy explorer: ε over the rounds of a federation, and beside it what was learned, at every rank.
 
-ε is the accountant's, for σ, N, L and the rounds. The losses are recorded runs with the noise σ/L, or the next larger
-noise that was recorded: they depend on N in nothing.
+ε is the accountant's, for σ, N, L and the rounds. The losses are recorded runs with the noise σ/L; below the least
+noise that was recorded they are that one's, and the sentence says so. They depend on N in nothing.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ LOW, TOP = 3.8, 4.45
 class State:
     """Noise multiplier σ, clients a round L, clients in all N, rounds, and the rank that is read off."""
 
-    sigma: float = control(1.0, Steps("noise multiplier σ", (0.0, *epsilons.SIGMAS)))
+    sigma: float = control(2.0, Steps("noise multiplier σ", (0.0, *epsilons.SIGMAS)))
     cohort: int = control(128, Steps("clients a round, L", COHORTS))
     clients: int = control(2048, Steps("clients in all, N", CLIENTS))
     rounds: int = control(16, Steps("rounds", ROUNDS))
@@ -82,8 +82,10 @@ def compute(state: State, losses: Losses, spent: Epsilons) -> Result:
     here = epsilon[epsilons.ROUNDS.index(state.rounds)]
     budget = f"ε = {here:.3g} at δ = {epsilons.delta(state.clients):.0e}" if private else "no noise, no finite ε"
     beside = f", LoRA {lora[0, TRAINED.index(state.r)]:.2f}" if state.r in TRAINED else ""
+    z = state.sigma / cohort
+    louder = "" if noise == z else f" (recorded with more noise, σ/L = 1/{1 / noise:g} for 1/{1 / z:,.0f})"
     sentence = (
-        f"{state.rounds} rounds of {cohort:,} clients out of {state.clients:,}: {budget}. Rank {state.r}: "
+        f"{state.rounds} rounds of {cohort:,} clients out of {state.clients:,}: {budget}. Rank {state.r}{louder}: "
         f"DP-DyLoRA {dylora[0, RANKS.index(state.r)]:.2f}{beside} nats per token; the base {losses.start:.2f}."
     )
     return Result(
