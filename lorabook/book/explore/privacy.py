@@ -97,16 +97,17 @@ def compute(state: State, losses: Losses, spent: Epsilons) -> Result:
 
 def still(state: State, result: Result) -> "Figure":
     """Draw both panels without a browser."""
-    figure = style.figure(6.4, 3.4)
+    figure = style.figure(5.2, 3.4)
     grey = style.NEUTRAL.text
-    figure.suptitle(result.sentence, color=grey, fontsize=9, x=0.01, ha="left", wrap=True)
+    style.sentence_above(figure, result.sentence)
     left = style.axes(figure, "", "rounds", "ε (log scale)", (1, 2, 1))
     left.plot(result.rounds, result.epsilon, color=grey, marker="o", markersize=4)
     left.set_yscale("log")
     left.set_ylim(0.02, 1.3 * NONE)
     left.axvline(state.rounds, color=grey, linewidth=0.6)
-    right = style.axes(figure, "", "rank", "loss of unseen clients (nats per token)", (1, 2, 2))
-    for name, ranks, values in (("DyLoRA", RANKS, result.dylora), ("LoRA", TRAINED, result.lora)):
+    right = style.axes(figure, "", "rank", "loss of unseen clients, nats per token", (1, 2, 2))
+    sides = (("DyLoRA", RANKS, result.dylora, result.quiet_dylora), ("LoRA", TRAINED, result.lora, result.quiet_lora))
+    for name, ranks, values, quiet in sides:
         look = style.variant(name)
         dash, marker = style.MATPLOTLIB_DASH[look.dash], style.MATPLOTLIB_MARKER[look.marker]
         right.plot(
@@ -118,8 +119,11 @@ def still(state: State, result: Result) -> "Figure":
             markersize=5,
             label=name.replace("Dy", "DP-Dy"),
         )
+        right.plot(ranks, quiet, color=look.light, linestyle=":", linewidth=1.2)
         right.fill_between(ranks, values[1], values[2], color=look.light, alpha=0.16, linewidth=0)
-    right.axhline(result.start, color=grey, linewidth=0.8, linestyle=":")
+    right.axhline(result.start, color=grey, linewidth=0.8, linestyle="--")
+    right.text(RANKS[-1], result.start, "the base", color=grey, fontsize=8, ha="right", va="bottom")
+    right.set_title("dots: without noise", color=grey, fontsize=9, loc="left")
     right.set_xscale("log")
     right.minorticks_off()
     right.set_xticks(RANKS, [str(r) for r in RANKS])
