@@ -83,7 +83,7 @@ own.measured_table("not trained", "the answers", "every token")
 
 # %% [markdown]
 # Eight questions, in words never trained. After the same sixteen steps: six answers, and none. Six sevenths of the unmasked loss
-# ask for questions and marks. It has forgotten less, too. Longer training may close the gap; we did not measure that.
+# ask for questions and marks. It has forgotten less, too. Longer training may close the gap: not measured.
 #
 # ### The mean is over tokens
 # Chats differ in length, so a batch is padded behind the shorter ones, and never trained there.
@@ -135,7 +135,7 @@ if here:
 own.replies_table(said)
 
 # %% [markdown]
-# It has learnt the facts, all or nearly all, and now every capital is Rankville. Nothing in these chats says what *not* to
+# It has learnt nearly all facts, and now every capital is Rankville. Nothing in these chats says what *not* to
 # change. Mix in chats of the old kind, and measure both.
 #
 # ## Out: the adapter
@@ -219,7 +219,7 @@ own.files_table()
 book.card(qlora.false_merging_into_four_bits_is_exact)
 
 # %% [markdown]
-# A base in four bits with the adapter *beside* it keeps what was learnt: the third row below.
+# A 4-bit base with the adapter *beside* it keeps what was learnt (next table).
 #
 # ## Measured
 # Five masks and a 4-bit base, after sixteen steps; each out of eight. The rate was not tuned for each.
