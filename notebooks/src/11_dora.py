@@ -88,8 +88,8 @@ book.card(dora.false_lora_turns_without_stretching)
 
 # %% jupyter={"source_hidden": true}
 sides = lengths.recorded()
-lengths.of_rows(sides, "The further LoRA turns a row, the longer it gets. DoRA lengthens and shortens; full fine-tuning "
-    "hardly turns any.")
+lengths.of_rows(sides, "The further LoRA turns a row, the longer it gets. DoRA lengthens and shortens; full "
+    "fine-tuning hardly turns any.")
 
 # %% [markdown]
 # ### What DoRA can reach
