@@ -53,7 +53,7 @@ class RowScaled(Update):
         """
         exact = torch.promote_types(w0.dtype, torch.float32)
         lengths, b = self.w0_lengths.to(exact), self.B.to(exact)
-        cross = ((w0 @ self.A.T).to(exact) * b).sum(1)
+        cross = ((w0 @ self.A.T.to(w0.dtype)).to(exact) * b).sum(1)
         square = ((self.B @ (self.A @ self.A.T)).to(exact) * b).sum(1)
         return (lengths.square() + 2 * self.s * cross + self.s**2 * square).clamp_min(0).sqrt()
 
