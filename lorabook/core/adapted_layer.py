@@ -1,4 +1,4 @@
-"""An adapted layer: a frozen base and an update beside it, with the looks of the plain layer in whose place it stands."""
+"""An adapted layer: a frozen base and an update beside it, with the looks of the plain layer that it replaces."""
 
 import torch
 from jaxtyping import Float

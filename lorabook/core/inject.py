@@ -37,8 +37,8 @@ def inject(
 
     Raises:
         ValueError: no target matches (the message lists names), a rank is too large, a layer is adapted already (by
-            us or by another library) or carries what cannot be kept, a matrix is shared with another module, or W₀ has
-            an entry that is no number.
+            us or by another library) or carries what cannot be kept, a matrix is shared with another module, or a
+            value of the recipe is computed from W₀ and W₀ has an entry that is no number.
         TypeError: `recipe` is no Recipe, or `targets` no text.
         UnsupportedLayer: a target is no layer of a known type.
         AxisConflict: two axes of the recipe cannot be had together on these layers.

@@ -37,7 +37,7 @@ class LayerShell:
         self.has_bias = "bias" in layer._parameters
 
     def holding(self, weight: Tensor, bias: Tensor | None) -> nn.Module:
-        """Return a frozen layer like the first whose numbers are these tensors themselves, in the layer's own layout."""
+        """Return a frozen layer like the first, over the memory of these tensors, which have the layer's own layout."""
         # Not by the constructor: it would draw numbers, and a layer may have been changed since it was built.
         layer = self.layer_type.__new__(self.layer_type)
         nn.Module.__init__(layer)

@@ -30,7 +30,9 @@ class FrozenRows(Frozen, ABC):
     ) -> Tensor:  # fmt: skip
         rows = x.reshape(-1, x.shape[-1])
         y = self.times_w0(rows, bias)
-        return add_product_in_place(y, self.down_project(branch.reshape(rows.shape), a), b, s).view(*x.shape[:-1], len(b))
+        return add_product_in_place(y, self.down_project(branch.reshape(rows.shape), a), b, s).view(
+            *x.shape[:-1], len(b)
+        )
 
     def per_row(self, v: Float[Tensor, " d_out"]) -> Tensor:
         return v

@@ -8,7 +8,6 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from lorabook.core.adapted_layer import TAKEN, adapted
-from lorabook.core.finite import refuse_not_finite
 from lorabook.core.frozen import Frozen
 from lorabook.core.layer_types import LAYER_TYPES, freeze
 from lorabook.core.recipe import Recipe
@@ -42,8 +41,8 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
 
     Raises:
         ValueError: `targets` is no regular expression, nothing matches, or a matching layer is adapted already (by us
-            or by another library), carries what cannot be kept, is tied to another module, has an entry that is no
-            number, or is refused by a value of the recipe.
+            or by another library), carries what cannot be kept, is tied to another module, or refused by a value of the
+            recipe.
         AxisConflict: two axes of the recipe cannot be had together.
         TypeError: `targets` is no text.
         UnsupportedLayer: a matching layer is of no known type.
@@ -71,9 +70,6 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
         base = freeze(layer, name)
         _refuse_dropout(name, base, recipe)
         _refuse_tied(model, name, layer)
-        for letter, numbers in (("weight", base.matrix), ("bias", base.bias)):
-            if numbers is not None:
-                refuse_not_finite(f"{name}.{letter}", numbers, "repair it, or leave this layer out of the targets")
         for value in recipe.values().values():
             value.refuse(name, base, recipe, model)
         chosen.append(Target(name, layer, base, places_of(model, layer)))

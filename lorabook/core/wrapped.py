@@ -1,4 +1,4 @@
-"""Modules that stand for a layer: another library's adapter, a compiled layer, a parametrization, a hand-written one."""
+"""Modules that stand for a layer: another library's adapter, a compiled layer, a parametrization, one of your own."""
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lorabook.core.finite import refuse_not_finite
 from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Update
@@ -74,7 +75,10 @@ class DoRAForm:
         return ("A", "B", "m")
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
-        """Refuse a layer with a row of zeros, which has no direction."""
+        """Refuse a layer with a row that has no length or no direction."""
+        refuse_not_finite(
+            f"{name}.weight", base.matrix, "their row has no length. Repair it, or use LoRA on this layer"
+        )
         _refuse_zero_rows(base.matrix.norm(dim=1), name)
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
