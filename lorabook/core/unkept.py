@@ -3,7 +3,7 @@
 from torch import nn
 from torch.nn.utils import parametrize
 
-from lorabook.core.plain_layer import attributes_of
+from lorabook.core.plain_layer import attributes_of, tensors_of
 
 STATE_HOOKS = (
     "_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
@@ -13,7 +13,11 @@ BEHIND_A_WEIGHT = {
     "weight_mask": ("is pruned", "torch.nn.utils.prune.remove(layer, 'weight') makes the zeros part of the weight"),
     "bias_mask": ("has a pruned bias", "torch.nn.utils.prune.remove(layer, 'bias') makes the zeros part of the bias"),
     "weight_g": ("is under weight_norm", "torch.nn.utils.remove_weight_norm(layer) makes it plain"),
-    "weight_u": ("is under spectral_norm", "torch.nn.utils.remove_spectral_norm(layer) makes it plain"),
+    "weight_u": (
+        "is under spectral_norm",
+        "torch.nn.utils.remove_spectral_norm(layer) and, of "
+        "what that forgets, layer._load_state_dict_pre_hooks.clear() make it plain",
+    ),
 }
 """What torch's older ways of computing a weight leave on the layer, in words, and how it becomes plain again."""
 
@@ -49,16 +53,18 @@ def _carried(layer: nn.Module, taken: frozenset[str]) -> tuple[str, str] | None:
         return "has a patched forward", then
     if own.get("_compiled_call_impl") is not None:
         return "is compiled on its own", "compile the model after injecting"
+    tensors = tensors_of(layer)
     for kept, (what, then) in BEHIND_A_WEIGHT.items():
-        if kept in {**layer._parameters, **layer._buffers}:
+        if kept in tensors:
             return what, then
-    odd = sorted(({*layer._parameters} - {"weight", "bias"}) | {*layer._buffers})
-    if odd or layer._parameters.get("weight") is None:
+    odd = sorted(tensors.keys() - {"weight", "bias"})
+    if odd or tensors.get("weight") is None:
         then = "leave this layer out of the targets, or give it a plain weight"
         return f"keeps {', '.join(odd) or 'its weight as no parameter'} beside weight and bias", then
     hooks = [table for table in STATE_HOOKS if vars(layer)[table]]
     if hooks:
-        return f"has a hook on its state_dict ({hooks[0]})", "register it after injecting, or on the model"
+        then = f"layer.{hooks[0]}.clear() takes it off; register it on the model"
+        return f"has a hook on its state_dict ({hooks[0]})", then
     clash = sorted(own.keys() & taken)
     if clash:
         then = "rename it, or leave this layer out of the targets"
