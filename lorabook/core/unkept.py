@@ -13,11 +13,7 @@ BEHIND_A_WEIGHT = {
     "weight_mask": ("is pruned", "torch.nn.utils.prune.remove(layer, 'weight') makes the zeros part of the weight"),
     "bias_mask": ("has a pruned bias", "torch.nn.utils.prune.remove(layer, 'bias') makes the zeros part of the bias"),
     "weight_g": ("is under weight_norm", "torch.nn.utils.remove_weight_norm(layer) makes it plain"),
-    "weight_u": (
-        "is under spectral_norm",
-        "torch.nn.utils.remove_spectral_norm(layer) and, of "
-        "what that forgets, layer._load_state_dict_pre_hooks.clear() make it plain",
-    ),
+    "weight_u": ("is under spectral_norm", "torch.nn.utils.remove_spectral_norm(layer) makes it plain"),
 }
 """What torch's older ways of computing a weight leave on the layer, in words, and how it becomes plain again."""
 
@@ -61,7 +57,7 @@ def _carried(layer: nn.Module, taken: frozenset[str]) -> tuple[str, str] | None:
     if odd or tensors.get("weight") is None:
         then = "leave this layer out of the targets, or give it a plain weight"
         return f"keeps {', '.join(odd) or 'its weight as no parameter'} beside weight and bias", then
-    hooks = [table for table in STATE_HOOKS if vars(layer)[table]]
+    hooks = [table for table in STATE_HOOKS if any(not _is_left_behind(hook) for hook in vars(layer)[table].values())]
     if hooks:
         then = f"layer.{hooks[0]}.clear() takes it off; register it on the model"
         return f"has a hook on its state_dict ({hooks[0]})", then
@@ -70,3 +66,8 @@ def _carried(layer: nn.Module, taken: frozenset[str]) -> tuple[str, str] | None:
         then = "rename it, or leave this layer out of the targets"
         return f"has an attribute of its own called {clash[0]!r}", then
     return None
+
+
+def _is_left_behind(hook: object) -> bool:
+    """Say whether a hook is what torch's norms forget when they are removed; it reads files of the norm's time."""
+    return getattr(getattr(hook, "hook", hook), "__module__", "").startswith("torch.nn.utils.")

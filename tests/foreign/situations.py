@@ -117,11 +117,6 @@ def _peft(config: type[peft.PeftConfig], **options: object) -> Callable[[nn.Modu
     return lambda model: peft.inject_adapter_in_model(config(target_modules=["fc"], **options), model)
 
 
-def _without_spectral_norm(model: nn.Module) -> None:
-    nn.utils.remove_spectral_norm(model.fc)
-    model.fc._load_state_dict_pre_hooks.clear()
-
-
 def _instead(make: Callable[[nn.Module], nn.Module]) -> Callable[[nn.Module], object]:
     return lambda model: setattr(model, "fc", make(model.fc))
 
@@ -134,7 +129,8 @@ WORN: dict[str, Worn] = {
         r"fc has a hook of accelerate \(AlignDevicesHook\)", accelerate.hooks.remove_hook_from_submodules,
     ),
     "offloaded by accelerate": Worn(
-        lambda m: accelerate.cpu_offload(m.fc), "fc has a hook of accelerate", accelerate.hooks.remove_hook_from_submodules
+        lambda m: accelerate.cpu_offload(m.fc), "fc has a hook of accelerate",
+        accelerate.hooks.remove_hook_from_submodules,
     ),
     "weight_norm": Worn(
         lambda m: parametrizations.weight_norm(m.fc), "fc has a weight that is parametrized by _WeightNorm",
@@ -149,7 +145,8 @@ WORN: dict[str, Worn] = {
         lambda m: parametrize.remove_parametrizations(m.fc, "weight"),
     ),
     "spectral_norm, old": Worn(
-        lambda m: nn.utils.spectral_norm(m.fc), "fc is under spectral_norm", _without_spectral_norm
+        lambda m: nn.utils.spectral_norm(m.fc), "fc is under spectral_norm",
+        lambda m: nn.utils.remove_spectral_norm(m.fc)
     ),
     "parametrized bias": Worn(
         lambda m: parametrize.register_parametrization(m.fc, "bias", nn.Tanh()), "fc has a bias that is parametrized",
@@ -157,7 +154,8 @@ WORN: dict[str, Worn] = {
     ),
     "a parametrization that holds a layer": Worn(
         lambda m: parametrize.register_parametrization(m.fc, "weight", Shifted()),
-        r"fc has a weight that is parametrized by Shifted", lambda m: parametrize.remove_parametrizations(m.fc, "weight"),
+        r"fc has a weight that is parametrized by Shifted",
+        lambda m: parametrize.remove_parametrizations(m.fc, "weight"),
     ),
     "pruned": Worn(
         lambda m: prune.l1_unstructured(m.fc, "weight", 0.3), "fc is pruned", lambda m: prune.remove(m.fc, "weight")
