@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from lorabook.core.finite import is_finite
 from lorabook.core.reached import refuse_unreachable, tell_unreached
 from lorabook.core.step_rule import StepRule
+from lorabook.core.taken_back import Before
 
 Batch = tuple[Tensor, Tensor]
 """Inputs and targets."""
@@ -71,10 +71,13 @@ def take_step(
         raise Diverged(f"the gradient norm is {norm.item()} {_advice(model, step, optimizer)}")
     if rule is not None:
         rule.before_step(step)
-    # As large as what trains, at a moment when no activations are kept.
-    before = [p.detach().clone() for p in trained]
+    # A rule may have changed the gradients since they were looked at.
+    before = Before(trained, optimizer, finite_gradients=rule is None)
     optimizer.step()
-    _take_back_what_is_no_number(model, trained, before, step, optimizer)
+    spoilt = before.take_back_if_spoilt()
+    if spoilt is not None:
+        name = next(name for name, p in model.named_parameters() if p is spoilt)
+        raise Diverged(f"what the optimiser wrote into {name} is no number {_advice(model, step, optimizer)}")
     if rule is not None:
         rule.after_step(step)
     return total
@@ -113,20 +116,6 @@ def take_steps(
         if step == first:
             tell_unreached(model, step)
         yield value
-
-
-@torch.no_grad()
-def _take_back_what_is_no_number(
-    model: nn.Module, trained: list[Tensor], before: list[Tensor], step: int, optimizer: torch.optim.Optimizer
-) -> None:
-    written = [p.detach() for p in trained if p.numel()]
-    if torch.nn.utils.get_total_norm(written, math.inf).isfinite():
-        return
-    bad = {id(p) for p in trained if not is_finite(p)}
-    name = next(name for name, p in model.named_parameters() if id(p) in bad)
-    for p, kept in zip(trained, before, strict=True):
-        p.copy_(kept)
-    raise Diverged(f"what the optimiser wrote into {name} is no number {_advice(model, step, optimizer)}")
 
 
 def _advice(model: nn.Module, step: int, optimizer: torch.optim.Optimizer) -> str:

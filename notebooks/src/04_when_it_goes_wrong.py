@@ -44,7 +44,7 @@ guess_swing
 book.memory_calculator()
 
 # %% [markdown]
-# 1. Drag the length to 4,096 tokens: 8.9 GiB too much. Open *more*. What do you save with rank 4? Does QLoRA alone do? Which
+# 1. Drag the length to 4,096 tokens: 9.0 GiB too much. Open *more*. What do you save with rank 4? Does QLoRA alone do? Which
 #    single switch is enough, with the texts as they are?
 #
 # <details><summary>Answer</summary>
