@@ -141,7 +141,7 @@ def test_in_the_arena_rank_32_forgets_as_much_as_full_fine_tuning() -> None:
 def test_the_task_of_the_calculator_has_the_answer_that_the_chapter_gives() -> None:
     start = replace(memory.State(), length=4096)
     assert "that is 9.0 GiB too much" in memory.compute(start).sentence
-    assert 0.4 < memory.compute(start).device - memory.compute(replace(start, r=4)).device < 0.5
+    assert 0.45 < memory.compute(start).device - memory.compute(replace(start, r=4)).device < 0.55
     assert "that is 0.1 GiB too much" in memory.compute(replace(start, method="QLoRA")).sentence
     assert "8.3 GiB are left" in memory.compute(replace(start, checkpointing=True)).sentence
     others = {"r": 1, "targets": "q, v", "optimiser": "SGD", "paged": True}

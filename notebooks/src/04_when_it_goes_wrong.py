@@ -49,7 +49,7 @@ book.memory_calculator()
 #
 # <details><summary>Answer</summary>
 #
-# Rank 4 saves less than half a GiB. QLoRA misses by 0.1. Gradient checkpointing leaves 8.3 GiB.
+# Rank 4 saves half a GiB. QLoRA misses by 0.1. Gradient checkpointing leaves 8.3 GiB.
 #
 # </details>
 #
