@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.dense import Dense
+from lorabook.core.plain_layer import LayerShell, copied, tensors_of
 from lorabook.core.store import Store
 
 
@@ -35,10 +36,10 @@ class Frozen(nn.Module, ABC):
     `two_paths` is the same with W₀x in front, as cheap as the layer type allows.
     """
 
-    def __init__(self, w0: Float[Tensor, "d_out d_in"], bias: Tensor | None, patch: int = 1) -> None:
+    def __init__(self, layer: nn.Module, w0: Float[Tensor, "d_out d_in"], patch: int = 1) -> None:
         """`patch`: how many columns of W₀ belong to one input channel: 1, or the size of a convolution's kernel."""
         super().__init__()
-        self.patch = patch
+        self.shell, self.patch, bias = LayerShell(layer), patch, tensors_of(layer).get("bias")
         self.store: Store = Dense(w0)
         self.register_buffer("bias", None if bias is None else bias.detach())
 
@@ -97,9 +98,13 @@ class Frozen(nn.Module, ABC):
     def native(self, w: Float[Tensor, "d_out d_in"]) -> Tensor:
         """Return `w` laid out as the layer's own `weight`."""
 
-    @abstractmethod
     def to_layer(self, w: Float[Tensor, "d_out d_in"], bias: Float[Tensor, " d_out"] | None) -> nn.Module:
-        """Return a plain layer, like the one we froze, whose matrix is `w` and whose bias is `bias`."""
+        """Return a plain layer, like the one we froze, whose matrix is `w` and whose bias is `bias`: copies of them."""
+        return self.shell.holding(copied(self.native(w)), copied(bias))
+
+    def rounded(self, factor: Tensor) -> Tensor:
+        """Return a factor in the base's dtype, that of every product: an update of a 16-bit base is kept in float32."""
+        return factor.to(self.store.dtype)
 
     def add_bias(self, y: Tensor) -> Tensor:
         """Return y + b."""
@@ -140,12 +145,3 @@ def add_product_in_place(y: Tensor, h: Tensor, b: Tensor, s: float) -> Tensor:
     """
     # Autocast has no rule for in-place products: y and h are in its dtype already, b is not.
     return y.addmm_(h, b.T.to(h.dtype), alpha=s)
-
-
-def filled(layer: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    """Give a fresh plain layer its numbers, and freeze it again: who merges has finished training."""
-    layer.requires_grad_(False)
-    layer.weight.copy_(weight)
-    if bias is not None:
-        layer.bias.copy_(bias)
-    return layer

@@ -34,7 +34,9 @@ def matched(
         for letter in sorted(mine.keys() ^ one.tensors.keys()):
             fault = "missing" if letter in mine else "unexpected"
             raise BadAdapter(f"{file.weights_path}: {fault} key: {letter} of layer {name}")
-        pairs += [(place, _checked(file, f"{name}.{key}", one.tensors[key], place)) for key, place in mine.items()]
+        pairs += [
+            (place, _checked(file, f"{name}.{key}", one.tensors[key], place, layer)) for key, place in mine.items()
+        ]
     return pairs
 
 
@@ -49,14 +51,16 @@ def also_trained(file: AdapterFile, adapter: Record, model: nn.Module) -> list[t
     return [(parameters[name], _checked(file, name, t, parameters[name])) for name, t in adapter.also_trained.items()]
 
 
-def _checked(file: AdapterFile, name: str, tensor: Tensor, here: Tensor) -> Tensor:
+def _checked(file: AdapterFile, name: str, tensor: Tensor, here: Tensor, layer: Adapted | None = None) -> Tensor:
     if tensor.shape != here.shape:
         raise BadAdapter(
             f"{file.weights_path}: {name} has shape {tuple(tensor.shape)}; this model needs {tuple(here.shape)}"
         )
     converted = tensor.to(here.dtype)
-    if not converted.isfinite().all():
-        raise BadAdapter(f"{file.weights_path}: {name} has numbers too large for {here.dtype}, this model's dtype")
+    # What a 16-bit base keeps in float32 is rounded for every product.
+    dtype = here.dtype if layer is None else layer.base.store.dtype
+    if not converted.to(dtype).isfinite().all():
+        raise BadAdapter(f"{file.weights_path}: {name} has numbers too large for {dtype}, this model's dtype")
     return converted
 
 

@@ -42,7 +42,7 @@ picture
 #
 # <details><summary>Answers</summary>
 #
-# 1. Checkpointing: 14.4 GiB instead of 23.0. With 70B four bits come on top: 41.0 GiB, so 48 is enough.
+# 1. Checkpointing: 14.4 GiB instead of 23.1. With 70B four bits come on top: 41.0 GiB, so 48 is enough.
 # 2. LoRA, and four that write a plain pair: LoRA+, LoRA-FA, PiSSA, OLoRA. rsLoRA needs another α in its file. DoRA's
 #    magnitude has no place there: merge it.
 #

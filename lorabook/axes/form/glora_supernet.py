@@ -54,7 +54,7 @@ class Supernet(Update):
         return bias_of(self.terms(), base, self.s)
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        return base.apply_matrix(x, rebuilt(lambda: self.weight(base.matrix)), self.bias(base))
+        return base.apply_matrix(x, rebuilt(lambda: base.rounded(self.weight(base.matrix))), self.bias(base))
 
 
 def _largest(choices: dict[str, tuple[str, ...]]) -> dict[str, str]:

@@ -42,7 +42,7 @@ class BlockDiagonal(Update):
             return base.up_project(h, self.s * torch.block_diag(*self.B), onto=y)
         # Every slice of x goes to its own slice of y, which is fresh from W₀x and may be written into.
         n = len(self.A)
-        h = torch.bmm(x.reshape(-1, n, x.shape[-1] // n).transpose(0, 1), self.A.mT)
+        h = torch.bmm(x.reshape(-1, n, x.shape[-1] // n).transpose(0, 1), base.rounded(self.A).mT)
         y.view(-1, n, y.shape[-1] // n).transpose(0, 1).baddbmm_(h, self.B.mT.to(h.dtype), alpha=self.s)
         return y
 
