@@ -5,14 +5,13 @@ battery of tests proves the two equal, in value and in gradient, for every form 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from lorabook.core.frozen import Frozen
+from lorabook.core.rebuilt import rebuilt
 from lorabook.core.recipe import AxisConflict, Recipe
 
 
@@ -42,15 +41,7 @@ class Update(nn.Module, ABC):
 
 def materialised(base: Frozen, update: Update, x: Tensor) -> Tensor:
     """Apply a dense effective W, for forms with no cheaper path: d_out·d_in numbers are built, and kept."""
-    return base.apply_matrix(x, rebuilt(lambda: update.weight(base.matrix)), base.bias)
-
-
-def rebuilt(make: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """Return make(*inputs), of which backward keeps the inputs and the result: what lies between is made again.
-
-    Give what is as large as the activations: what `make` only closes over is held as well, and no count sees it.
-    """
-    return checkpoint(make, *inputs, use_reentrant=False, preserve_rng_state=False)
+    return base.apply_matrix(x, rebuilt(lambda: update.weight(base.matrix), reads=(base, update)), base.bias)
 
 
 def refuse_without_whole_w0(form: str, name: str, recipe: Recipe) -> None:
