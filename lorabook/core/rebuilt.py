@@ -80,10 +80,9 @@ class _Rebuilt(torch.autograd.Function):
     def jvp(ctx, _, *tangents: Tensor | None) -> Tensor:
         given = list(ctx.saved_tensors)
         moved = [i for i, tangent in enumerate(tangents) if tangent is not None]
+        at, along = (tuple(values[i] for i in moved) for values in (given, tangents))
         with torch.autocast(*ctx.autocast):
-            return jvp(_of(ctx.make, given, moved), tuple(given[i] for i in moved), tuple(tangents[i] for i in moved))[
-                1
-            ]
+            return jvp(_of(ctx.make, given, moved), at, along)[1]
 
 
 def _of(make: Callable[..., Tensor], given: list[Tensor | None], which: list[int]) -> Callable[..., Tensor]:
