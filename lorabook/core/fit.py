@@ -74,8 +74,10 @@ def fit(
         on_step: called with (step, loss) after each step; return True to stop.
 
     Raises:
-        Diverged: the loss or a gradient is not finite. The parameters are those before the bad step.
-        ValueError: nothing trains, a number is out of range, or `batches` ran out.
+        Diverged: the loss, a gradient or what the optimiser wrote is not finite. The parameters are those before the
+            bad step; running statistics have seen its batch.
+        ValueError: nothing trains, a number is out of range, `batches` ran out, or no adapter got a gradient in the
+            first step. If some got none, a warning names them.
         TypeError: what `batches` gives are no pairs.
     """
     refuse_unless_whole("steps", steps)

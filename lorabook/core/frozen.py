@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.dense import Dense
+from lorabook.core.plain_layer import LayerShell, copied
 from lorabook.core.rebuilt import rebuilt
 from lorabook.core.store import Store
 from lorabook.core.transforms import traced
@@ -37,10 +38,10 @@ class Frozen(nn.Module, ABC):
     `two_paths` is the same with W₀x in front, as cheap as the layer type allows.
     """
 
-    def __init__(self, w0: Float[Tensor, "d_out d_in"], bias: Tensor | None, patch: int = 1) -> None:
+    def __init__(self, layer: nn.Module, w0: Float[Tensor, "d_out d_in"], patch: int = 1) -> None:
         """`patch`: how many columns of W₀ belong to one input channel: 1, or the size of a convolution's kernel."""
         super().__init__()
-        self.patch = patch
+        self.shell, self.patch, bias = LayerShell(layer), patch, layer._parameters.get("bias")
         self.store: Store = Dense(w0)
         self.register_buffer("bias", None if bias is None else bias.detach())
 
@@ -101,9 +102,13 @@ class Frozen(nn.Module, ABC):
     def native(self, w: Float[Tensor, "d_out d_in"]) -> Tensor:
         """Return `w` laid out as the layer's own `weight`."""
 
-    @abstractmethod
     def to_layer(self, w: Float[Tensor, "d_out d_in"], bias: Float[Tensor, " d_out"] | None) -> nn.Module:
-        """Return a plain layer, like the one we froze, whose matrix is `w` and whose bias is `bias`."""
+        """Return a plain layer, like the one we froze, whose matrix is `w` and whose bias is `bias`: copies of them."""
+        return self.shell.holding(copied(self.native(w)), copied(bias))
+
+    def rounded(self, factor: Tensor) -> Tensor:
+        """Return a factor in the base's dtype, that of every product: an update of a 16-bit base is kept in float32."""
+        return factor.to(self.store.dtype)
 
     def add_bias(self, y: Tensor) -> Tensor:
         """Return y + b."""
@@ -148,12 +153,3 @@ def add_product(y: Tensor, h: Tensor, b: Tensor, s: float) -> Tensor:
     if traced(y):
         return torch.addmm(y, h, b, alpha=s) if y.dim() == 2 else torch.baddbmm(y, h, b, alpha=s)
     return y.addmm_(h, b, alpha=s) if y.dim() == 2 else y.baddbmm_(h, b, alpha=s)
-
-
-def filled(layer: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    """Give a fresh plain layer its numbers, and freeze it again: who merges has finished training."""
-    layer.requires_grad_(False)
-    layer.weight.copy_(weight)
-    if bias is not None:
-        layer.bias.copy_(bias)
-    return layer

@@ -1,14 +1,18 @@
 """Injecting puts an adapted layer in the place of every target, and freezes the rest."""
 
 import re
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.as_it_was import as_it_was_if_this_fails
 from lorabook.core.lora import ORIGIN, LowRank
+from lorabook.core.plain_layer import hand_over_hooks
 from lorabook.core.recipe import Factors, LayerSpec, Recipe, refuse_other
 from lorabook.core.targets import Target, find_targets, refuse_large_rank
+from lorabook.core.update import in_float32_at_least
 
 
 def inject(
@@ -16,17 +20,25 @@ def inject(
 ) -> dict[str, Adapted]:
     """Put an adapter of this recipe on every target, freeze the rest, and return the adapted layers by name.
 
-    Five steps per layer, always in this order: freeze, init (A, B and what is left of W₀), store what is left, build
-    the update on the W₀ that will really be used, replace the module. Every value of the recipe has been asked about
-    every target before the first one changes.
+    Four steps per layer, always in this order: freeze, init (A, B and what is left of W₀), store what is left, build
+    the update on the W₀ that will really be used. Every value of the recipe has been asked about every target before
+    that, and the modules are replaced when all are built: whatever fails leaves the model as it was. Until then the
+    plain layers stay in memory, so that a quantised base is there twice for a moment, whole and in its few bits.
+
+    An update of a base in 16 bits is kept, and trained, in float32; its products are computed in the base's dtype.
+    What `also_train` names keeps its own dtype. A later `model.half()` casts adapters like everything else.
+
+    An adapted layer keeps the plain one's attributes and hooks. What was bound to the plain layer object itself cannot
+    be kept, and is refused: a patched forward, a parametrization, a pruning mask, another library's adapter.
 
     Args:
         targets: regular expression, searched in module names: r"q_proj|v_proj".
         generator: source of randomness for A; seed 0 on the CPU if None.
 
     Raises:
-        ValueError: no target matches (the message lists names), a rank is too large, a layer is adapted already, or
-            a matrix is shared with another module.
+        ValueError: no target matches (the message lists names), a rank is too large, a layer is adapted already (by
+            us or by another library) or carries what cannot be kept, a matrix is shared with another module, or a
+            value of the recipe is computed from W₀ and W₀ has an entry that is no number.
         TypeError: `recipe` is no Recipe, or `targets` no text.
         UnsupportedLayer: a target is no layer of a known type.
         AxisConflict: two axes of the recipe cannot be had together on these layers.
@@ -46,15 +58,17 @@ def place(model: nn.Module, recipe: Recipe, chosen: list[Target], generator: tor
     largest = (max(d_out for d_out, _ in shapes), max(d_in for _, d_in in shapes))
     scale, shared = recipe.scale.build(recipe.alpha, recipe.r), {}
     layers: dict[str, Adapted] = {}
-    for target in chosen:
-        spec = LayerSpec(target.name, recipe.r, scale, recipe.dropout, generator, shared, largest)
-        layers[target.name] = _adapted(target, recipe, spec)
-        target.put(layers[target.name])
-    if recipe.attention is not None:
-        recipe.attention.build(model)
-    updates = {id(p) for layer in adapted(model).values() for p in layer.update.parameters()}
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(id(parameter) in updates or name in also)
+    with as_it_was_if_this_fails(model, generator):
+        for target in chosen:
+            spec = LayerSpec(target.name, recipe.r, scale, recipe.dropout, generator, shared, largest)
+            layers[target.name] = _adapted(target, recipe, spec)
+        for target in chosen:
+            target.put(layers[target.name])
+        if recipe.attention is not None:
+            recipe.attention.build(model)
+        updates = {id(p) for layer in adapted(model).values() for p in layer.update.parameters()}
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(id(parameter) in updates or name in also)
     return layers
 
 
@@ -64,9 +78,13 @@ def _adapted(target: Target, recipe: Recipe, spec: LayerSpec) -> Adapted:
         factors = recipe.init.build(base.matrix, spec)
         base.store = recipe.base.build(base.matrix if factors.residual is None else factors.residual)
         # What the init took out of W₀ goes on standing there, as LoRA's own form, when the adapter is switched off.
-        start = None if factors.residual is None else LowRank(base, Factors(factors.A.clone(), factors.B.clone()), spec)
-    update = recipe.form.build(base, factors, spec)
-    return Adapted(base, update, recipe, spec.scale, start).train(target.layer.training)
+        # Without its dropout: the plain layer has none.
+        taken = Factors(factors.A.clone(), factors.B.clone())
+        start = None if factors.residual is None else LowRank(base, taken, replace(spec, dropout=0.0))
+    update = in_float32_at_least(recipe.form.build(base, factors, spec))
+    layer = Adapted(base, update, recipe, spec.scale, start).train(target.layer.training)
+    hand_over_hooks(target.layer, layer)
+    return layer
 
 
 def _also_trained(model: nn.Module, recipe: Recipe) -> set[str]:

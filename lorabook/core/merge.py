@@ -5,18 +5,24 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from lorabook.core.adapted_layer import Adapted
+from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.finite import refuse_not_finite
+from lorabook.core.plain_layer import hand_over_hooks
 from lorabook.core.unmergeable import refuse_unmergeable
 
 
 def merge(model: nn.Module) -> nn.Module:
     """Replace every adapted layer by the plain layer with the effective W, in place, and return the model.
 
+    The layers have the attributes and hooks of those that were adapted, and are frozen. Until the last is built the
+    adapted ones stay in memory, so that what fails leaves the model as it was.
+
     Raises:
-        ValueError: the model holds no adapted layer, or a part that no matrix can stand for.
+        ValueError: the model holds no adapted layer, a part that no matrix can stand for, or an effective W with an
+            entry that is no number. Nothing has changed then.
     """
     refuse_unmergeable(model)
-    _replace(model, Adapted.plain)
+    _replace(model, _plain)
     return model
 
 
@@ -24,32 +30,48 @@ def merge(model: nn.Module) -> nn.Module:
 def merged(model: nn.Module) -> Iterator[nn.Module]:
     """Plain layers inside the block; the same adapters, bit for bit, after it."""
     refuse_unmergeable(model)
-    with _replaced(model, Adapted.plain):
+    with _replaced(model, _plain):
         yield model
 
 
 @contextmanager
 def disabled(model: nn.Module) -> Iterator[nn.Module]:
-    """The model as it was before injection, inside the block.
+    """The model as it was before injection, inside the block, but frozen.
 
-    A quantised base stays quantised, and what `also_train` trained (LongLoRA's norms) stays trained.
+    The layers inside share the memory of W₀: nothing is copied. A quantised base stays quantised, and what
+    `also_train` trained (LongLoRA's norms) stays trained. Do not move or cast the model inside the block.
     """
-    with _replaced(model, Adapted.original):
+    with _replaced(model, lambda name, layer: layer.original()):
         yield model
 
 
+def _plain(name: str, layer: Adapted) -> nn.Module:
+    plain = layer.plain()
+    for letter, numbers in plain.named_parameters():
+        refuse_not_finite(
+            f"{name}.{letter} with its update", numbers,
+            f"nothing was merged. Its training diverged, or {numbers.dtype} is too small for it: train anew at a lower "
+            "lr, or merge in float32",
+        )  # fmt: skip
+    return plain
+
+
 @contextmanager
-def _replaced(model: nn.Module, by: Callable[[Adapted], nn.Module]) -> Iterator[None]:
+def _replaced(model: nn.Module, by: Callable[[str, Adapted], nn.Module]) -> Iterator[None]:
     places = _replace(model, by)
     try:
         yield
     finally:
         for parent, child, layer in places:
+            # What happened to the stand-in, a hook or model.eval(), happened to the layer.
+            stand_in = parent._modules[child]
+            hand_over_hooks(stand_in, layer)
+            layer.train(stand_in.training)
             setattr(parent, child, layer)
 
 
-def _replace(model: nn.Module, by: Callable[[Adapted], nn.Module]) -> list[tuple[nn.Module, str, Adapted]]:
-    """Put by(layer) in every place that holds an adapted layer; return what was where."""
+def _replace(model: nn.Module, by: Callable[[str, Adapted], nn.Module]) -> list[tuple[nn.Module, str, Adapted]]:
+    """Put by(name, layer) in every place that holds an adapted layer; return what was where."""
     places = [
         (parent, child, layer)
         for parent in model.modules()
@@ -58,7 +80,8 @@ def _replace(model: nn.Module, by: Callable[[Adapted], nn.Module]) -> list[tuple
     ]
     if not places:
         raise ValueError("this model has no adapted layer: call inject first")
-    replacements = {id(layer): by(layer).train(layer.training) for _, _, layer in places}
+    # All are built before the first is put: what fails leaves the model as it was.
+    replacements = {id(layer): by(name, layer) for name, layer in adapted(model).items()}
     for parent, child, layer in places:
         setattr(parent, child, replacements[id(layer)])
     return places

@@ -5,11 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import nn
+from torch.nn.utils import parametrize
 
-from lorabook.core.adapted_layer import adapted
+from lorabook.core.adapted_layer import TAKEN, adapted
 from lorabook.core.frozen import Frozen
-from lorabook.core.layer_types import freeze
+from lorabook.core.layer_types import LAYER_TYPES, freeze
 from lorabook.core.recipe import Recipe
+from lorabook.core.unkept import refuse_unkept
+from lorabook.core.wrapped import refuse_wrapped
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
     """Return the layers whose name matches `targets`, each frozen once and checked against every axis of the recipe.
 
     Raises:
-        ValueError: `targets` is no regular expression, nothing matches, or a matching layer is adapted already, tied to
-            another module, or refused by a value of the recipe.
+        ValueError: `targets` is no regular expression, nothing matches, or a matching layer is adapted already (by us
+            or by another library), carries what cannot be kept, is tied to another module, or refused by a value of the
+            recipe.
         AxisConflict: two axes of the recipe cannot be had together.
         TypeError: `targets` is no text.
         UnsupportedLayer: a matching layer is of no known type.
@@ -55,17 +59,16 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
     except re.error as error:
         raise ValueError(f"targets={targets!r} is no regular expression: {error}") from error
     _refuse_adapted(model, targets)
-    named = {
-        name: module
-        for name, module in model.named_modules()
-        if name and re.search(targets, name) and _is_layer(module)
-    }
+    matched = {name: module for name, module in model.named_modules() if name and re.search(targets, name)}
+    named = {name: module for name, module in matched.items() if _is_layer(module)}
     if not named:
         raise ValueError(f"targets={targets!r} matches no layer of this model; its layers are {_some_names(model)}")
     chosen = []
     for name, layer in named.items():
+        refuse_wrapped(name, layer, model, set(matched))
+        refuse_unkept(name, layer, TAKEN)
         base = freeze(layer, name)
-        _refuse_dropout_of_indices(name, base, recipe)
+        _refuse_dropout(name, base, recipe)
         _refuse_tied(model, name, layer)
         for value in recipe.values().values():
             value.refuse(name, base, recipe, model)
@@ -79,13 +82,23 @@ def exactly(names: Iterable[str]) -> str:
 
 
 def _is_layer(module: nn.Module) -> bool:
-    """A layer holds numbers and no further modules: containers, activations and dropouts are no targets."""
+    """A layer holds numbers and no further modules: containers, activations and dropouts are no targets.
+
+    A parametrized layer holds its parametrization and is one all the same, so that it is not left out in silence.
+    """
+    if parametrize.is_parametrized(module):
+        return isinstance(module, tuple(LAYER_TYPES))
     return not list(module.children()) and bool(list(module.parameters(recurse=False)))
 
 
-def _refuse_dropout_of_indices(name: str, base: Frozen, recipe: Recipe) -> None:
+def _refuse_dropout(name: str, base: Frozen, recipe: Recipe) -> None:
     if recipe.dropout and base.reads_indices:
         raise ValueError(f"{name} is an Embedding: it reads indices, which dropout={recipe.dropout} cannot zero; use 0")
+    if recipe.dropout and base.shell.layer_type is nn.modules.linear.NonDynamicallyQuantizableLinear:
+        raise ValueError(
+            f"{name} belongs to a MultiheadAttention, which reads its weight and never calls it, so "
+            f"dropout={recipe.dropout} would never be applied: use 0, or leave it out of the targets"
+        )
 
 
 def refuse_large_rank(chosen: list[Target], recipe: Recipe) -> None:

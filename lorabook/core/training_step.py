@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from lorabook.core.finite import is_finite
+from lorabook.core.reached import refuse_unreachable, tell_unreached
 from lorabook.core.step_rule import StepRule
 
 Batch = tuple[Tensor, Tensor]
@@ -13,7 +15,11 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Diverged(ArithmeticError):
-    """The loss or a gradient stopped being a finite number; the step that would have used it was not taken."""
+    """The loss, a gradient or what the optimiser wrote is no finite number: the step was not taken, or taken back.
+
+    Parameters are those before the bad step. Running statistics (of a BatchNorm) have seen its batch, and the state of
+    the optimiser has seen the step if it is the optimiser that wrote what is no number.
+    """
 
 
 def take_step(
@@ -35,7 +41,7 @@ def take_step(
         rule, accumulate, clip, autocast: as `fit` takes them.
 
     Raises:
-        Diverged: the loss or the gradient is not finite; nothing has moved.
+        Diverged: the loss, the gradient or what the optimiser wrote is not finite; no parameter has moved.
         ValueError: `stream` ran out. TypeError: it gives no pairs.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -56,15 +62,19 @@ def take_step(
             value = loss(model, batch)
         total += value.item() / accumulate
         if not math.isfinite(total):
-            raise Diverged(_advice("loss", total, step, optimizer))
+            raise Diverged(f"the loss is {total} {_advice(model, step, optimizer)}")
+        refuse_unreachable(value, step)
         penalty = 0.0 if rule is None else rule.penalty()
         ((value + penalty) / accumulate).backward()
     norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if clip is None else clip)
     if not norm.isfinite():
-        raise Diverged(_advice("gradient norm", norm.item(), step, optimizer))
+        raise Diverged(f"the gradient norm is {norm.item()} {_advice(model, step, optimizer)}")
     if rule is not None:
         rule.before_step(step)
+    # As large as what trains, at a moment when no activations are kept.
+    before = [p.detach().clone() for p in trained]
     optimizer.step()
+    _take_back_what_is_no_number(model, trained, before, step, optimizer)
     if rule is not None:
         rule.after_step(step)
     return total
@@ -97,17 +107,46 @@ def take_steps(
     for step in range(first, steps):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * schedule(step, steps)
-        yield take_step(
+        value = take_step(
             model, optimizer, stream, step, loss, rule=rule, accumulate=accumulate, clip=clip, autocast=autocast
         )
+        if step == first:
+            tell_unreached(model, step)
+        yield value
 
 
-def _advice(what: str, value: float, step: int, optimizer: torch.optim.Optimizer) -> str:
+@torch.no_grad()
+def _take_back_what_is_no_number(
+    model: nn.Module, trained: list[Tensor], before: list[Tensor], step: int, optimizer: torch.optim.Optimizer
+) -> None:
+    written = [p.detach() for p in trained if p.numel()]
+    if torch.nn.utils.get_total_norm(written, math.inf).isfinite():
+        return
+    bad = {id(p) for p in trained if not is_finite(p)}
+    name = next(name for name, p in model.named_parameters() if id(p) in bad)
+    for p, kept in zip(trained, before, strict=True):
+        p.copy_(kept)
+    raise Diverged(f"what the optimiser wrote into {name} is no number {_advice(model, step, optimizer)}")
+
+
+def _advice(model: nn.Module, step: int, optimizer: torch.optim.Optimizer) -> str:
     lr = optimizer.param_groups[0]["lr"]
-    in_half = any(p.dtype == torch.float16 for group in optimizer.param_groups for p in group["params"])
-    cure = (
-        "What trains is float16, where Adam's ε = 1e-8 is 0, and 0/0 is NaN at any rate: train in bfloat16 or float32"
-        if in_half
-        else "Lower lr or alpha, warm up (schedule=warmup_cosine), or clip gradients (clip=1.0)"
-    )
-    return f"the {what} is {value} at step {step} with lr = {lr:.2g}; the step was not taken. {cure}"
+    return f"at step {step} with lr = {lr:.2g}; the step was not taken. {_cure(model)}"
+
+
+def _cure(model: nn.Module) -> str:
+    held = [*model.named_parameters(), *model.named_buffers()]
+    for name, numbers in held:
+        # NaN, and not infinity, which an attention mask may well hold.
+        if numbers.is_floating_point() and numbers.isnan().any():
+            layer = name.replace(".base.store.w0", ".weight")
+            return f"{layer} has NaN entries: load the model again, or repair that tensor"
+    if any(p.dtype == torch.float16 for p in model.parameters() if p.requires_grad):
+        return (
+            "What trains is float16, where Adam's ε = 1e-8 is 0, and 0/0 is NaN at any rate: train in bfloat16 or "
+            "float32 (model.float())"
+        )
+    cure = "Lower lr or alpha, warm up (schedule=warmup_cosine), or clip gradients (clip=1.0)"
+    if any(numbers.dtype == torch.float16 for _, numbers in held):
+        cure += ". The base is float16, in which no number is above 65504: model.bfloat16() has float32's range"
+    return cure

@@ -7,6 +7,7 @@ battery of tests proves the two equal, in value and in gradient, for every form 
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -39,9 +40,15 @@ class Update(nn.Module, ABC):
         return base.bias
 
 
+def in_float32_at_least(update: Update) -> Update:
+    """Turn what an update keeps in 16 bits into float32, as PEFT does: Adam's small steps would be rounded away."""
+    return update._apply(lambda kept: kept.float() if kept.dtype in (torch.bfloat16, torch.float16) else kept)
+
+
 def materialised(base: Frozen, update: Update, x: Tensor) -> Tensor:
     """Apply a dense effective W, for forms with no cheaper path: d_out·d_in numbers are built, and kept."""
-    return base.apply_matrix(x, rebuilt(lambda: update.weight(base.matrix), reads=(base, update)), base.bias)
+    w = rebuilt(lambda: base.rounded(update.weight(base.matrix)), reads=(base, update))
+    return base.apply_matrix(x, w, base.bias)
 
 
 def refuse_without_whole_w0(form: str, name: str, recipe: Recipe) -> None:

@@ -61,7 +61,8 @@ def _converted(name: str, layer: Adapted, r: int) -> tuple[Adapted, float]:
     lost = (energy[r:].sum() / energy.sum()).sqrt().item() if energy.sum() > 0 else 0.0
     if layer.start is not None:
         base.store = Dense(w0)
-    factors = Factors((root[:, None] * vt[:r]).to(w0), (u[:, :r] * root).to(w0))
+    kept = torch.promote_types(w0.dtype, torch.float32)
+    factors = Factors((root[:, None] * vt[:r]).to(kept), (u[:, :r] * root).to(kept))
     spec = LayerSpec(name, r, 1.0, 0.0, torch.Generator(), {}, base.store.shape)
     recipe = Recipe(r, float(r), base=layer.recipe.base).complete(ORIGIN)
     return Adapted(base, LowRank(base, factors, spec), recipe, 1.0, None).train(layer.training), lost

@@ -9,7 +9,8 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from lorabook.axes.base.blocks import TINY, quantise
-from lorabook.axes.base.nf4 import FourBit, refuse_not_finite
+from lorabook.axes.base.nf4 import FourBit
+from lorabook.core.finite import refuse_not_finite
 from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Recipe
 from lorabook.core.transforms import traced
@@ -103,7 +104,9 @@ class DoubleQuantStorage:
         return DoubleQuant(w0)
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
-        refuse_not_finite(name, base)
+        refuse_not_finite(
+            f"{name}.weight", base.matrix, "no store in few bits can keep them. Repair it, or leave this layer out"
+        )
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 0

@@ -8,6 +8,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from lorabook.axes.base.blocks import dequantise, quantise
+from lorabook.core.finite import refuse_not_finite
 from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Recipe
 from lorabook.core.store import Store
@@ -73,17 +74,9 @@ class NF4Storage:
         return NF4(w0)
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
-        refuse_not_finite(name, base)
+        refuse_not_finite(
+            f"{name}.weight", base.matrix, "no store in few bits can keep them. Repair it, or leave this layer out"
+        )
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 0
-
-
-def refuse_not_finite(name: str, base: Frozen) -> None:
-    """Refuse numbers that no quantised store can keep.
-
-    Raises:
-        ValueError: W₀ has NaN or infinite entries.
-    """
-    if not base.matrix.isfinite().all():
-        raise ValueError(f"{name}.weight has NaN or infinite entries, which no quantised store can keep; repair it")

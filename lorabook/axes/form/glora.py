@@ -54,8 +54,8 @@ def bias_of(terms: dict[str, Tensor], base: Frozen, s: float) -> Float[Tensor, "
     if e is not None:
         moved = moved + s * e[:, 0]
     if c is not None:
-        moved = moved + s * (base.matrix @ c.expand(base.store.shape[1], 1))[:, 0]
-    return moved
+        moved = moved + s * (base.matrix @ base.rounded(c).expand(base.store.shape[1], 1))[:, 0]
+    return base.rounded(moved)
 
 
 class GeneralisedLoRA(Update):
@@ -89,7 +89,8 @@ class GeneralisedLoRA(Update):
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         # A weighs every entry of W₀, so W is dense; each of its parts is computed again backwards, and one copy kept.
-        return base.apply_matrix(x, rebuilt(lambda: self.weight(base.matrix), reads=(base, self)), self.bias(base))
+        w = rebuilt(lambda: base.rounded(self.weight(base.matrix)), reads=(base, self))
+        return base.apply_matrix(x, w, self.bias(base))
 
 
 def refuse_what_has_no_branch(name: str, recipe: Recipe) -> None:

@@ -55,7 +55,8 @@ class Supernet(Update):
         return bias_of(self.terms(), base, self.s)
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        return base.apply_matrix(x, rebuilt(lambda: self.weight(base.matrix), reads=(base, self)), self.bias(base))
+        w = rebuilt(lambda: base.rounded(self.weight(base.matrix)), reads=(base, self))
+        return base.apply_matrix(x, w, self.bias(base))
 
 
 def _largest(choices: dict[str, tuple[str, ...]]) -> dict[str, str]:

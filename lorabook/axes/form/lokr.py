@@ -73,6 +73,7 @@ def kronecker(
     base: Frozen, x: Tensor, c: Float[Tensor, "p m"], d: Float[Tensor, "n_or_r n"], b: Float[Tensor, "k r"] | None
 ) -> Tensor:
     """Return (C ⊗ D)x, or (C ⊗ BD)x if there is a B, without the d_out × d_in product where the input allows."""
+    c, d, b = base.rounded(c), base.rounded(d), None if b is None else base.rounded(b)
     if base.reads_vectors:
         # (C ⊗ BD) vec(X) = vec(C X Dᵀ Bᵀ), rows first.
         h = c @ F.linear(x.unflatten(-1, (c.shape[1], -1)), d)

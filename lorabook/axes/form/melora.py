@@ -42,7 +42,7 @@ class BlockDiagonal(Update):
         # Every slice of x goes to its own slice of y.
         rows = x.reshape(-1, x.shape[-1])
         y = _in_slices(base.times_w0(rows, base.bias), len(self.A))
-        h = torch.bmm(_in_slices(self.drop(x).reshape(rows.shape), len(self.A)), self.A.mT)
+        h = torch.bmm(_in_slices(self.drop(x).reshape(rows.shape), len(self.A)), base.rounded(self.A).mT)
         y = add_product(y, h, self.B.mT, self.s)
         return y.transpose(0, 1).reshape(*x.shape[:-1], len(self.A) * self.B.shape[1])
 

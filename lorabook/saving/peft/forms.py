@@ -35,7 +35,7 @@ INITS: dict[str, Init] = {"pissa": PrincipalStart(), "olora": OrthonormalStart()
 
 def same_unless_bypassed(base: FrozenLinear) -> str | None:
     """nn.MultiheadAttention reads its out_proj's weight and never calls the layer, so PEFT's branch is never run."""
-    if base.layer_type is nn.Linear:
+    if base.shell.layer_type is nn.Linear:
         return None
     return "PEFT's adapter on nn.MultiheadAttention.out_proj is silently ignored"
 
