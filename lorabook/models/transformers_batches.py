@@ -50,7 +50,8 @@ def transformers_loss(model: nn.Module, batch: tuple[Mapping[str, Tensor], Part]
         ValueError: the model returns no loss.
     """
     inputs, labels = batch
-    loss = model(**inputs, labels=labels)["loss"]
+    answer = model(**inputs, labels=labels)
+    loss = answer[0] if isinstance(answer, tuple) else answer.get("loss")
     if loss is None:
         raise ValueError(
             f"{type(model).__name__} returned no loss: take the class with a head for the task, such as "
