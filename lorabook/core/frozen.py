@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.dense import Dense
-from lorabook.core.plain_layer import LayerShell, copied
+from lorabook.core.plain_layer import LayerShell, copied, tensors_of
 from lorabook.core.rebuilt import rebuilt
 from lorabook.core.store import Store
 from lorabook.core.transforms import traced
@@ -41,7 +41,7 @@ class Frozen(nn.Module, ABC):
     def __init__(self, layer: nn.Module, w0: Float[Tensor, "d_out d_in"], patch: int = 1) -> None:
         """`patch`: how many columns of W₀ belong to one input channel: 1, or the size of a convolution's kernel."""
         super().__init__()
-        self.shell, self.patch, bias = LayerShell(layer), patch, layer._parameters.get("bias")
+        self.shell, self.patch, bias = LayerShell(layer), patch, tensors_of(layer).get("bias")
         self.store: Store = Dense(w0)
         self.register_buffer("bias", None if bias is None else bias.detach())
 

@@ -1,5 +1,6 @@
 """What a plain layer is besides its matrix and bias: its type, its attributes, and the hooks that hang on it."""
 
+from types import MethodType
 from typing import Any
 
 import torch
@@ -15,8 +16,19 @@ NAMES_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def attributes_of(layer: nn.Module) -> dict[str, Any]:
-    """Return what a layer has beyond every module: in_features, stride, padding_idx, and what its model hung on it."""
-    return {name: value for name, value in vars(layer).items() if name not in NAMES_OF_EVERY_MODULE}
+    """Return what a layer has beyond every module: in_features, stride, padding_idx, and what its model hung on it.
+
+    Not its own forward: whoever patched it and took the patch off has left that bound to this very layer.
+    """
+    own = {name: value for name, value in vars(layer).items() if name not in NAMES_OF_EVERY_MODULE}
+    if own.get("forward") == MethodType(type(layer).forward, layer):
+        del own["forward"]
+    return own
+
+
+def tensors_of(layer: nn.Module) -> dict[str, Tensor | None]:
+    """Return a layer's parameters and buffers: a weight that never trained may be either."""
+    return {**layer._parameters, **layer._buffers}
 
 
 def hand_over_hooks(old: nn.Module, new: nn.Module) -> None:
@@ -34,7 +46,7 @@ class LayerShell:
     def __init__(self, layer: nn.Module) -> None:
         self.layer_type = type(layer)
         self.attributes = attributes_of(layer)
-        self.has_bias = "bias" in layer._parameters
+        self.has_bias = "bias" in tensors_of(layer)
 
     def holding(self, weight: Tensor, bias: Tensor | None) -> nn.Module:
         """Return a frozen layer like the first, over the memory of these tensors, which have the layer's own layout."""

@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 from lorabook.core.adapted_layer import TAKEN, adapted
 from lorabook.core.frozen import Frozen
 from lorabook.core.layer_types import LAYER_TYPES, freeze
+from lorabook.core.nested_tensor import refuse_nested_tensors
 from lorabook.core.recipe import Recipe
 from lorabook.core.unkept import refuse_unkept
 from lorabook.core.wrapped import refuse_wrapped
@@ -63,11 +64,13 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
     named = {name: module for name, module in matched.items() if _is_layer(module)}
     if not named:
         raise ValueError(f"targets={targets!r} matches no layer of this model; its layers are {_some_names(model)}")
+    refuse_nested_tensors(model, list(named))
     chosen = []
     for name, layer in named.items():
         refuse_wrapped(name, layer, model, set(matched))
+        if not parametrize.is_parametrized(layer):
+            base = freeze(layer, name)
         refuse_unkept(name, layer, TAKEN)
-        base = freeze(layer, name)
         _refuse_dropout(name, base, recipe)
         _refuse_tied(model, name, layer)
         for value in recipe.values().values():

@@ -3,7 +3,7 @@
 from torch import nn
 from torch.nn.utils import parametrize
 
-from lorabook.core.plain_layer import attributes_of
+from lorabook.core.plain_layer import attributes_of, tensors_of
 
 STATE_HOOKS = (
     "_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
@@ -49,18 +49,25 @@ def _carried(layer: nn.Module, taken: frozenset[str]) -> tuple[str, str] | None:
         return "has a patched forward", then
     if own.get("_compiled_call_impl") is not None:
         return "is compiled on its own", "compile the model after injecting"
+    tensors = tensors_of(layer)
     for kept, (what, then) in BEHIND_A_WEIGHT.items():
-        if kept in {**layer._parameters, **layer._buffers}:
+        if kept in tensors:
             return what, then
-    odd = sorted(({*layer._parameters} - {"weight", "bias"}) | {*layer._buffers})
-    if odd or layer._parameters.get("weight") is None:
+    odd = sorted(tensors.keys() - {"weight", "bias"})
+    if odd or tensors.get("weight") is None:
         then = "leave this layer out of the targets, or give it a plain weight"
         return f"keeps {', '.join(odd) or 'its weight as no parameter'} beside weight and bias", then
-    hooks = [table for table in STATE_HOOKS if vars(layer)[table]]
+    hooks = [table for table in STATE_HOOKS if any(not _is_left_behind(hook) for hook in vars(layer)[table].values())]
     if hooks:
-        return f"has a hook on its state_dict ({hooks[0]})", "register it after injecting, or on the model"
+        then = f"layer.{hooks[0]}.clear() takes it off; register it on the model"
+        return f"has a hook on its state_dict ({hooks[0]})", then
     clash = sorted(own.keys() & taken)
     if clash:
         then = "rename it, or leave this layer out of the targets"
         return f"has an attribute of its own called {clash[0]!r}", then
     return None
+
+
+def _is_left_behind(hook: object) -> bool:
+    """Say whether a hook is what torch's norms forget when they are removed; it reads files of the norm's time."""
+    return getattr(getattr(hook, "hook", hook), "__module__", "").startswith("torch.nn.utils.")

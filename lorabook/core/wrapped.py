@@ -50,7 +50,7 @@ def _refuse(name: str, outer: str, wrapper: nn.Module, whose: str | None) -> Non
 
 
 def _is_of_peft(module: nn.Module) -> bool:
-    return any(kind.__module__.startswith("peft.tuners.") for kind in type(module).__mro__)
+    return any(kind.__name__ == "BaseTunerLayer" for kind in type(module).__mro__)
 
 
 def _weights(module: nn.Module) -> dict[str, tuple[int, int]]:

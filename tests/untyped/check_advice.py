@@ -12,8 +12,11 @@ from advice import PACKAGE, TOLD, commands, written
 
 from lorabook.book.cli import parser
 
-# torch's own: its older ways of norming a weight say that there are newer ones.
-pytestmark = pytest.mark.filterwarnings("ignore:.*(weight_norm|spectral_norm).*:FutureWarning")
+# Of the libraries that the faults come from: what they mean to do away with, and what the fault is itself.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Specified to not save vera_A:UserWarning"),
+]
 
 CASES = [case for module in (advice_core, advice_many, advice_rest) for case in module.CASES]
 
