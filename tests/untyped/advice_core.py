@@ -60,13 +60,10 @@ def case_a_dictionary_of_ones_own() -> None:
 
 def case_one_pair_again_and_again() -> None:
     message = told(TypeError, lambda: fit(adapted(), (IDS, LABELS)))
-    fit(
-        adapted(), obey(message, "itertools.repeat((inputs, targets))", itertools=itertools, inputs=IDS, targets=LABELS)
-    )
+    names = {"itertools": itertools, "inputs": IDS, "targets": LABELS}
+    fit(adapted(), obey(message, "itertools.repeat((inputs, targets))", **names))
     message = told(TypeError, lambda: fit(adapted(), None))
-    fit(
-        adapted(), obey(message, "itertools.repeat((inputs, targets))", itertools=itertools, inputs=IDS, targets=LABELS)
-    )
+    fit(adapted(), obey(message, "itertools.repeat((inputs, targets))", **names))
 
 
 def case_one_dictionary_in_place_of_batches() -> None:
@@ -189,7 +186,7 @@ def case_tied() -> None:
 
 
 def case_diverged() -> None:
-    message = told(lb.Diverged, lambda: fit(adapted(), [(IDS, LABELS)] * 60, steps=60, lr=1e38,
+    message = told(lb.Diverged, lambda: fit(adapted(), [(IDS, LABELS)] * 60, steps=60, lr=1e20,
                                             loss=lambda m, b: m(b[0]).pow(4).mean()))  # fmt: skip
     more = options(message, "schedule=warmup_cosine", warmup_cosine=warmup_cosine) | options(message, "clip=1.0")
     assert "Lower lr" in message
@@ -311,6 +308,12 @@ def case_normed() -> None:
 def case_parametrized() -> None:
     layer = parametrizations.weight_norm(nn.Linear(8, 6))
     _made_plain(layer, "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')")
+
+
+def case_a_hook_on_its_state() -> None:
+    layer = nn.Linear(8, 6)
+    layer.register_state_dict_pre_hook(lambda *given: None)
+    _made_plain(layer, "layer._state_dict_pre_hooks.clear()")
 
 
 def case_a_hook_of_accelerate() -> None:
