@@ -1,6 +1,7 @@
 """Making a tensor again in the backward pass instead of keeping what lies on the way to it."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class _Rebuilt(torch.autograd.Function):
         return make(*inputs)
 
     @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
         ctx.make, *given = inputs
         ctx.save_for_backward(*given)
         ctx.save_for_forward(*given)
@@ -66,7 +67,7 @@ class _Rebuilt(torch.autograd.Function):
         ctx.autocast = (device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device))
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         given = list(ctx.saved_tensors)
         wanted = [i for i, needed in enumerate(ctx.needs_input_grad[1:]) if needed]
         with torch.autocast(*ctx.autocast):
@@ -77,7 +78,7 @@ class _Rebuilt(torch.autograd.Function):
         return None, *gradients
 
     @staticmethod
-    def jvp(ctx, _, *tangents: Tensor | None) -> Tensor:
+    def jvp(ctx: Any, _: None, *tangents: Tensor | None) -> Tensor:
         given = list(ctx.saved_tensors)
         moved = [i for i, tangent in enumerate(tangents) if tangent is not None]
         at, along = (tuple(values[i] for i in moved) for values in (given, tangents))

@@ -1,4 +1,11 @@
-"""Whether torch reads a call instead of only running it: then no product may be hidden from it or written in place."""
+"""Whether torch reads a call instead of only running it: then no product may be hidden from it or written in place.
+
+What every form on every store and layer type can do, and one battery tries: `torch.func` (vmap over stacked adapters or
+whole stacked models, per-sample gradients, jvp, hessian), `torch.compile(fullgraph=True)`, `torch.export`. A quantised
+base keeps nothing dense for backward there either; it costs one more frozen product, which is made again. The exception
+is a gradient of `torch.func` inside `torch.compile`: what is kept the compiler decides. An exported program that is
+trained keeps W₀ dense: export to run, train before. vmap with dropout asks for its own `randomness="different"`.
+"""
 
 import torch
 from torch import Tensor
