@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.core.frozen import Frozen, UnsupportedLayer, add_product_in_place
+from lorabook.core.frozen import Frozen, UnsupportedLayer, add_product
 
 
 class FrozenEmbedding(Frozen):
@@ -40,7 +40,7 @@ class FrozenEmbedding(Frozen):
         bias: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         y = self.times_w0(x.flatten())
-        return add_product_in_place(y, self.down_project(branch.flatten(), a), b, s).view(*x.shape, len(b))
+        return add_product(y, self.down_project(branch.flatten(), a), b.T, s).view(*x.shape, len(b))
 
     def per_row(self, v: Float[Tensor, " d_out"]) -> Tensor:
         return v

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lorabook.core.frozen import Frozen, add_product_in_place
+from lorabook.core.frozen import Frozen, add_product
 
 
 class FrozenRows(Frozen, ABC):
@@ -30,9 +30,8 @@ class FrozenRows(Frozen, ABC):
     ) -> Tensor:  # fmt: skip
         rows = x.reshape(-1, x.shape[-1])
         y = self.times_w0(rows, bias)
-        return add_product_in_place(y, self.down_project(branch.reshape(rows.shape), a), b, s).view(
-            *x.shape[:-1], len(b)
-        )
+        h = self.down_project(branch.reshape(rows.shape), a)
+        return add_product(y, h, b.T, s).view(*x.shape[:-1], len(b))
 
     def per_row(self, v: Float[Tensor, " d_out"]) -> Tensor:
         return v

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from lorabook.core.batch import Batch, pair_of, refuse_without_targets
 from lorabook.core.reached import refuse_unreachable, tell_unreached
 from lorabook.core.step_rule import StepRule
 from lorabook.core.taken_back import Before
-
-Batch = tuple[Tensor, Tensor]
-"""Inputs and targets."""
 
 
 class Diverged(ArithmeticError):
@@ -42,7 +40,8 @@ def take_step(
 
     Raises:
         Diverged: the loss, the gradient or what the optimiser wrote is not finite; no parameter has moved.
-        ValueError: `stream` ran out. TypeError: it gives no pairs.
+        ValueError: `stream` ran out, or gave a batch with nothing to learn.
+        TypeError: it gives no pairs, or the loss is no single number.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     device = trained[0].device
@@ -52,16 +51,12 @@ def take_step(
         batch = next(stream, None)
         if batch is None:
             raise ValueError(f"the batches ran out at step {step}: pass an endless iterator, or fewer steps")
-        if isinstance(batch, Tensor):
-            raise TypeError(
-                f"batches gave a tensor of shape {tuple(batch.shape)} at step {step}, and each batch must be a pair "
-                "(inputs, targets): for one pair again and again, give itertools.repeat((inputs, targets))"
-            )
-        batch = (batch[0].to(device), batch[1].to(device))
+        batch = pair_of(batch, step, device)
         with torch.autocast(device.type, autocast, enabled=autocast is not None):
-            value = loss(model, batch)
+            value = _loss_of(model, batch, step, loss)
         total += value.item() / accumulate
         if not math.isfinite(total):
+            refuse_without_targets(batch, step)
             raise Diverged(f"the loss is {total} {_advice(model, step, optimizer)}")
         refuse_unreachable(value, step)
         penalty = 0.0 if rule is None else rule.penalty()
@@ -109,13 +104,38 @@ def take_steps(
     """
     for step in range(first, steps):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * schedule(step, steps)
+            group["lr"] = rate * _factor(schedule, step, steps)
         value = take_step(
             model, optimizer, stream, step, loss, rule=rule, accumulate=accumulate, clip=clip, autocast=autocast
         )
         if step == first:
             tell_unreached(model, step)
         yield value
+
+
+def _loss_of(model: nn.Module, batch: Batch, step: int, loss: Callable[[nn.Module, Batch], Tensor]) -> Tensor:
+    try:
+        value = loss(model, batch)
+    except Exception:
+        refuse_without_targets(batch, step)  # what fails on a batch of nothing is told as that
+        raise
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        raise TypeError(
+            f"the loss of step {step} has come out as {what}, and must be a tensor of one number: return its mean, "
+            "value.mean()"
+        )
+    return value
+
+
+def _factor(schedule: Callable[[int, int], float], step: int, steps: int) -> float:
+    factor = schedule(step, steps)
+    if not 0 <= factor < math.inf:
+        raise ValueError(
+            f"schedule({step}, {steps}) is {factor!r}; it is a factor on every step size, a finite number ≥ 0, as "
+            "schedule=warmup_cosine gives"
+        )
+    return factor
 
 
 def _advice(model: nn.Module, step: int, optimizer: torch.optim.Optimizer) -> str:

@@ -5,15 +5,14 @@ battery of tests proves the two equal, in value and in gradient, for every form 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from lorabook.core.frozen import Frozen
+from lorabook.core.rebuilt import rebuilt
 from lorabook.core.recipe import AxisConflict, Recipe
 
 
@@ -48,15 +47,8 @@ def in_float32_at_least(update: Update) -> Update:
 
 def materialised(base: Frozen, update: Update, x: Tensor) -> Tensor:
     """Apply a dense effective W, for forms with no cheaper path: d_out·d_in numbers are built, and kept."""
-    return base.apply_matrix(x, rebuilt(lambda: base.rounded(update.weight(base.matrix))), base.bias)
-
-
-def rebuilt(make: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """Return make(*inputs), of which backward keeps the inputs and the result: what lies between is made again.
-
-    Give what is as large as the activations: what `make` only closes over is held as well, and no count sees it.
-    """
-    return checkpoint(make, *inputs, use_reentrant=False, preserve_rng_state=False)
+    w = rebuilt(lambda: base.rounded(update.weight(base.matrix)), reads=(base, update))
+    return base.apply_matrix(x, w, base.bias)
 
 
 def refuse_without_whole_w0(form: str, name: str, recipe: Recipe) -> None:

@@ -26,8 +26,9 @@ class FourBit(Store):
     def __init__(self, w0: Float[Tensor, "d_out d_in"], packed: UInt8[Tensor, " bytes"]) -> None:
         super().__init__()
         self.register_buffer("packed", packed)
-        # No bytes, only facts: the shape of W₀, and a dtype and device that follow the model's.
-        self.register_buffer("like", w0.new_empty(*w0.shape, 0))
+        # No bytes, only facts: the shape of W₀, and a dtype and device that follow the model's. Files do without it:
+        # accelerate, which looks for shared memory, takes all empty tensors for one.
+        self.register_buffer("like", w0.new_empty(*w0.shape, 0), persistent=False)
 
     @property
     @abstractmethod

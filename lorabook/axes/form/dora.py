@@ -56,7 +56,8 @@ class RowScaled(Update):
         lengths, b = self.w0_lengths.to(exact), self.B.to(exact)
         cross = ((w0 @ self.A.T.to(w0.dtype)).to(exact) * b).sum(1)
         square = ((self.B @ (self.A @ self.A.T)).to(exact) * b).sum(1)
-        return (lengths.square() + 2 * self.s * cross + self.s**2 * square).clamp_min(0).sqrt()
+        # Detached as well: forward-mode derivatives do not ask whether gradients are on.
+        return (lengths.square() + 2 * self.s * cross + self.s**2 * square).clamp_min(0).sqrt().detach()
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         vx = base.two_paths(x, self.drop(x), self.A, self.B, self.s)
