@@ -17,7 +17,7 @@ from lorabook.saving.record import LayerRecord, Record
 PEFT_TYPE = "lorabook"
 
 
-def encode(record: Record, base_name: str | None, why: str) -> tuple[dict, dict[str, Tensor]]:
+def encode(record: Record, why: str) -> tuple[dict, dict[str, Tensor]]:
     """Return options and tensors; `why` says what PEFT lacks."""
     layers = {
         name: {
@@ -32,7 +32,7 @@ def encode(record: Record, base_name: str | None, why: str) -> tuple[dict, dict[
     }
     tensors = {f"{name}::{letter}": t for name, one in record.layers.items() for letter, t in one.tensors.items()}
     tensors |= {f"::{name}": tensor for name, tensor in record.also_trained.items()}
-    options = {"peft_type": PEFT_TYPE, "why_not_peft": why, "base_model_name_or_path": base_name, "layers": layers}
+    options = {"peft_type": PEFT_TYPE, "why_not_peft": why, "layers": layers}
     return options, tensors
 
 

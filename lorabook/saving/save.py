@@ -19,6 +19,7 @@ from lorabook.saving.adapter_file import AdapterFile, BadAdapter, read, write
 from lorabook.saving.matching import also_trained, matched
 from lorabook.saving.peft import reading, writing
 from lorabook.saving.record import Record, record
+from lorabook.saving.whose import whose
 
 
 def save_adapter(model: nn.Module, folder: str | Path, base_name: str | None = None) -> None:
@@ -46,10 +47,11 @@ def save_adapter(model: nn.Module, folder: str | Path, base_name: str | None = N
     adapter = record(model)
     why = writing.obstacle(adapter, model)
     if why is None:
-        options, tensors = writing.encode(adapter, model, base_name)
+        options, tensors, note = writing.encode(adapter, model, base_name)
     else:
-        options, tensors = own_format.encode(adapter, base_name, why)
-    write(Path(folder), options, tensors, adapter.note)
+        options, tensors, note = *own_format.encode(adapter, why), {}
+        options |= whose(model, base_name)
+    write(Path(folder), options, tensors, adapter.note | note)
 
 
 def load_adapter(model: nn.Module, folder: str | Path, recipe: Recipe | None = None) -> dict[str, Adapted]:

@@ -32,6 +32,15 @@ from lorabook.saving.peft.masked import with_masked_triplets
 INITS: dict[str, Init] = {"pissa": PrincipalStart(), "olora": OrthonormalStart()}
 """The inits that take part of W₀, by the value of PEFT's `init_lora_weights`."""
 
+WHOLE_W0 = (True, False, None, "gaussian", "eva", "orthogonal", "mica")
+"""Values of `init_lora_weights` that leave W₀ as it is, so that the file's tensors are the whole story."""
+
+UNREAD_BY_ADALORA = frozenset(
+    "use_rslora alpha_pattern lora_bias velora_config alora_invocation_tokens use_qalora monteclora_config kasa_config "
+    "use_bdlora arrow_config".split()
+)
+"""Options that AdaLoRA's configuration has from LoRA's, and its layers never look at."""
+
 
 def same_unless_bypassed(base: FrozenLinear) -> str | None:
     """nn.MultiheadAttention reads its out_proj's weight and never calls the layer, so PEFT's branch is never run."""
@@ -103,7 +112,10 @@ _VERA_ENDS = {"b": "vera_lambda_b", "d": "vera_lambda_d"}
 _GLORA_ENDS = {f"{x}_{part}": f"glora_{x}.X{part}" for x in "ABC" for part in "du"}
 _GLORA_ENDS |= {x: f"glora_{x}.X" for x in "ABCDE"}
 
-_LORA = PeftForm("LORA", _LORA_LAYERS, {"A": "r d_in", "B": "d_out r"}, root="use_rslora", marks={"use_dora": False})
+_LORA = PeftForm(
+    "LORA", _LORA_LAYERS, {"A": "r d_in", "B": "d_out r"}, root="use_rslora", marks={"use_dora": False}, folds="B",
+    starts=INITS, whole=WHOLE_W0, passed_over=("lora_velora_embed",),
+)  # fmt: skip
 
 FORMS: dict[type[Form], PeftForm] = {
     LowRankForm: _LORA,
@@ -116,6 +128,7 @@ FORMS: dict[type[Form], PeftForm] = {
         dense_layers({"A": "lora_A", "B": "lora_B", "E": "lora_E"}, FrozenLinear, FrozenConv1D, FrozenConv2d),
         {"A": "r d_in", "B": "d_out r", "E": "r 1"},
         rank="init_r", required={"total_step": 1}, per_layer=False, restore=with_masked_triplets,
+        whole=(*WHOLE_W0, *INITS, "corda", "loftq", "lora_ga"), ignores=UNREAD_BY_ADALORA,
     ),
     # PEFT drops rows of ΔW or whole layers, never inputs: our dropout has no place in the options of LoHa and LoKr.
     LoHaForm: PeftForm(
@@ -129,7 +142,7 @@ FORMS: dict[type[Form], PeftForm] = {
         dense_layers(_LOKR_ENDS, FrozenLinear, FrozenConv2d, conv=kernels_of_d),
         dict.fromkeys("CDBA", ""),
         alpha="alpha", dropout=None, init="init_weights", transposed=None, numbers={"factor": "decompose_factor"},
-        layout=LoKrForm.shapes,
+        layout=LoKrForm.shapes, whole=(True, False, None, "lycoris"),
     ),
     HiRAForm: PeftForm(
         "HIRA",
@@ -139,7 +152,9 @@ FORMS: dict[type[Form], PeftForm] = {
             FrozenEmbedding: LayerKeys({"A": "hira_embedding_A", "B": "hira_embedding_B"}),
         },
         {"A": "r d_in", "B": "d_out r"},
-        alpha=None, dropout="hira_dropout", init="init_weights",
+        # PEFT reads `rank_pattern` and builds every layer with r.
+        alpha=None, dropout="hira_dropout", init="init_weights", per_layer=False, rank_letter="A",
+        whole=(True, False, None, "gaussian"), ignores=frozenset({"rank_pattern"}),
     ),
     VeRAForm: PeftForm(
         "VERA",

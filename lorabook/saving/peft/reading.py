@@ -12,7 +12,8 @@ from lorabook.core.recipe import Recipe
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.peft.form import LayerKeys, PeftForm
 from lorabook.saving.peft.forms import FORMS
-from lorabook.saving.peft.options import form_of, in_modules_to_save, init_of, recipe_of, refuse_malformed, targeted
+from lorabook.saving.peft.options import form_of, in_modules_to_save, recipe_of, refuse_malformed, targeted
+from lorabook.saving.peft.scales import NOTE, unfolded
 from lorabook.saving.peft.writing import PREFIX, base_of
 from lorabook.saving.record import LayerRecord, Record
 
@@ -26,16 +27,18 @@ def decode(file: AdapterFile, model: nn.Module) -> Record:
     form = form_of(file)
     peft = FORMS[form]
     refuse_malformed(file)
-    init = init_of(file, peft)
     parts = _sorted_by_layer(file, peft, model)
     _refuse_missing_layers(file, parts.layers, model)
-    layers = {}
+    _refuse_trained_biases(file, parts.layers, model)
+    layers, own = {}, file.note.get(NOTE, {})
     for key, letter in ((key, letter) for letter, key in peft.shared.items() if letter not in parts.shared):
         raise BadAdapter(f"{file.weights_path}: missing key {key!r} ({letter}): save it with save_projection=True")
     for name, tensors in parts.layers.items():
         base = _base(file, model, name)
-        recipe = recipe_of(file, form, name, init, base.reads_indices)
+        recipe = recipe_of(file, form, name, base, tensors)
         layers[name] = LayerRecord(recipe, _fitted(file, peft, base, name, tensors, recipe))
+        if name in own:
+            layers[name] = unfolded(file.weights_path, peft, layers[name], own[name])
     if parts.shared:
         first = next(name for name, _ in model.named_modules() if name in layers)
         layers[first].tensors.update(parts.shared)
@@ -62,7 +65,8 @@ def _sorted_by_layer(file: AdapterFile, peft: PeftForm, model: nn.Module) -> _Pa
             continue
         path = key.removeprefix(PREFIX)
         end = next((end for end in ends if path.endswith(f".{end}")), None)
-        if path.endswith(".zeros") and not tensor.any():  # PEFT's GLoRA writes what a term of kind "none" adds
+        # PEFT's GLoRA writes what a term of kind "none" adds, and its VeLoRA what its backward pass alone needs.
+        if (path.endswith(".zeros") and not tensor.any()) or path.endswith(peft.passed_over):
             continue
         if key == path or (end is None and not _is_known(file, path, tensor, model, parts)):
             raise BadAdapter(
@@ -144,6 +148,21 @@ def _refuse_missing_layers(file: AdapterFile, parts: Iterable[str], model: nn.Mo
             raise BadAdapter(
                 f"{file.weights_path}: no key for layer {name}, which target_modules in {file.options_path.name} names"
             )
+
+
+def _refuse_trained_biases(file: AdapterFile, layers: Iterable[str], model: nn.Module) -> None:
+    """Refuse a file whose biases trained, on a model that has such biases; where it has none, nothing came of it."""
+    option = file.options.get("bias") or "none"
+    if option == "none":
+        return
+    trained = [name for name in layers if _base(file, model, name).bias is not None]
+    if option == "all":
+        trained = [name.removesuffix(".bias") for name, _ in model.named_parameters() if name.endswith("bias")]
+    if trained:
+        raise BadAdapter(
+            f"{file.options_path}: bias is {option!r}, so the bias of {trained[0]} trained beside the adapters, and "
+            "lorabook keeps it frozen: merge the adapter into its base with PEFT, or train with bias='none'"
+        )
 
 
 def _fitted(

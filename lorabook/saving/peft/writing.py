@@ -11,9 +11,11 @@ from lorabook.core.layer_types import freeze
 from lorabook.core.recipe import Recipe
 from lorabook.core.transformers_conv1d import FrozenConv1D
 from lorabook.saving.names import name_of
-from lorabook.saving.peft.form import PeftForm
+from lorabook.saving.peft.form import PeftForm, plain_alpha
 from lorabook.saving.peft.forms import FORMS
+from lorabook.saving.peft.scales import NOTE, folded, own_scales
 from lorabook.saving.record import Record
+from lorabook.saving.whose import whose
 
 PREFIX = "base_model.model."
 
@@ -67,15 +69,14 @@ def _obstacle_in_modules(record: Record, model: nn.Module) -> str | None:
     return None
 
 
-def encode(record: Record, model: nn.Module, base_name: str | None) -> tuple[dict, dict[str, Tensor]]:
-    """Return PEFT's options and tensors of a record that has no obstacle."""
+def encode(record: Record, model: nn.Module, base_name: str | None) -> tuple[dict, dict[str, Tensor], dict]:
+    """Return PEFT's options and tensors of a record that has no obstacle, and what the header notes of them."""
     recipes = {name: one.recipe for name, one in record.layers.items()}
     usual = Counter((recipe.r, recipe.alpha, recipe.scale) for recipe in recipes.values()).most_common(1)[0][0]
     main = next(r for r in recipes.values() if (r.r, r.alpha, r.scale) == usual)
     peft = FORMS[type(main.form)]
     bases = {name: base_of(model, name) for name in recipes}
-    options = peft.options(main) | {
-        "base_model_name_or_path": base_name,
+    options = peft.options(main) | whose(model, base_name) | {
         "inference_mode": True,
         "target_modules": _exactly(list(recipes), model),
         "modules_to_save": also_trained_modules(record) or None,
@@ -89,13 +90,14 @@ def encode(record: Record, model: nn.Module, base_name: str | None) -> tuple[dic
         keys = peft.layers[type(bases[name])]
         for end, shape in peft.zeros(one.recipe.form, bases[name]).items():
             tensors[f"{PREFIX}{name}.{end}"] = next(iter(one.tensors.values())).new_zeros(shape)
-        for letter, tensor in one.tensors.items():
+        for letter, tensor in folded(peft, main, one).items():
             if letter in peft.shared:
                 tensors[peft.shared[letter]] = tensor
                 continue
             shape = keys.shape(bases[name], letter, tuple(tensor.shape))
             tensors[f"{PREFIX}{name}.{keys.ends[letter]}"] = tensor.reshape(shape)
-    return options, tensors
+    own = own_scales(peft, main, recipes)
+    return options, tensors, {NOTE: own} if own else {}
 
 
 def also_trained_modules(record: Record) -> list[str]:
@@ -112,14 +114,11 @@ def _exactly(names: list[str], model: nn.Module) -> list[str] | str:
 
 def _exceptions(peft: PeftForm, main: Recipe, recipes: dict[str, Recipe]) -> dict[str, dict]:
     """Return the ranks and alphas of layers that differ from the usual one, under patterns that fit one layer each."""
-    rooted = peft.options(main).get(peft.root, False)
     ranks, alphas = {}, {}
     for name, recipe in recipes.items():
-        # PEFT has one rule of scale for all layers, so another rule here becomes another α.
-        alpha = recipe.scale.build(recipe.alpha, recipe.r) * (recipe.r**0.5 if rooted else recipe.r)
         pattern = "^" + re.escape(name)
         if recipe.r != main.r:
             ranks[pattern] = recipe.r
-        if peft.alpha is not None and abs(alpha - peft.options(main)[peft.alpha]) > 1e-9 * alpha:
-            alphas[pattern] = alpha
-    return {"rank_pattern": ranks} | ({} if peft.alpha is None else {"alpha_pattern": alphas})
+        if peft.folds is None and plain_alpha(recipe) != plain_alpha(main):
+            alphas[pattern] = plain_alpha(recipe)
+    return {"rank_pattern": ranks, "alpha_pattern": alphas}
