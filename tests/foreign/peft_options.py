@@ -53,15 +53,18 @@ COMMON = {
         Loads(["q_proj", "v_proj", "up", "c_attn"]),
         Loads(r".*(q_proj|up|c_fc)"),
         Loads("all-linear"),
-        Loads(["q_proj", "embed_tokens", "table", "wte"]),
         Loads(["conv", "k_proj", "c_fc"]),
     ),
-    "modules_to_save": (Loads(["lm_head", "out"]),),
+    "modules_to_save": (Loads(["norm"]), Loads(["conv"]), Loads(["ln_f"])),
 }
+TABLES = Loads(["q_proj", "embed_tokens", "table"])
 LAYERS = {
     "exclude_modules": (Loads(["layers.0.self_attn.q_proj", "down_proj", "h.1.mlp.c_proj"]), Loads(r".*1.*")),
     "layers_to_transform": (Loads([1]), Loads(0)),
-    "layers_pattern": (Loads("layers", {"layers_to_transform": [1]}), Loads(["layers", "h"], {"layers_to_transform": 0})),
+    "layers_pattern": (
+        Loads("layers", {"layers_to_transform": [1]}),
+        Loads(["layers", "h"], {"layers_to_transform": 0}),
+    ),
 }
 RANKS = {"r": (Loads(5), Loads(1))}
 TRANSPOSED = {"fan_in_fan_out": (Loads(True),)}
@@ -69,15 +72,16 @@ BIAS = {"bias": (ByLayer("all"), ByLayer("lora_only"))}
 
 STARTS = (
     Loads(False), Loads("gaussian"), Loads("eva"), Loads("olora"), Loads("pissa"), Loads("orthogonal", {"r": 4}),
-    Loads("mica"), Loads("pissa", {"target_modules": ["embed_tokens", "table", "wte", "q_proj"]}),
-    Loads("olora", {"target_modules": ["embed_tokens", "table", "wte", "q_proj"]}),
-    Loads("orthogonal", {"r": 4, "target_modules": ["embed_tokens", "table", "wte"]}),
+    Loads("mica"), Loads("pissa", {"target_modules": ["embed_tokens", "table", "q_proj"]}),
+    Loads("olora", {"target_modules": ["embed_tokens", "table", "q_proj"]}),
+    Loads("orthogonal", {"r": 4, "target_modules": ["embed_tokens", "table"]}),
     Loads("pissa", {"use_rslora": True}), Loads("olora", {"use_dora": True}),
-    Refused("pissa_niter_4"), Refused("loftq", {"loftq_config": {"loftq_bits": 4, "loftq_iter": 1}}),
+    Refused("pissa_niter_4"), Refused("loftq", by_hand=True),
     Refused("corda", by_hand=True), Refused("lora_ga", by_hand=True), Refused("a later one", by_hand=True),
 )  # fmt: skip
 
 LORA = COMMON | LAYERS | RANKS | TRANSPOSED | BIAS | {
+    "target_modules": (*COMMON["target_modules"], TABLES),
     "lora_alpha": (Loads(3), Loads(2.5), Refused(0, names="alpha"), Refused(-4, names="alpha")),
     "lora_dropout": (Loads(0.3),),
     "use_rslora": (Loads(True), Loads(True, {"rank_pattern": {"q_proj": 2, "up": 2}, "alpha_pattern": {"q_proj": 5}})),
@@ -86,7 +90,7 @@ LORA = COMMON | LAYERS | RANKS | TRANSPOSED | BIAS | {
     "alpha_pattern": (Loads({"q_proj": 9, "up": 9, "c_proj": 9}), Loads({"^up": 1.5, r"h\.0.*": 1.5})),
     "megatron_config": (Refused({"any": 1}, by_hand=True),),
     "megatron_core": (Loads("another.core"),),
-    "trainable_token_indices": (Refused([1, 2]), Refused({"embed_tokens": [1], "wte": [1], "table": [1]})),
+    "trainable_token_indices": (Refused([1, 2]), Refused({"embed_tokens": [1]})),
     "loftq_config": (Loads({"loftq_bits": 4, "loftq_iter": 2}, by_hand=True),),
     "eva_config": (Loads(peft.EvaConfig(), {"init_lora_weights": "eva"}),),
     "corda_config": (Loads({"corda_method": "kpm"}, by_hand=True),),
@@ -123,7 +127,7 @@ IGNORED_BY_ADALORA = {
     "use_dora": (Refused(True, by_hand=True),),
     "target_modules": (*COMMON["target_modules"][:3],),
 }
-ADALORA = LORA | IGNORED_BY_ADALORA | {
+ADALORA = {option: values[:1] for option, values in LORA.items()} | IGNORED_BY_ADALORA | {
     "r": (Loads(5),),
     "rank_pattern": (Loads({}),),
     "target_r": (Loads(1),),
@@ -147,13 +151,14 @@ LYCORIS = COMMON | LAYERS | RANKS | {
     "init_weights": (Loads(False), Refused("a later one", by_hand=True)),
 }  # fmt: skip
 LOKR = LYCORIS | {
-    "decompose_both": (Loads(True, {"r": 8}), ByLayer(True, {"r": 1, "decompose_factor": 4})),
+    "decompose_both": (Loads(True, {"r": 8}), Refused(True, {"r": 1, "decompose_factor": 4})),
     "decompose_factor": (Loads(4), Loads(2)),
     "rank_dropout_scale": (Loads(True, {"rank_dropout": 0.5}),),
     "use_effective_conv2d": (Loads(True), ByLayer(True, {"target_modules": ["conv", "q_proj"], "r": 1})),
     "init_weights": (Loads(False), Loads("lycoris"), Refused("a later one", by_hand=True)),
 }
 HIRA = COMMON | LAYERS | RANKS | TRANSPOSED | {
+    "target_modules": (*COMMON["target_modules"], TABLES),
     "hira_dropout": (Loads(0.3),),
     "init_weights": (Loads(False), Loads("gaussian"), Loads(None), Refused("a later one", by_hand=True)),
     "rank_pattern": (Loads({"q_proj": 2, "up": 2, "c_proj": 2}),),
@@ -167,13 +172,24 @@ VERA = COMMON | LAYERS | RANKS | TRANSPOSED | {
     "init_weights": (Loads(False), Refused("a later one", by_hand=True)),
 }  # fmt: skip
 del VERA["exclude_modules"]
-GLORA = COMMON | RANKS | {
-    "bias": (),
-    "config_A_B": (Loads("vector"), Loads("constant"), Loads("none")),
-    "config_C": (Loads("vector"), Loads("none")),
-    "config_D_E": (Loads("vector"), Loads("none")),
-    "init_weights": (Loads(False), Refused("a later one", by_hand=True)),
-}
+GLORA = (
+    COMMON
+    | RANKS
+    | {
+        "bias": (),
+        "config_A_B": (Loads("vector"), Loads("constant"), ByLayer("none")),
+        "config_C": (Loads("vector"), Loads("none")),
+        "config_D_E": (Loads("vector"), Loads("none")),
+        "init_weights": (Loads(False), Refused("a later one", by_hand=True)),
+    }
+)
+
+NAMES = frozenset(
+    "task_type auto_mapping peft_version base_model_name_or_path revision inference_mode megatron_core runtime_config "
+    "eva_config corda_config lora_ga_config loftq_config megatron_config target_r tinit tfinal deltaT beta1 beta2 "
+    "orth_reg_weight total_step qalora_group_size target_parameters arrow_config projection_prng_key".split()
+)
+"""Options that are read before any layer is looked at: one model is enough."""
 
 OPTIONS: dict[type, dict[str, tuple[Value, ...]]] = {
     peft.LoraConfig: LORA,

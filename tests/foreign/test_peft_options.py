@@ -14,7 +14,7 @@ import peft
 import peft.tuners.lora.config as lora_config
 import pytest
 import torch
-from peft_options import OPTIONS, PARTS, TARGETS, ByLayer, Loads, Refused, Value
+from peft_options import NAMES, OPTIONS, PARTS, TARGETS, ByLayer, Loads, Refused, Value
 from small import every_kind, gap, gpt2, llama, logits
 from torch import nn
 
@@ -31,12 +31,21 @@ MODELS = {
 }
 """Linear layers without a bias, a layer of every type with one, and transformers' Conv1D."""
 
+TOLERANCE = {peft.AdaLoraConfig: 1e-4}
+"""PEFT divides AdaLoRA's α by r + 10⁻⁵."""
+
 CASES = [
     pytest.param(config, option, value, id=f"{config.__name__}-{option}-{value.value!r:.40}-{number}")
     for config, options in OPTIONS.items()
     for option, values in options.items()
     for number, value in enumerate(values)
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PEFT's README of a file takes half of the time."""
+    monkeypatch.setattr(peft.PeftModel, "create_or_update_model_card", lambda self, folder: None)
 
 
 def names_of_fields(config: type) -> set[str]:
@@ -76,7 +85,7 @@ def written(model: nn.Module, config: peft.PeftConfig, folder: Path) -> None:
     source = torch.Generator().manual_seed(9)
     for name, parameter in theirs.named_parameters():
         if parameter.requires_grad and "ranknum" not in name:
-            parameter.data += 0.2 * torch.randn(parameter.shape, generator=source)
+            parameter.data += 0.5 * torch.randn(parameter.shape, generator=source)
     theirs.save_pretrained(folder)
 
 
@@ -91,7 +100,7 @@ def outcome(make, config: type, option: str, value: Value, folder: Path) -> str:
         written(make(), asked(config, option, value), folder)
         if value.by_hand:
             edited(folder, option, value.value)
-        theirs = None if isinstance(value, Refused) else peft.PeftModel.from_pretrained(make(), folder).eval()
+        theirs = None if isinstance(value, Refused) else logits(peft.PeftModel.from_pretrained(make(), folder).eval())
     except Exception:  # what PEFT cannot do is nothing that we could read
         return "not in PEFT"
     model = make().eval()
@@ -103,19 +112,18 @@ def outcome(make, config: type, option: str, value: Value, folder: Path) -> str:
         assert named in str(error), f"the message does not name {named}: {error}"
         return "refused"
     assert theirs is not None, "it was to be refused"
-    assert gap(logits(model), logits(theirs)) < 1e-5, "other logits than in PEFT"
-    assert gap(logits(theirs), plain) > 1e-4, "the adapter does nothing"
-    return "loads"
+    assert gap(logits(model), theirs) < TOLERANCE.get(config, 1e-5), "other logits than in PEFT"
+    return "loads" if gap(theirs, plain) > 1e-4 else "loads, and does nothing"
 
 
 @pytest.mark.parametrize(("config", "option", "value"), CASES)
 def test_an_option_loads_with_the_same_logits_or_is_refused_by_name(config, option, value, tmp_path: Path) -> None:
+    models = list(MODELS.items())[: 1 if option in NAMES else None]
     came = {
-        name: outcome(make, config, option, value, tmp_path / str(number))
-        for number, (name, make) in enumerate(MODELS.items())
+        name: outcome(make, config, option, value, tmp_path / str(number)) for number, (name, make) in enumerate(models)
     }
-    allowed = {Loads: {"loads"}, Refused: {"refused"}, ByLayer: {"loads", "refused"}}[type(value)]
-    assert set(came.values()) - {"not in PEFT"} == allowed, came
+    expected = {Loads: {"loads"}, Refused: {"refused"}, ByLayer: {"loads", "refused"}}[type(value)]
+    assert set(came.values()) - {"not in PEFT", "loads, and does nothing"} == expected, came
 
 
 PART_CASES = [

@@ -65,6 +65,11 @@ def same_if_plain(base: FrozenConv2d) -> str | None:
     return same_if_zero_padded(base)
 
 
+def same_if_one_group(base: FrozenConv2d) -> str | None:
+    """PEFT builds HiRA's convolutions without groups."""
+    return f"PEFT has no HiRA on {base.groups} groups" if base.groups > 1 else same_if_zero_padded(base)
+
+
 def filters(base: FrozenConv2d, letter: str, shape: Shape) -> Shape:
     """PEFT keeps A as r filters, B as a 1×1 convolution, m as one number per channel of a picture."""
     return {"A": (shape[0], *base.kernel), "B": (*shape, 1, 1), "m": (1, *shape, 1, 1)}[letter]
@@ -77,7 +82,7 @@ def kernels_of_d(base: FrozenConv2d, letter: str, shape: Shape) -> Shape:
 
 def one_axis(base: Frozen, letter: str, shape: Shape) -> Shape:
     """PEFT keeps GLoRA's D and E, and constants, with one axis."""
-    return (shape[0],) if letter in "DE" or shape == (1, 1) else shape
+    return (shape[0],) if letter in ("D", "E") or (letter in ("A", "B") and shape == (1, 1)) else shape
 
 
 def zeros_of_glora(form: GLoRAForm, base: Frozen) -> dict[str, Shape]:
@@ -149,6 +154,7 @@ FORMS: dict[type[Form], PeftForm] = {
         {
             FrozenLinear: LayerKeys(_HIRA_ENDS, differs=same_unless_bypassed),
             FrozenConv1D: LayerKeys(_HIRA_ENDS),
+            FrozenConv2d: LayerKeys(_HIRA_ENDS, filters, same_if_one_group),
             FrozenEmbedding: LayerKeys({"A": "hira_embedding_A", "B": "hira_embedding_B"}),
         },
         {"A": "r d_in", "B": "d_out r"},

@@ -28,7 +28,7 @@ def decode(file: AdapterFile, model: nn.Module) -> Record:
     peft = FORMS[form]
     refuse_malformed(file)
     parts = _sorted_by_layer(file, peft, model)
-    _refuse_missing_layers(file, parts.layers, model)
+    _refuse_missing_layers(file, parts.layers.keys() | parts.zero, model)
     _refuse_trained_biases(file, parts.layers, model)
     layers, own = {}, file.note.get(NOTE, {})
     for key, letter in ((key, letter) for letter, key in peft.shared.items() if letter not in parts.shared):
@@ -46,12 +46,13 @@ def decode(file: AdapterFile, model: nn.Module) -> Record:
 
 
 class _Parts:
-    """Tensors of the file by layer and letter, and those that `also_train` trained."""
+    """Tensors of the file by layer and letter, those that `also_train` trained, and layers of which a part is zero."""
 
     def __init__(self) -> None:
         self.layers: dict[str, dict[str, Tensor]] = {}
         self.also_trained: dict[str, Tensor] = {}
         self.shared: dict[str, Tensor] = {}
+        self.zero: set[str] = set()
 
 
 def _sorted_by_layer(file: AdapterFile, peft: PeftForm, model: nn.Module) -> _Parts:
@@ -65,8 +66,10 @@ def _sorted_by_layer(file: AdapterFile, peft: PeftForm, model: nn.Module) -> _Pa
             continue
         path = key.removeprefix(PREFIX)
         end = next((end for end in ends if path.endswith(f".{end}")), None)
-        # PEFT's GLoRA writes what a term of kind "none" adds, and its VeLoRA what its backward pass alone needs.
-        if (path.endswith(".zeros") and not tensor.any()) or path.endswith(peft.passed_over):
+        if path.endswith(".zeros") and not tensor.any():  # PEFT's GLoRA writes what a term of kind "none" adds
+            parts.zero.add(path.removesuffix(".zeros").rpartition(".")[0])
+            continue
+        if path.endswith(peft.passed_over):
             continue
         if key == path or (end is None and not _is_known(file, path, tensor, model, parts)):
             raise BadAdapter(
@@ -87,7 +90,11 @@ def _sorted_by_layer(file: AdapterFile, peft: PeftForm, model: nn.Module) -> _Pa
         parts.layers.setdefault(name, {})[letter] = tensor
     _refuse_missing_modules(file, parts, model)
     if not parts.layers:
-        raise BadAdapter(f"{file.weights_path}: no key of a {peft.peft_type} adapter; it has {list(file.tensors)[:3]}")
+        asked = ", ".join(f"{option}={file.options.get(option)!r}" for option in dict.fromkeys(peft.numbers.values()))
+        raise BadAdapter(
+            f"{file.weights_path}: no number of a {peft.peft_type} adapter{asked and f' with {asked}'}; its keys are "
+            f"{list(file.tensors)[:3]}"
+        )
     return parts
 
 

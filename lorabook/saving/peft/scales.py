@@ -62,7 +62,9 @@ def unfolded(path: Path, peft: PeftForm, one: LayerRecord, own: object) -> Layer
         recipe = replace(one.recipe, alpha=own["alpha"], scale=scales()[own["scale"]]())
         factor = plain_alpha(one.recipe) / plain_alpha(recipe)
     except (KeyError, TypeError, ValueError) as error:
-        raise BadAdapter(f"{path}: '{NOTE}' in its header holds {own!r}, which describes no scale: {error!r}") from error
+        raise BadAdapter(
+            f"{path}: '{NOTE}' in its header holds {own!r}, which describes no scale: {error!r}"
+        ) from error
     return LayerRecord(recipe, _times(one.tensors, peft.folds, factor))
 
 

@@ -76,11 +76,15 @@ def encode(record: Record, model: nn.Module, base_name: str | None) -> tuple[dic
     main = next(r for r in recipes.values() if (r.r, r.alpha, r.scale) == usual)
     peft = FORMS[type(main.form)]
     bases = {name: base_of(model, name) for name in recipes}
-    options = peft.options(main) | whose(model, base_name) | {
-        "inference_mode": True,
-        "target_modules": _exactly(list(recipes), model),
-        "modules_to_save": also_trained_modules(record) or None,
-    }
+    options = (
+        peft.options(main)
+        | whose(model, base_name)
+        | {
+            "inference_mode": True,
+            "target_modules": _exactly(list(recipes), model),
+            "modules_to_save": also_trained_modules(record) or None,
+        }
+    )
     if peft.transposed is not None:
         options[peft.transposed] = any(isinstance(base, FrozenConv1D) for base in bases.values())
     if peft.per_layer:
