@@ -7,6 +7,7 @@ from torch import nn
 
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.lora import ORIGIN, LowRank
+from lorabook.core.plain_saving import refuse_plain_saving
 from lorabook.core.recipe import Factors, LayerSpec, Recipe, refuse_other
 from lorabook.core.targets import Target, find_targets, refuse_large_rank
 
@@ -52,6 +53,7 @@ def place(model: nn.Module, recipe: Recipe, chosen: list[Target], generator: tor
         target.put(layers[target.name])
     if recipe.attention is not None:
         recipe.attention.build(model)
+    refuse_plain_saving(model)
     updates = {id(p) for layer in adapted(model).values() for p in layer.update.parameters()}
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(id(parameter) in updates or name in also)
