@@ -68,6 +68,7 @@ class PeftForm:
     starts: the values of `init` that take part of W₀. whole: those that leave it whole.
     ignores: options that PEFT takes for this form and never looks at. passed_over: ends of keys that are of use in
         PEFT's training alone.
+    also_read: another end of a key -> the end in `layers` that it stands for.
     rank_letter: the parameter whose rows are the rank, where PEFT itself does not go by its `rank_pattern`.
     restore: (options, layer, tensors) -> tensors, for files that leave parts of a parameter out.
     read_as: the form that PEFT's file of this one is read as, where the file does not tell the two apart.
@@ -94,6 +95,7 @@ class PeftForm:
     whole: tuple[bool | str | None, ...] = (True, False, None)
     ignores: frozenset[str] = frozenset()
     passed_over: tuple[str, ...] = ()
+    also_read: dict[str, str] = field(default_factory=dict)
     rank_letter: str | None = None
     restore: Callable[[dict, str, dict[str, Tensor]], dict[str, Tensor]] = as_in_the_file
     read_as: type[Form] | None = None

@@ -102,8 +102,8 @@ def dense_layers(
     return {each: LayerKeys(ends, shape.get(each, as_here), differs.get(each, same)) for each in types}
 
 
-_LORA_ENDS = {"A": "lora_A.weight", "B": "lora_B.weight", "m": "lora_magnitude_vector"}
-_LORA_TABLE = {"A": "lora_embedding_A", "B": "lora_embedding_B", "m": "lora_magnitude_vector"}
+_LORA_ENDS = {"A": "lora_A.weight", "B": "lora_B.weight", "m": "lora_magnitude_vector.weight"}
+_LORA_TABLE = {"A": "lora_embedding_A", "B": "lora_embedding_B", "m": "lora_magnitude_vector.weight"}
 _LORA_LAYERS = {
     FrozenLinear: LayerKeys(_LORA_ENDS, differs=same_unless_bypassed),
     FrozenConv1D: LayerKeys(_LORA_ENDS),
@@ -120,6 +120,8 @@ _GLORA_ENDS |= {x: f"glora_{x}.X" for x in "ABCDE"}
 _LORA = PeftForm(
     "LORA", _LORA_LAYERS, {"A": "r d_in", "B": "d_out r"}, root="use_rslora", marks={"use_dora": False}, folds="B",
     starts=INITS, whole=WHOLE_W0, passed_over=("lora_velora_embed",),
+    # PEFT writes DoRA's m without the last part, under which transformers' AutoModel does not find it; it reads both.
+    also_read={"lora_magnitude_vector": "lora_magnitude_vector.weight"},
 )  # fmt: skip
 
 FORMS: dict[type[Form], PeftForm] = {

@@ -65,13 +65,15 @@ def _sorted_by_layer(file: AdapterFile, peft: PeftForm, model: nn.Module) -> _Pa
             parts.shared[whole[key]] = tensor
             continue
         path = key.removeprefix(PREFIX)
+        for other, written in peft.also_read.items():
+            path = path.removesuffix(other) + written if path.endswith(other) else path
         end = next((end for end in ends if path.endswith(f".{end}")), None)
         if path.endswith(".zeros") and not tensor.any():  # PEFT's GLoRA writes what a term of kind "none" adds
             parts.zero.add(path.removesuffix(".zeros").rpartition(".")[0])
             continue
         if path.endswith(peft.passed_over):
             continue
-        if key == path or (end is None and not _is_known(file, path, tensor, model, parts)):
+        if not key.startswith(PREFIX) or (end is None and not _is_known(file, path, tensor, model, parts)):
             raise BadAdapter(
                 f"{file.weights_path}: unexpected key {key!r}: no part of a {peft.peft_type} adapter of this model"
             )
