@@ -34,10 +34,13 @@ def save_adapter(model: nn.Module, folder: str | Path, base_name: str | None = N
     same recipe into the same W₀ and load the file into that. AdaLoRA's masked λ are saved as zeros; PEFT divides its α
     by r + 10⁻⁵, so there ΔW is smaller by the factor 1 − 10⁻⁵/r. Step rules, optimisers and attention are not saved.
 
+    A LoRA's file says one α for all layers and s = α/r, which every reader knows; see `lorabook.saving.peft.scales`.
+
     An interrupted call leaves the folder with the adapter it had, and other files in it alone.
 
     Args:
-        base_name: hub id or path of the base, for readers of the file.
+        base_name: hub id or path of the base, for readers of the file; where a model of transformers was loaded from
+            if None.
 
     Raises:
         ValueError: no adapted layer, NaN in one, or a part that no adapter file can hold (a prefix, a bottleneck);

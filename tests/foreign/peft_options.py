@@ -13,7 +13,7 @@ import peft.tuners.lora.config as lora_config
 
 @dataclass(frozen=True)
 class Value:
-    """A value of an option, with what else it needs to be asked for; `by_hand`: put into the file, not asked of PEFT."""
+    """A value of an option, and what else it takes; `by_hand`: put into the file, not asked of PEFT."""
 
     value: Any
     beside: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -108,9 +108,7 @@ def outcome(make, config: type, option: str, value: Value, folder: Path) -> str:
     try:
         load_adapter(model, folder)
     except BadAdapter as error:
-        named = getattr(value, "names", None) or option
-        assert named in str(error), f"the message does not name {named}: {error}"
-        return "refused"
+        return "refused" if (getattr(value, "names", None) or option) in str(error) else f"refused without it: {error}"
     assert theirs is not None, "it was to be refused"
     assert gap(logits(model), theirs) < TOLERANCE.get(config, 1e-5), "other logits than in PEFT"
     return "loads" if gap(theirs, plain) > 1e-4 else "loads, and does nothing"

@@ -18,8 +18,8 @@ SAYS_NOTHING = frozenset(
     "megatron_core ensure_weight_tying bias "
     # how it was trained or started; a start that changed W₀ is refused by its name in the init option
     "eva_config loftq_config corda_config lora_ga_config velora_config qalora_group_size runtime_config "
-    "rank_dropout rank_dropout_scale module_dropout target_r tinit tfinal deltaT beta1 beta2 orth_reg_weight total_step "
-    "projection_prng_key save_projection".split()
+    "rank_dropout rank_dropout_scale module_dropout target_r tinit tfinal deltaT beta1 beta2 orth_reg_weight "
+    "total_step projection_prng_key save_projection".split()
 )
 """Options of PEFT on which the adapter's numbers mean the same, or that are read by name elsewhere."""
 
@@ -28,7 +28,7 @@ SEEN_IN_KEYS = {
     "use_effective_conv2d": (".hada_t1", ".hada_t2", ".lokr_t2"),
     "decompose_both": (".lokr_w1_a", ".lokr_w1_b"),
 }
-"""Options that ask for tensors of their own, by the ends of their keys: without such a key nothing came of the option."""
+"""Options that ask for tensors of their own, by the ends of their keys: without such a key nothing came of them."""
 
 
 def form_of(file: AdapterFile) -> type[Form]:
