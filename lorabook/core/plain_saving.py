@@ -1,4 +1,4 @@
-"""`save_pretrained` of a model that holds adapters: refused, for what it writes `from_pretrained` opens as another model.
+"""`save_pretrained` of a model with adapters: refused, for `from_pretrained` would open the file as another model.
 
 transformers writes every layer under the names that it has here (`q_proj.base…`, `q_proj.update.A`), and on opening the
 file fills each `q_proj.weight` that it misses with fresh random numbers, with no more than a warning.

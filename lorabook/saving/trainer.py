@@ -26,9 +26,9 @@ RULE, NUMBERS = "lorabook_rule.safetensors", "model.safetensors"
 def for_trainer(model: nn.Module, lr: float) -> dict[str, Any]:
     """Return what Trainer needs to train as `fit` does: `optimizers` and `callbacks`.
 
-    The optimiser is the recipe's, with its own rates and weight decay: those of TrainingArguments are not looked at, its
+    The optimiser is the recipe's, with its own rates and weight decay: TrainingArguments' are not looked at; its
     schedule, clipping and accumulation are. A checkpoint holds the adapter's files, which AutoModel opens on top of the
-    base, and what trained under its names here, on which Trainer goes on.
+    base, and what trained, under its names here, from which Trainer goes on.
 
     Raises:
         ValueError: nothing trains, lr is not a positive number, or two step rules are asked for.

@@ -5,8 +5,8 @@
     python tests/foreign/llama_cpp.py llama_cpp_python-0.3.36/vendor/llama.cpp
 
 It converts an adapter of every scale and mix of ranks, reads the GGUF file as llama.cpp does (llama-adapter.h:
-s = α / b->ne[0], the rank of the tensor) and prints how far ΔW is from ours. Nothing of llama.cpp ships with the book, and
-tests install nothing, so CI runs the same comparison on the file that the converter reads (`test_one_alpha.py`).
+s = α / b->ne[0], the rank of the tensor) and prints how far ΔW is from ours. Nothing of llama.cpp ships with the book,
+and tests install nothing, so CI makes the same comparison on the file that the converter reads (`test_one_alpha.py`).
 """
 
 import subprocess

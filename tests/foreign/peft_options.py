@@ -176,7 +176,7 @@ GLORA = (
     COMMON
     | RANKS
     | {
-        "bias": (),
+        "bias": (ByLayer("all"), ByLayer("glora_only")),
         "config_A_B": (Loads("vector"), Loads("constant"), ByLayer("none")),
         "config_C": (Loads("vector"), Loads("none")),
         "config_D_E": (Loads("vector"), Loads("none")),

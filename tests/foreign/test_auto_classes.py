@@ -1,4 +1,4 @@
-"""AutoPeftModel…, AutoModel… and PeftModel open an adapter by what its options say of the base: its name, class and task."""
+"""AutoPeftModel…, AutoModel… and PeftModel open an adapter by what its options say of the base: name, class, task."""
 
 import json
 import shutil

@@ -55,6 +55,7 @@ def names_of_fields(config: type) -> set[str]:
 @pytest.mark.parametrize("config", OPTIONS, ids=lambda config: config.__name__)
 def test_every_option_of_peft_is_in_the_table(config: type) -> None:
     assert names_of_fields(config) == set(OPTIONS[config]), "say in peft_options.py what must come of a new option"
+    assert [option for option, values in OPTIONS[config].items() if not values] == ["peft_type"]
 
 
 def test_every_option_of_an_option_is_in_the_table() -> None:

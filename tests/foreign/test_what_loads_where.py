@@ -1,4 +1,4 @@
-"""README's table of what loads where is what comes out of trying: every variant whose adapter is a file, every reader."""
+"""README's table of what loads where is what comes of trying: every variant whose adapter is a file, every reader."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -35,7 +35,7 @@ def base(folder: Path) -> Path:
 
 
 def opens(read_in, model: nn.Module) -> bool:
-    """Whether a reader gives the same logits; one that refuses does not, one that is silently wrong must not be there."""
+    """Whether a reader gives the same logits; it may refuse, and may not be silently wrong."""
     try:
         said = logits(read_in().eval())
     except (KeyError, ValueError):
@@ -66,7 +66,7 @@ def _by_rule(rule, file: AdapterFile) -> bool:
 
 
 def test_every_form_is_in_the_table() -> None:
-    forms = {type((recipe.form or ORIGIN.form)).__name__ for recipe in VARIANTS.values()}
+    forms = {type(recipe.form or ORIGIN.form).__name__ for recipe in VARIANTS.values()}
     assert worlds.forms().keys() - forms == {"GLoRASupernetForm", "FrozenDyLoRAForm"} & worlds.forms().keys()
 
 
