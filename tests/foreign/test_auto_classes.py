@@ -52,9 +52,18 @@ def picture() -> dict[str, Tensor]:
     return {"pixel_values": torch.linspace(-1, 1, 2 * 3 * 8 * 8).reshape(2, 3, 8, 8)}
 
 
+def sound() -> dict[str, Tensor]:
+    return {"input_features": torch.linspace(-1, 1, 2 * 4 * 16).reshape(2, 4, 16), "decoder_input_ids": TOKENS}
+
+
 VIT = hf.ViTConfig(
     hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, image_size=8, patch_size=4
 )
+WHISPER = hf.WhisperConfig(
+    vocab_size=13, num_mel_bins=4, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+    decoder_attention_heads=2, encoder_ffn_dim=24, decoder_ffn_dim=24, max_source_positions=8, max_target_positions=8,
+    decoder_start_token_id=1, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+)  # fmt: skip
 CASES = {
     "Llama": Case(
         llama, "q_proj|down_proj", "CAUSAL_LM", peft.AutoPeftModelForCausalLM, hf.AutoModelForCausalLM,
@@ -81,6 +90,22 @@ CASES = {
     "BERT with classes": Case(
         lambda: hf.BertForSequenceClassification(bert(num_labels=3)), "query|value", "SEQ_CLS",
         peft.AutoPeftModelForSequenceClassification, hf.AutoModelForSequenceClassification, beside="^classifier",
+    ),
+    "RoBERTa with classes": Case(
+        lambda: hf.RobertaForSequenceClassification(roberta(num_labels=3)), "query|value", "SEQ_CLS",
+        peft.AutoPeftModelForSequenceClassification, hf.AutoModelForSequenceClassification, beside="^classifier",
+    ),
+    "BERT whose head stays frozen": Case(
+        lambda: hf.BertForSequenceClassification(bert(num_labels=3)), "query|value", "SEQ_CLS",
+        peft.AutoPeftModelForSequenceClassification, hf.AutoModelForSequenceClassification,
+    ),
+    "Whisper": Case(
+        lambda: hf.WhisperForConditionalGeneration(WHISPER), "q_proj|fc2", None, peft.AutoPeftModel,
+        hf.AutoModelForSpeechSeq2Seq, sound,
+    ),
+    "Mixtral": Case(
+        lambda: hf.MixtralForCausalLM(hf.MixtralConfig(**SIZES, num_key_value_heads=2, num_local_experts=2)),
+        "q_proj|o_proj", "CAUSAL_LM", peft.AutoPeftModelForCausalLM, hf.AutoModelForCausalLM,
     ),
     "BERT with a class a token": Case(
         lambda: hf.BertForTokenClassification(bert(num_labels=3)), "query|value", "TOKEN_CLS",
