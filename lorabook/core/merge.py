@@ -5,7 +5,11 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from lorabook.core.adapted_layer import Adapted
+from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.before import restored
+from lorabook.core.beside import beside
+from lorabook.core.names import refuse_compiled_alone
+from lorabook.core.shards import refuse_shards
 from lorabook.core.unmergeable import refuse_unmergeable
 
 
@@ -13,9 +17,10 @@ def merge(model: nn.Module) -> nn.Module:
     """Replace every adapted layer by the plain layer with the effective W, in place, and return the model.
 
     Raises:
-        ValueError: the model holds no adapted layer, or a part that no matrix can stand for.
+        ValueError: the model holds no adapted layer, a part that no matrix can stand for, or shards (FSDP).
     """
     refuse_unmergeable(model)
+    _refuse_shards(model)
     _replace(model, Adapted.plain)
     return model
 
@@ -24,17 +29,20 @@ def merge(model: nn.Module) -> nn.Module:
 def merged(model: nn.Module) -> Iterator[nn.Module]:
     """Plain layers inside the block; the same adapters, bit for bit, after it."""
     refuse_unmergeable(model)
+    _refuse_shards(model)
     with _replaced(model, Adapted.plain):
         yield model
 
 
 @contextmanager
 def disabled(model: nn.Module) -> Iterator[nn.Module]:
-    """The model as it was before injection, inside the block.
+    """The model as it was before injection, inside the block: its layers, what `also_train` trained, running statistics.
 
-    A quantised base stays quantised, and what `also_train` trained (LongLoRA's norms) stays trained.
+    A quantised base stays quantised. What was neither named by `also_train` nor trained by `fit` (a parameter that you
+    unfroze and trained in a loop of your own) is not known, and stays as it is.
     """
-    with _replaced(model, Adapted.original):
+    noted = beside(model).values()
+    with _replaced(model, Adapted.original), restored(noted):
         yield model
 
 
@@ -58,7 +66,16 @@ def _replace(model: nn.Module, by: Callable[[Adapted], nn.Module]) -> list[tuple
     ]
     if not places:
         raise ValueError("this model has no adapted layer: call inject first")
+    for parent, _, _ in places:
+        refuse_compiled_alone(parent)
     replacements = {id(layer): by(layer).train(layer.training) for _, _, layer in places}
     for parent, child, layer in places:
         setattr(parent, child, replacements[id(layer)])
     return places
+
+
+def _refuse_shards(model: nn.Module) -> None:
+    """A matrix product of a shard and a whole W₀ is none: on every rank it would be another part of the layer."""
+    named = ((f"{name}.update.{p}", t) for name, a in adapted(model).items() for p, t in a.update.named_parameters())
+    instead = "save_adapter(model, folder), load the folder into the plain model in one process, and merge there"
+    refuse_shards(named, "a shard cannot be merged", instead)

@@ -64,4 +64,6 @@ def _converted(name: str, layer: Adapted, r: int) -> tuple[Adapted, float]:
     factors = Factors((root[:, None] * vt[:r]).to(w0), (u[:, :r] * root).to(w0))
     spec = LayerSpec(name, r, 1.0, 0.0, torch.Generator(), {}, base.store.shape)
     recipe = Recipe(r, float(r), base=layer.recipe.base).complete(ORIGIN)
-    return Adapted(base, LowRank(base, factors, spec), recipe, 1.0, None).train(layer.training), lost
+    converted = Adapted(base, LowRank(base, factors, spec), recipe, 1.0, None).train(layer.training)
+    converted.beside = layer.beside
+    return converted, lost

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import Adapted
+from lorabook.core.names import named_tensors
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.peft.forms import FORMS
 from lorabook.saving.record import LayerRecord, Record
@@ -26,7 +27,7 @@ def matched(
             f"{file.folder}: layer {odd[0]} has an adapter in {here} and none in {there}: load into a plain model, or "
             "into one that was injected with the same targets"
         )
-    pairs = also_trained(file, adapter, model)
+    pairs = beside_adapters(file, adapter, model)
     for name, layer in layers.items():
         one = _continued(file, name, adapter.layers[name], layer)
         _refuse_other_update(file, name, one, layer)
@@ -38,15 +39,22 @@ def matched(
     return pairs
 
 
-def also_trained(file: AdapterFile, adapter: Record, model: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    """Return the pairs of the parameters that `also_train` trained."""
-    parameters = dict(model.named_parameters(remove_duplicate=False))
-    for name in adapter.also_trained:
-        if name not in parameters:
+def beside_adapters(file: AdapterFile, adapter: Record, model: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Return the pairs of what lies beside the adapters: what trained there, running statistics."""
+    here = dict(named_tensors(model))
+    for name in adapter.beside:
+        if name not in here:
             raise BadAdapter(
-                f"{file.weights_path}: {name} trained beside the adapters, and this model has no such parameter"
+                f"{file.weights_path}: {name} belongs to the adapter, beside its layers, and this model has no such "
+                "parameter or buffer"
             )
-    return [(parameters[name], _checked(file, name, t, parameters[name])) for name, t in adapter.also_trained.items()]
+    return [(here[name], _checked(file, name, t, here[name])) for name, t in adapter.beside.items()]
+
+
+def trained_in(file: AdapterFile, beside: dict[str, Tensor], first: dict[str, str]) -> frozenset[str]:
+    """Return which of the tensors beside the adapters trained: our files say so, in PEFT's every parameter did."""
+    noted = file.note.get("also_train")
+    return frozenset(beside if noted is None else (first.get(name, name) for name in noted)) & beside.keys()
 
 
 def _checked(file: AdapterFile, name: str, tensor: Tensor, here: Tensor) -> Tensor:
@@ -54,6 +62,8 @@ def _checked(file: AdapterFile, name: str, tensor: Tensor, here: Tensor) -> Tens
         raise BadAdapter(
             f"{file.weights_path}: {name} has shape {tuple(tensor.shape)}; this model needs {tuple(here.shape)}"
         )
+    if tensor.is_floating_point() != here.is_floating_point():
+        raise BadAdapter(f"{file.weights_path}: {name} holds {tensor.dtype}; this model keeps {here.dtype} there")
     converted = tensor.to(here.dtype)
     if not converted.isfinite().all():
         raise BadAdapter(f"{file.weights_path}: {name} has numbers too large for {here.dtype}, this model's dtype")

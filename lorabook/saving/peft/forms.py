@@ -139,7 +139,8 @@ FORMS: dict[type[Form], PeftForm] = {
             FrozenEmbedding: LayerKeys({"A": "hira_embedding_A", "B": "hira_embedding_B"}),
         },
         {"A": "r d_in", "B": "d_out r"},
-        alpha=None, dropout="hira_dropout", init="init_weights",
+        # PEFT has a rank_pattern for it, and builds every layer with the one rank of the file.
+        alpha=None, dropout="hira_dropout", init="init_weights", per_layer=False,
     ),
     VeRAForm: PeftForm(
         "VERA",

@@ -2,6 +2,7 @@
 
 import re
 
+from lorabook.core.frozen import Frozen
 from lorabook.core.lora import ORIGIN
 from lorabook.core.recipe import Form, Init, Recipe
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
@@ -63,13 +64,17 @@ def refuse_malformed(file: AdapterFile) -> None:
             raise BadAdapter(f"{file.options_path}: {option} is {value!r}; expected {expected}")
 
 
-def init_of(file: AdapterFile, peft: PeftForm) -> Init:
-    """Return the init whose leftovers of W₀ the tensors are relative to; LoRA's own where that is all of W₀.
+def init_of(file: AdapterFile, peft: PeftForm, base: Frozen) -> Init:
+    """Return the init whose leftovers of W₀ a layer's tensors are relative to; LoRA's own where that is all of W₀.
+
+    PEFT takes PiSSA, OLoRA and their like for an Embedding too, and starts it as plain LoRA, beside the whole W₀.
 
     Raises:
         BadAdapter: an init that changes W₀ in a way we cannot repeat.
     """
     value = file.options.get(peft.init, True)
+    if base.reads_indices and isinstance(value, str) and value != "loftq":
+        return ORIGIN.init
     if isinstance(value, str) and value in INITS:
         return INITS[value]
     if value not in WHOLE_W0:
@@ -85,9 +90,10 @@ def recipe_of(file: AdapterFile, form: type[Form], name: str, init: Init, indexe
     """Return the recipe of one layer; `indexed` says that it reads indices (an Embedding)."""
     peft, options = FORMS[form], file.options
     try:
-        r = _of_layer(options.get("rank_pattern") or {}, name, options[peft.rank])
-        usual = 1.0 if peft.alpha is None else options[peft.alpha]
-        alpha = _of_layer(options.get("alpha_pattern") or {}, name, usual)
+        # Where PEFT has one rank and one alpha for all layers, it takes patterns and ignores them.
+        ranks, alphas = ((options.get(p) or {}) if peft.per_layer else {} for p in ("rank_pattern", "alpha_pattern"))
+        r = _of_layer(ranks, name, options[peft.rank])
+        alpha = _of_layer(alphas, name, 1.0 if peft.alpha is None else options[peft.alpha])
         described = peft.recipe(options, r, alpha)
     except (KeyError, TypeError, ValueError, re.error) as error:
         raise BadAdapter(f"{file.options_path} describes no adapter for {name}: {error!r}") from error
@@ -107,8 +113,3 @@ def targeted(targets: str | list[str] | None, name: str) -> bool:
     if isinstance(targets, str):
         return re.fullmatch(targets, name) is not None
     return any(name == target or name.endswith(f".{target}") for target in targets or ())
-
-
-def in_modules_to_save(file: AdapterFile, module: str) -> bool:
-    """PEFT's rule: a list holds ends of names, of whole words or not."""
-    return any(module.endswith(end) for end in file.options.get("modules_to_save") or ())
