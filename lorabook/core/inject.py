@@ -47,8 +47,8 @@ def inject(
 def _refuse_ddp(model: nn.Module) -> None:
     if any(isinstance(module, nn.parallel.DistributedDataParallel) for module in model.modules()):
         raise ValueError(
-            "this model is in DistributedDataParallel, which keeps the parameters equal that it found when it was made, "
-            "and no adapter that comes later: inject into the plain model first, then wrap it"
+            "this model is in DistributedDataParallel, which keeps those parameters equal that it found when it was "
+            "made, and no adapter that comes later: inject into the plain model first, then wrap it"
         )
 
 

@@ -36,10 +36,11 @@ def merged(model: nn.Module) -> Iterator[nn.Module]:
 
 @contextmanager
 def disabled(model: nn.Module) -> Iterator[nn.Module]:
-    """The model as it was before injection, inside the block: its layers, what `also_train` trained, running statistics.
+    """The model as it was before injection, inside the block.
 
-    A quantised base stays quantised. What was neither named by `also_train` nor trained by `fit` (a parameter that you
-    unfroze and trained in a loop of your own) is not known, and stays as it is.
+    That is its layers, what `also_train` trained, and running statistics. A quantised base stays quantised. What was
+    neither named by `also_train` nor trained by `fit` (a parameter that you unfroze and trained in a loop of your own)
+    is not known, and stays as it is.
     """
     noted = beside(model).values()
     with _replaced(model, Adapted.original), restored(noted):
@@ -66,8 +67,7 @@ def _replace(model: nn.Module, by: Callable[[Adapted], nn.Module]) -> list[tuple
     ]
     if not places:
         raise ValueError("this model has no adapted layer: call inject first")
-    for parent, _, _ in places:
-        refuse_compiled_alone(parent)
+    refuse_compiled_alone((parent, child) for parent, child, _ in places)
     replacements = {id(layer): by(layer).train(layer.training) for _, _, layer in places}
     for parent, child, layer in places:
         setattr(parent, child, replacements[id(layer)])

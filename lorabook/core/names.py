@@ -6,7 +6,7 @@ may have several: a tied head, a block that is used twice. The first in the mode
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -42,17 +42,18 @@ def wrapped_in(module: nn.Module) -> str | None:
     return None
 
 
-def refuse_compiled_alone(holder: nn.Module) -> None:
+def refuse_compiled_alone(places: Iterable[Place]) -> None:
     """Refuse to replace what torch.compile has wrapped itself: it goes on calling what it compiled.
 
     Raises:
-        ValueError: `holder` is such a wrapper.
+        ValueError: one of the places is such a wrapper.
     """
-    if wrapped_in(holder) == "_orig_mod":
-        raise ValueError(
-            f"a {type(unwrapped(holder)).__name__} was compiled on its own (torch.compile around this one layer), and "
-            "would go on as compiled if it were replaced: take the wrapper off, compile the whole model after that"
-        )
+    for holder, _ in places:
+        if wrapped_in(holder) == "_orig_mod":
+            raise ValueError(
+                f"a {type(unwrapped(holder)).__name__} was compiled on its own (torch.compile around one layer), and "
+                "would go on as compiled if it were replaced: take the wrapper off, and compile the whole model"
+            )
 
 
 def unwrapped(module: nn.Module) -> nn.Module:

@@ -32,10 +32,7 @@ class Target:
 def places_of(model: nn.Module, layer: nn.Module) -> tuple[tuple[nn.Module, str], ...]:
     """Return (parent, name in it) of every place that holds a layer; one parent may hold it twice."""
     parts = ((parent, name, part) for parent in model.modules() for name, part in parent._modules.items())
-    places = tuple((parent, name) for parent, name, part in parts if part is layer)
-    for parent, _ in places:
-        refuse_compiled_alone(parent)
-    return places
+    return tuple((parent, name) for parent, name, part in parts if part is layer)
 
 
 def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]:
@@ -72,6 +69,7 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
         for value in recipe.values().values():
             value.refuse(name, base, recipe, model)
         chosen.append(Target(name, layer, base, places_of(model, layer)))
+        refuse_compiled_alone(chosen[-1].places)
     return chosen
 
 

@@ -6,6 +6,7 @@ from torch import Tensor, linalg, nn
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.dense import Dense
 from lorabook.core.lora import ORIGIN, LowRank
+from lorabook.core.names import refuse_compiled_alone
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.targets import places_of
 from lorabook.core.whole_number import refuse_unless_whole
@@ -31,6 +32,7 @@ def to_lora(model: nn.Module, r: int) -> dict[str, float]:
         raise ValueError("this model has no adapted layer to convert: call inject first")
     for name, layer in layers.items():
         _refuse(name, layer, r)
+        refuse_compiled_alone(places_of(model, layer))
     lost = {}
     for name, layer in layers.items():
         converted, lost[name] = _converted(name, layer, r)

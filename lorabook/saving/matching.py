@@ -54,7 +54,8 @@ def beside_adapters(file: AdapterFile, adapter: Record, model: nn.Module) -> lis
 def trained_in(file: AdapterFile, beside: dict[str, Tensor], first: dict[str, str]) -> frozenset[str]:
     """Return which of the tensors beside the adapters trained: our files say so, in PEFT's every parameter did."""
     noted = file.note.get("also_train")
-    return frozenset(beside if noted is None else (first.get(name, name) for name in noted)) & beside.keys()
+    trained = set(beside) if noted is None else {first.get(name, name) for name in noted}
+    return frozenset(name for name in beside if name in trained)
 
 
 def _checked(file: AdapterFile, name: str, tensor: Tensor, here: Tensor) -> Tensor:

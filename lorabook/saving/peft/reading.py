@@ -101,8 +101,8 @@ def _refuse_other_places(file: AdapterFile, model: nn.Module, name: str) -> None
     other = next(n for n, module in named_modules(model) if module is layer and route(model, n)[-1] != here)
     parent, _, child = other.rpartition(".")
     raise BadAdapter(
-        f"{file.weights_path}: PEFT adapted {name} alone, and in this model {other} is the very same layer: make it one "
-        f"of its own first, as it was in PEFT: setattr(model.get_submodule({parent!r}), {child!r}, copy.deepcopy("
+        f"{file.weights_path}: PEFT adapted {name} alone, and in this model {other} is the very same layer: make it a "
+        f"layer of its own first, as it was in PEFT: setattr(model.get_submodule({parent!r}), {child!r}, copy.deepcopy("
         f"model.get_submodule({name!r})))"
     )
 
