@@ -20,7 +20,7 @@ def merge(model: nn.Module) -> nn.Module:
         ValueError: the model holds no adapted layer, a part that no matrix can stand for, or shards (FSDP).
     """
     refuse_unmergeable(model)
-    _refuse_shards(model)
+    refuse_sharded(model, "a shard cannot be merged")
     _replace(model, Adapted.plain)
     return model
 
@@ -29,7 +29,7 @@ def merge(model: nn.Module) -> nn.Module:
 def merged(model: nn.Module) -> Iterator[nn.Module]:
     """Plain layers inside the block; the same adapters, bit for bit, after it."""
     refuse_unmergeable(model)
-    _refuse_shards(model)
+    refuse_sharded(model, "a shard cannot be merged")
     with _replaced(model, Adapted.plain):
         yield model
 
@@ -74,8 +74,12 @@ def _replace(model: nn.Module, by: Callable[[Adapted], nn.Module]) -> list[tuple
     return places
 
 
-def _refuse_shards(model: nn.Module) -> None:
-    """A matrix product of a shard and a whole W₀ is none: on every rank it would be another part of the layer."""
+def refuse_sharded(model: nn.Module, what: str) -> None:
+    """Refuse what needs whole updates: a product of a shard and a whole W₀ is on every rank another part of the layer.
+
+    Raises:
+        ValueError: an update is sharded (FSDP); naming it, and what to do instead.
+    """
     named = ((f"{name}.update.{p}", t) for name, a in adapted(model).items() for p, t in a.update.named_parameters())
-    instead = "save_adapter(model, folder), load the folder into the plain model in one process, and merge there"
-    refuse_shards(named, "a shard cannot be merged", instead)
+    instead = "save_adapter(model, folder), load the folder into the plain model in one process, and do it there"
+    refuse_shards(named, what, instead)

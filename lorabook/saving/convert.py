@@ -6,6 +6,7 @@ from torch import Tensor, linalg, nn
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.dense import Dense
 from lorabook.core.lora import ORIGIN, LowRank
+from lorabook.core.merge import refuse_sharded
 from lorabook.core.names import refuse_compiled_alone
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.targets import places_of
@@ -33,6 +34,7 @@ def to_lora(model: nn.Module, r: int) -> dict[str, float]:
     for name, layer in layers.items():
         _refuse(name, layer, r)
         refuse_compiled_alone(places_of(model, layer))
+    refuse_sharded(model, "a shard cannot be converted")
     lost = {}
     for name, layer in layers.items():
         converted, lost[name] = _converted(name, layer, r)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import Adapted
 from lorabook.core.names import named_tensors
+from lorabook.core.shards import whole
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.peft.forms import FORMS
 from lorabook.saving.record import LayerRecord, Record
@@ -94,7 +95,7 @@ def _continued(file: AdapterFile, name: str, one: LayerRecord, layer: Adapted) -
     if layer.start is None or one.recipe.init == layer.recipe.init or one.recipe.r != 2 * layer.r:
         return one
     (a, a0), (b, b0) = one.tensors["A"].chunk(2), one.tensors["B"].chunk(2, dim=1)
-    mine = layer.start.B.double().cpu() @ layer.start.A.double().cpu()
+    mine = whole(layer.start.B).double().cpu() @ whole(layer.start.A).double().cpu()
     apart = float((-(b0.double() @ a0.double()) - mine).norm() / mine.norm())
     # W_res depends on the product B₀A₀ only: one SVD and another may differ in signs and in the last digit.
     if apart > 8 * max(torch.finfo(dtype).eps for dtype in (a0.dtype, layer.start.A.dtype)):

@@ -5,6 +5,7 @@ import re
 from lorabook.core.frozen import Frozen
 from lorabook.core.lora import ORIGIN
 from lorabook.core.recipe import Form, Init, Recipe
+from lorabook.core.transformers_conv1d import FrozenConv1D
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.peft.form import PeftForm
 from lorabook.saving.peft.forms import FORMS, INITS
@@ -75,6 +76,11 @@ def init_of(file: AdapterFile, peft: PeftForm, base: Frozen) -> Init:
     value = file.options.get(peft.init, True)
     if base.reads_indices and isinstance(value, str) and value != "loftq":
         return ORIGIN.init
+    if value == "olora" and isinstance(base, FrozenConv1D):
+        raise BadAdapter(
+            f"{file.options_path}: {peft.init} is 'olora' on a Conv1D, whose weight PEFT then factorises the wrong way "
+            "round: its adapter is not the one that OLoRA means, so train it again with PiSSA, or with PEFT's default"
+        )
     if isinstance(value, str) and value in INITS:
         return INITS[value]
     if value not in WHOLE_W0:
