@@ -9,7 +9,7 @@ from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.before import restored
 from lorabook.core.beside import beside
 from lorabook.core.names import refuse_compiled_alone
-from lorabook.core.shards import refuse_shards
+from lorabook.core.shards import refuse_shards, reshard
 from lorabook.core.unmergeable import refuse_unmergeable
 
 
@@ -42,6 +42,7 @@ def disabled(model: nn.Module) -> Iterator[nn.Module]:
     neither named by `also_train` nor trained by `fit` (a parameter that you unfroze and trained in a loop of your own)
     is not known, and stays as it is.
     """
+    reshard(model)
     noted = beside(model).values()
     with _replaced(model, Adapted.original), restored(noted):
         yield model
@@ -80,6 +81,7 @@ def refuse_sharded(model: nn.Module, what: str) -> None:
     Raises:
         ValueError: an update is sharded (FSDP); naming it, and what to do instead.
     """
+    reshard(model)
     named = ((f"{name}.update.{p}", t) for name, a in adapted(model).items() for p, t in a.update.named_parameters())
     instead = "save_adapter(model, folder), load the folder into the plain model in one process, and do it there"
     refuse_shards(named, what, instead)

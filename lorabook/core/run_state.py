@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.beside import beside, outside
-from lorabook.core.shards import refuse_shards
+from lorabook.core.shards import refuse_shards, reshard
 from lorabook.core.step_rule import StepRule
 from lorabook.core.whole_file import replace_whole
 
@@ -31,6 +31,7 @@ def refuse_shards_in_checkpoint(model: nn.Module) -> None:
     Raises:
         ValueError: naming a shard.
     """
+    reshard(model)
     instead = "leave checkpoint out and save with torch.distributed.checkpoint; save_adapter writes the adapter whole"
     refuse_shards(model.named_parameters(), "fit's checkpoint holds no shards", instead)
 

@@ -2,7 +2,8 @@
 
 `inject` first, then `fully_shard`. A and B are parameters, and become shards; W₀ is a buffer, as it never trains, and
 FSDP leaves buffers alone: W₀ stays whole on every rank. What sharding saves is what trains, its gradients and the
-optimiser's state, and not W₀. (DDP sends buffers round at every step: give it broadcast_buffers=False.)
+optimiser's state, and not W₀. (DDP sends buffers, and so W₀, round at every step, unless it is made with
+broadcast_buffers=False, which newer versions of torch call forward_sync_buffers=False.)
 """
 
 import sys
@@ -30,6 +31,14 @@ def laid_out_as(here: Tensor, numbers: Tensor) -> Tensor:
         return numbers
     distribute = sys.modules["torch.distributed.tensor"].distribute_tensor
     return distribute(numbers, here.device_mesh, here.placements, src_data_rank=None)
+
+
+def reshard(model: nn.Module) -> None:
+    """Put a model's parameters back into shards: FSDP leaves some whole after a forward pass, as passing copies."""
+    fsdp = sys.modules.get("torch.distributed.fsdp")  # imported already, if the model uses it
+    for module in model.modules() if fsdp is not None else ():
+        if isinstance(module, fsdp.FSDPModule):
+            module.reshard()
 
 
 def in_one_process(model: nn.Module, write: Callable[[], None]) -> None:

@@ -52,13 +52,6 @@ def beside_adapters(file: AdapterFile, adapter: Record, model: nn.Module) -> lis
     return [(here[name], _checked(file, name, t, here[name])) for name, t in adapter.beside.items()]
 
 
-def trained_in(file: AdapterFile, beside: dict[str, Tensor], first: dict[str, str]) -> frozenset[str]:
-    """Return which of the tensors beside the adapters trained: our files say so, in PEFT's every parameter did."""
-    noted = file.note.get("also_train")
-    trained = set(beside) if noted is None else {first.get(name, name) for name in noted}
-    return frozenset(name for name in beside if name in trained)
-
-
 def _checked(file: AdapterFile, name: str, tensor: Tensor, here: Tensor) -> Tensor:
     if tensor.shape != here.shape:
         raise BadAdapter(

@@ -12,9 +12,8 @@ from lorabook.core.lora import ORIGIN
 from lorabook.core.names import first_names, named_modules
 from lorabook.core.recipe import Form, Recipe, Scale
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
-from lorabook.saving.matching import trained_in
 from lorabook.saving.names import OLD_NAMES, forms, name_of, numbers_of, scales
-from lorabook.saving.record import LayerRecord, Record
+from lorabook.saving.record import LayerRecord, Record, trained_in
 
 PEFT_TYPE = "lorabook"
 
@@ -65,7 +64,7 @@ def decode(file: AdapterFile, given: Recipe, model: nn.Module) -> Record:
         first[name]: LayerRecord(_recipe(file.options_path, name, described[name], given), tensors[name])
         for name in described
     }
-    return Record(layers, beside, trained_in(file, beside, first), file.note)
+    return Record(layers, beside, trained_in(file.note, beside, first), file.note)
 
 
 def _recipe(path: Path, name: str, entry: dict, given: Recipe) -> Recipe:

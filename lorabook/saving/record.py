@@ -10,7 +10,7 @@ from lorabook.core.beside import beside, outside
 from lorabook.core.dense import Dense
 from lorabook.core.lora import ORIGIN
 from lorabook.core.recipe import Recipe
-from lorabook.core.shards import refuse_flat_shards, whole
+from lorabook.core.shards import refuse_flat_shards, reshard, whole
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def record(model: nn.Module) -> Record:
     if not layers:
         raise ValueError("this model has no adapted layer to save: call inject first")
     refuse_flat_shards(model)
+    reshard(model)
     records = {name: _record_layer(layer) for name, layer in layers.items()}
     if not any(one.tensors for one in records.values()):
         raise ValueError(
@@ -82,6 +83,17 @@ def _record_layer(layer: Adapted) -> LayerRecord:
     alpha = recipe.alpha * layer.scale / recipe.scale.build(recipe.alpha, r)
     whole_w0 = {"A": copied(factors.A), "B": copied(factors.B)}
     return LayerRecord(replace(recipe, r=r, alpha=alpha), tensors | whole_w0)
+
+
+def trained_in(note: dict, beside: dict[str, Tensor], first: dict[str, str]) -> frozenset[str]:
+    """Return which of the tensors beside the adapters trained: our files' note says so; in PEFT's, all of them.
+
+    Args:
+        first: the first plain name of every name in the model.
+    """
+    noted = note.get("also_train")
+    trained = set(beside) if noted is None else {first.get(name, name) for name in noted}
+    return frozenset(name for name in beside if name in trained)
 
 
 def copied(tensor: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from lorabook.core.inject import place
 from lorabook.core.lora import ORIGIN
 from lorabook.core.names import named_tensors
 from lorabook.core.recipe import AxisConflict, Recipe
-from lorabook.core.shards import in_one_process, laid_out_as
+from lorabook.core.shards import in_one_process, laid_out_as, reshard
 from lorabook.core.targets import Target, exactly, find_targets
 from lorabook.core.unmergeable import refuse_unsaved
 from lorabook.saving import own_format
@@ -80,6 +80,7 @@ def load_adapter(model: nn.Module, folder: str | Path, recipe: Recipe | None = N
     own = file.options.get("peft_type") == own_format.PEFT_TYPE
     adapter = own_format.decode(file, given, model) if own else reading.decode(file, model)
     layers = adapted(model)
+    reshard(model)
     if layers and recipe is not None:
         raise ValueError("this model has its adapters already, so a recipe comes too late; leave `recipe` out")
     if layers:

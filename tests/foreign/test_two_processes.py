@@ -29,7 +29,7 @@ def test_both_processes_compute_what_one_computes(folder, rank):
 def test_the_files_are_the_plain_models(folder, form):
     alone = safetensors.torch.load_file(folder / f"{form}-alone-0" / WEIGHTS)
     options = json.loads((folder / f"{form}-alone-0" / OPTIONS).read_text())
-    for other in (f"{form}-ddp-0", f"{form}-ddp-1", f"{form}-fsdp"):
+    for other in (f"{form}-ddp-0", f"{form}-ddp-1", f"{form}-fsdp", f"{form}-fsdp-later"):
         tensors = safetensors.torch.load_file(folder / other / WEIGHTS)
         assert json.loads((folder / other / OPTIONS).read_text()) == options
         assert {key: tensor.shape for key, tensor in tensors.items()} == {k: t.shape for k, t in alone.items()}

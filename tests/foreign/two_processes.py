@@ -60,7 +60,7 @@ def one_of_two(rank: int, folder: Path) -> None:
     for form in FORMS:
         alone = trained(injected(form), (X, LABELS))
         save_adapter(alone, folder / f"{form}-alone-{rank}")
-        ddp = trained(nn.parallel.DistributedDataParallel(injected(form), broadcast_buffers=False), halves)
+        ddp = trained(nn.parallel.DistributedDataParallel(injected(form)), halves)
         lines.append(f"{form} DDP {gap(said(ddp), said(alone))}")
         save_adapter(ddp, folder / f"{form}-ddp-{rank}")
 
@@ -76,6 +76,7 @@ def one_of_two(rank: int, folder: Path) -> None:
         with lb.disabled(fsdp):
             lines.append(f"{form} FSDP-disabled {gap(said(fsdp), said(HOST.model()))}")
         lines.append(f"{form} FSDP-after {gap(said(fsdp), said(alone))}")
+        save_adapter(fsdp, folder / f"{form}-fsdp-later")
         w0 = fsdp.q.base.matrix
         lines.append(f"{form} W0 whole {float(is_shard(w0) or w0.shape != (8, 8))}")
         lines.append(

@@ -11,13 +11,12 @@ from lorabook.core.names import first_names, module_at, named_modules, route
 from lorabook.core.recipe import Recipe
 from lorabook.core.targets import places_of
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
-from lorabook.saving.matching import trained_in
 from lorabook.saving.peft.beside import Copies, copied_ends, left_out_by_peft, plain, same_numbers
 from lorabook.saving.peft.form import LayerKeys, PeftForm
 from lorabook.saving.peft.forms import FORMS
 from lorabook.saving.peft.options import form_of, init_of, recipe_of, refuse_malformed, targeted
 from lorabook.saving.peft.writing import PREFIX, base_of
-from lorabook.saving.record import LayerRecord, Record
+from lorabook.saving.record import LayerRecord, Record, trained_in
 
 
 def decode(file: AdapterFile, model: nn.Module) -> Record:
@@ -42,7 +41,7 @@ def decode(file: AdapterFile, model: nn.Module) -> Record:
         first = next(name for name, _ in named_modules(model) if name in layers)
         layers[first].tensors.update(parts.shared)
     beside = parts.copies.by_first_name()
-    return Record(layers, beside, trained_in(file, beside, parts.copies.first), file.note)
+    return Record(layers, beside, trained_in(file.note, beside, parts.copies.first), file.note)
 
 
 class _Parts:
@@ -80,6 +79,8 @@ def _sorted_by_layer(file: AdapterFile, peft: PeftForm, model: nn.Module) -> _Pa
                 f"{file.weights_path}: key {key!r} belongs to a layer that this model lacks; its layers are "
                 f"{', '.join(layers[:8])} ({len(layers)} in all)"
             )
+        if not tensor.is_floating_point():
+            raise BadAdapter(f"{file.weights_path}: {key} holds {tensor.dtype}; expected floating-point numbers")
         _refuse_other_places(file, model, name)
         name = parts.copies.first[name]
         letter = {e: letter for letter, e in _keys_of(file, peft, model, name).ends.items()}.get(end)
