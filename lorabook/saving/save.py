@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lorabook.core.adapted_layer import Adapted, adapted
-from lorabook.core.beside import note
+from lorabook.core.beside import beside, note
 from lorabook.core.inject import place
 from lorabook.core.lora import ORIGIN
 from lorabook.core.names import named_tensors
@@ -78,13 +78,15 @@ def load_adapter(model: nn.Module, folder: str | Path, recipe: Recipe | None = N
     given = Recipe() if recipe is None else recipe
     file = read(Path(folder))
     own = file.options.get("peft_type") == own_format.PEFT_TYPE
+    reshard(model)
     adapter = own_format.decode(file, given, model) if own else reading.decode(file, model)
     layers = adapted(model)
-    reshard(model)
     if layers and recipe is not None:
         raise ValueError("this model has its adapters already, so a recipe comes too late; leave `recipe` out")
     if layers:
-        _write(model, matched(file, adapter, layers, model))
+        # What the adapter of before trained beside its layers, and this file knows nothing of, is the base's again.
+        others = [(b.now, b.numbers) for name, b in beside(model).items() if name not in adapter.beside]
+        _write(model, others + matched(file, adapter, layers, model))
         return layers
     beside_adapters(file, adapter, model)
     chosen = _chosen(file, adapter, given, model)

@@ -252,6 +252,24 @@ def test_a_run_goes_on_with_its_running_statistics(wrapper, tmp_path):
     }  # fmt: skip
 
 
+def test_another_adapter_takes_nothing_of_the_one_before(tmp_path):
+    """The first trained a norm and moved its statistics; the second did neither, and its file says nothing of them."""
+    plain = HOSTS["batch norm trained"].model()
+    first, second = copy.deepcopy(plain), copy.deepcopy(plain)
+    inject(first, recipe_of("LowRankForm", "between"), r"^(q|o)$")
+    inject(second, recipe_of("LowRankForm", None), r"^(q|o)$")
+    move(first)
+    second.q.update.B.data += 0.3
+    save_adapter(first, tmp_path / "first")
+    save_adapter(second, tmp_path / "second")
+    model = copy.deepcopy(plain)
+    load_adapter(model, tmp_path / "first")
+    load_adapter(model, tmp_path / "second")
+    assert gap(said(model), said(second)) <= 1e-12
+    load_adapter(model, tmp_path / "first")
+    assert gap(said(model), said(first)) <= 1e-12
+
+
 def test_disabled_leaves_a_backward_pass_that_is_still_to_come_alone():
     model = HOSTS["batch norm trained"].model()
     inject(model, recipe_of("LowRankForm", "between"), r"^(q|o)$")

@@ -53,7 +53,7 @@ def in_peft(model: nn.Module, config: peft.PeftConfig, folder) -> nn.Module:
 
 def advised(message: str, model: nn.Module) -> None:
     """Do what the message says."""
-    code = re.search(r"did: (.*)$|was in PEFT: (.*)$|first: (layer = .*)$", message, re.DOTALL)
+    code = re.search(r"was in PEFT: (.*)$|first: (layer = .*)$", message, re.DOTALL)
     exec(next(group for group in code.groups() if group), {"model": model, "torch": torch, "copy": copy})
 
 
@@ -132,6 +132,12 @@ def test_one_layer_in_two_places_is_refused_until_it_is_two(tmp_path):
     for targets in (["q"], ["q", "o"], "q|o"):
         folder = tmp_path / str(targets)
         assert loads_as_in_peft(HOSTS["one layer, two places"].model(), lora(targets), folder) == 1
+
+
+@pytest.mark.parametrize(("modules", "advice"), [(["q"], 1), (["again"], 1), (["q", "again"], 1), (["norm"], 0)])
+def test_a_copy_in_one_of_two_places_is_refused_until_there_are_two_layers(modules, advice, tmp_path):
+    plain = HOSTS["one layer, two places"].model()
+    assert loads_as_in_peft(plain, lora(["o"], modules_to_save=modules), tmp_path) == advice
 
 
 def test_one_block_under_two_names_is_one_here_and_there(tmp_path):

@@ -38,9 +38,10 @@ def test_the_files_are_the_plain_models(folder, form):
 
 def test_what_shards_cannot_do_is_refused_by_name(folder):
     for rank in (0, 1):
-        merge, checkpoint, inject, ddp = (folder / f"messages-{rank}").read_text().splitlines()
+        merge, checkpoint, inject, ddp, load = (folder / f"messages-{rank}").read_text().splitlines()
         assert merge.startswith("q.update.A is sharded over several processes (FSDP)")
         assert "save_adapter(model, folder)" in merge
         assert "leave checkpoint out" in checkpoint
         assert "inject first, then fully_shard" in inject
+        assert "inject first, then fully_shard" in load
         assert "inject into the plain model first, then wrap it" in ddp

@@ -88,6 +88,7 @@ def one_of_two(rank: int, folder: Path) -> None:
         refused(lambda: lb.fit(one, iter([halves]), steps=1, lr=0.1, checkpoint=folder / "run", progress=False)),
         refused(lb.inject, sharded(HOST.model()), lb.LoRA(r=2), HOST.targets),
         refused(lb.inject, nn.parallel.DistributedDataParallel(HOST.model()), lb.LoRA(r=2), HOST.targets),
+        refused(load_adapter, sharded(HOST.model()), folder / "LoRA-alone-0"),
     ]
     # torch.compile for once really compiles: no type checks of the test suite stand in its way here.
     fast, plain = torch.compile(HOST.model(), backend="eager"), copy.deepcopy(HOST.model())

@@ -108,7 +108,7 @@ def plain(path: str) -> str:
 
 def same_numbers(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors are equal, or differ by what is lost between their dtypes and by nothing else."""
-    one = one.detach().cpu()
+    one = copied(one)
     if one.shape != other.shape or one.dtype == other.dtype or not one.is_floating_point():
         return one.shape == other.shape and torch.equal(one, other)
     lost = max(torch.finfo(dtype).eps for dtype in (one.dtype, other.dtype))
@@ -145,7 +145,7 @@ class Copies:
         for name, tensor in self.read.items():
             module = next(module for module in self.modules if name.startswith(f"{module}."))
             for other in untied_by_copy(self.model, name, self.known[name], module):
-                theirs = self.read.get(other, self.known[other].detach().cpu())
+                theirs = self.read.get(other, copied(self.known[other]))
                 if theirs.shape != tensor.shape or not torch.equal(theirs.to(tensor.dtype), tensor):
                     return name, other
         return None

@@ -16,6 +16,7 @@ from lorabook.saving.peft.form import LayerKeys, PeftForm
 from lorabook.saving.peft.forms import FORMS
 from lorabook.saving.peft.options import form_of, init_of, recipe_of, refuse_malformed, targeted
 from lorabook.saving.peft.writing import PREFIX, base_of
+from lorabook.saving.peft.untie import advice
 from lorabook.saving.record import LayerRecord, Record, trained_in
 
 
@@ -100,11 +101,9 @@ def _refuse_other_places(file: AdapterFile, model: nn.Module, name: str) -> None
         return
     here = route(model, name)[-1]
     other = next(n for n, module in named_modules(model) if module is layer and route(model, n)[-1] != here)
-    parent, _, child = other.rpartition(".")
     raise BadAdapter(
         f"{file.weights_path}: PEFT adapted {name} alone, and in this model {other} is the very same layer: make it a "
-        f"layer of its own first, as it was in PEFT: setattr(model.get_submodule({parent!r}), {child!r}, copy.deepcopy("
-        f"model.get_submodule({name!r})))"
+        f"layer of its own first, as it was in PEFT: {advice(model, name, other)}"
     )
 
 
@@ -114,11 +113,9 @@ def _refuse_bad_copies(file: AdapterFile, copies: Copies) -> None:
         raise BadAdapter(f"{file.weights_path}: missing key {PREFIX + missing!r}, of a module in modules_to_save")
     if untied is not None:
         name, other = untied
-        holder, _, own = other.rpartition(".")
         raise BadAdapter(
             f"{file.weights_path}: {name} trained apart from {other}, and in this model the two are tied, one tensor: "
-            f"untie them first, as PEFT did: layer = model.get_submodule({holder!r}); layer.{own} = torch.nn.Parameter("
-            f"layer.{own}.clone())"
+            f"untie them first, as it was in PEFT: {advice(copies.model, name, other)}"
         )
 
 
