@@ -39,9 +39,8 @@ def disabled(model: nn.Module) -> Iterator[nn.Module]:
     """The model as it was before injection, inside the block.
 
     That is its layers, what `also_train` trained, and running statistics. A quantised base stays quantised, and in
-    training mode LongLoRA's attention stays in groups. What was
-    neither named by `also_train` nor trained by `fit` (a parameter that you unfroze and trained in a loop of your own)
-    is not known, and stays as it is.
+    training mode LongLoRA's attention stays in groups. What was neither named by `also_train` nor trained by `fit` (a
+    parameter that you unfroze and trained in a loop of your own) is not known, and stays as it is.
     """
     reshard(model)
     noted = beside(model).values()

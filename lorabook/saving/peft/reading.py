@@ -15,8 +15,8 @@ from lorabook.saving.peft.beside import Copies, copied_ends, left_out_by_peft, p
 from lorabook.saving.peft.form import LayerKeys, PeftForm
 from lorabook.saving.peft.forms import FORMS
 from lorabook.saving.peft.options import form_of, init_of, recipe_of, refuse_malformed, targeted
-from lorabook.saving.peft.writing import PREFIX, base_of
 from lorabook.saving.peft.untie import advice
+from lorabook.saving.peft.writing import PREFIX, base_of
 from lorabook.saving.record import LayerRecord, Record, trained_in
 
 
