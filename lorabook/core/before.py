@@ -16,9 +16,11 @@ class Before:
     """A parameter or buffer outside the adapted layers, as it was when the model got its adapters.
 
     It is known by the module that holds it and its name there, in every place: names of the model change when it
-    becomes part of another, and a tensor is replaced when it is sharded.
+    becomes part of another, and a tensor is replaced when it is sharded. Where a module is replaced as well (a norm by
+    a synchronised one), by the name that it had.
     """
 
+    name: str
     places: tuple[Place, ...]
     numbers: Tensor
     trains: bool

@@ -32,14 +32,17 @@ def outside(model: nn.Module) -> Iterator[tuple[list[str], Tensor, tuple[Place, 
 
 def beside(model: nn.Module) -> dict[str, Before]:
     """Return what is noted of the tensors that the model still has, by their first plain name."""
-    noted = {
-        _key(place): before for layer in adapted(model).values() for before in layer.beside for place in before.places
-    }
+    everything = [before for layer in adapted(model).values() for before in layer.beside]
+    here = {id(module) for module in model.modules()}
+    noted = {_key(place): before for before in everything for place in before.places}
+    homeless = {one.name: one for one in everything if not any(id(holder) in here for holder, _ in one.places)}
     found = {}
-    for names, _, places in outside(model):
+    for names, tensor, places in outside(model):
         known = [noted[_key(place)] for place in places if _key(place) in noted]
+        if not known and names[0] in homeless and homeless[names[0]].numbers.shape == tensor.shape:
+            known = [homeless[names[0]]]
         if known:
-            found[names[0]] = Before(places, known[0].numbers, any(before.trains for before in known))
+            found[names[0]] = Before(names[0], places, known[0].numbers, any(before.trains for before in known))
     return found
 
 
@@ -60,7 +63,7 @@ def note(model: nn.Module, trains: Collection[int] = (), changes: Collection[int
         if known is not None:
             known.trains = known.trains or begins
         elif begins or id(tensor) in changes or not isinstance(tensor, nn.Parameter):
-            noted[names[0]] = Before(places, tensor.detach().clone(), begins)
+            noted[names[0]] = Before(names[0], places, tensor.detach().clone(), begins)
     # One injection may see a part of the model only: what is noted of the rest stays.
     earlier = {_key(before.places[0]): before for layer in layers.values() for before in layer.beside}
     everything = earlier | {_key(before.places[0]): before for before in noted.values()}

@@ -252,6 +252,20 @@ def test_a_run_goes_on_with_its_running_statistics(wrapper, tmp_path):
     }  # fmt: skip
 
 
+def test_a_norm_that_was_replaced_by_a_synchronised_one_is_still_the_adapters(tmp_path):
+    plain = HOSTS["batch norm trained"].model()
+    model = copy.deepcopy(plain)
+    inject(model, recipe_of("LowRankForm", "between"), r"^(q|o)$")
+    move(model)
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(model).requires_grad_(False)
+    save_adapter(model, tmp_path)
+    fresh = copy.deepcopy(plain)
+    load_adapter(fresh, tmp_path)
+    assert gap(said(fresh), said(model)) <= 1e-12
+    with disabled(model):
+        assert gap(said(model), said(plain)) <= 1e-12
+
+
 def test_another_adapter_takes_nothing_of_the_one_before(tmp_path):
     """The first trained a norm and moved its statistics; the second did neither, and its file says nothing of them."""
     plain = HOSTS["batch norm trained"].model()
