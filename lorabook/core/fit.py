@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from lorabook.core.adapted_layer import adapted
+from lorabook.core.beside import note_trained
 from lorabook.core.optimizer import optimizer as optimizer_of
-from lorabook.core.run_state import load_run, save_run
+from lorabook.core.run_state import load_run, refuse_shards_in_checkpoint, save_run
 from lorabook.core.schedule import constant
 from lorabook.core.step_rule import StepRule
 from lorabook.core.training_step import Batch, take_steps
@@ -80,7 +81,10 @@ def fit(
     """
     refuse_unless_whole("steps", steps)
     refuse_unless_whole("accumulate", accumulate, 1, ", the batches of one step")
+    if checkpoint is not None:
+        refuse_shards_in_checkpoint(model)
     optimizer = optimizer_of(model, lr)
+    note_trained(model)
     history, rule, rates = History(), _rule(model, steps), [group["lr"] for group in optimizer.param_groups]
     if checkpoint is not None and checkpoint.exists():
         history.losses = load_run(checkpoint, model, optimizer, rule)

@@ -53,8 +53,6 @@ def read(folder: Path) -> AdapterFile:
     options = _read_options(folder)
     tensors, header = _read_weights(folder)
     for key, tensor in tensors.items():
-        if not tensor.is_floating_point():
-            raise BadAdapter(f"{folder / WEIGHTS}: {key} holds {tensor.dtype}; expected floating-point numbers")
         if not tensor.isfinite().all():
             raise BadAdapter(
                 f"{folder / WEIGHTS}: {key} has NaN or infinite entries; its training diverged, or the file is damaged"

@@ -7,6 +7,7 @@ from torch import Tensor
 from lorabook.core.frozen import Frozen
 from lorabook.core.lora import ORIGIN
 from lorabook.core.recipe import Form, Init, Recipe
+from lorabook.core.transformers_conv1d import FrozenConv1D
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.peft.form import PeftForm
 from lorabook.saving.peft.forms import FORMS
@@ -63,10 +64,7 @@ def form_of(file: AdapterFile) -> type[Form]:
 
 def _key_of(file: AdapterFile, option: str) -> str | None:
     """Return a key of the file that an option asked for, or None."""
-    for key in file.tensors:
-        if key.endswith(SEEN_IN_KEYS.get(option, ())) and not in_modules_to_save(file, key.rpartition(".")[0]):
-            return key
-    return None
+    return next((key for key in file.tensors if key.endswith(SEEN_IN_KEYS.get(option, ()))), None)
 
 
 def refuse_malformed(file: AdapterFile) -> None:
@@ -98,6 +96,11 @@ def init_of(file: AdapterFile, peft: PeftForm, base: Frozen) -> Init:
     ignored = base.reads_indices and isinstance(value, str) and value != "loftq"
     if value in peft.whole or ignored:
         return ORIGIN.init
+    if value == "olora" and isinstance(base, FrozenConv1D):
+        raise BadAdapter(
+            f"{file.options_path}: {peft.init} is 'olora' on a Conv1D, whose weight PEFT then factorises the wrong way "
+            "round: its adapter is not the one that OLoRA means, so train it again with PiSSA, or with PEFT's default"
+        )
     if isinstance(value, str) and value in peft.starts:
         return peft.starts[value]
     raise BadAdapter(
@@ -137,8 +140,3 @@ def targeted(targets: str | list[str] | None, name: str) -> bool:
     if isinstance(targets, str):
         return re.fullmatch(targets, name) is not None
     return any(name == target or name.endswith(f".{target}") for target in targets or ())
-
-
-def in_modules_to_save(file: AdapterFile, module: str) -> bool:
-    """PEFT's rule: a list holds ends of names, of whole words or not."""
-    return any(module.endswith(end) for end in file.options.get("modules_to_save") or ())
