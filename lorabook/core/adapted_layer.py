@@ -4,10 +4,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lorabook.core.before import Before
 from lorabook.core.dense import Dense
 from lorabook.core.effective_weight import EffectiveWeight
 from lorabook.core.frozen import Frozen
 from lorabook.core.lora import LowRank
+from lorabook.core.names import named_modules
 from lorabook.core.original_layer import Original
 from lorabook.core.plain_layer import hand_over_hooks
 from lorabook.core.recipe import Factors, Recipe
@@ -28,6 +30,8 @@ class Adapted(nn.Module):
         self.recipe, self.scale = recipe, scale
         # What an init took out of W₀ (PiSSA): without it neither the original layer nor a plain LoRA can be given back.
         self.start = None if start is None else start.requires_grad_(False)
+        # Of the tensors beside the adapters, one list for all layers of a model: see `beside`.
+        self.beside: list[Before] = []
 
     def forward(self, x: Tensor) -> Tensor:
         self._accept(x)
@@ -114,5 +118,9 @@ TAKEN = frozenset({*vars(Adapted), "base", "update", "recipe", "scale", "start"}
 
 
 def adapted(model: nn.Module) -> dict[str, Adapted]:
-    """Return the adapted layers of a model by name, in the model's order."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, Adapted)}
+    """Return the adapted layers of a model by plain name, in the model's order; each once, under its first name."""
+    layers: dict[Adapted, str] = {}
+    for name, module in named_modules(model):
+        if isinstance(module, Adapted):
+            layers.setdefault(module, name)
+    return {name: layer for layer, name in layers.items()}

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from lorabook.core.adapted_layer import adapted
+from lorabook.core.beside import note_trained
 from lorabook.core.number import refuse_unless_positive
 from lorabook.core.optimizer import optimizer as optimizer_of
-from lorabook.core.run_state import load_run, save_run
+from lorabook.core.run_state import load_run, refuse_shards_in_checkpoint, save_run
 from lorabook.core.schedule import constant
 from lorabook.core.step_rule import StepRule
 from lorabook.core.training_step import Batch, take_steps
@@ -109,7 +110,10 @@ def fit(
     if autocast is not None and not (isinstance(autocast, torch.dtype) and autocast.is_floating_point):
         raise ValueError(f"autocast is {autocast!r}; it must be a dtype to compute in, such as torch.bfloat16, or None")
     checkpoint = None if checkpoint is None else Path(checkpoint)
+    if checkpoint is not None:
+        refuse_shards_in_checkpoint(model)
     optimizer = optimizer_of(model, lr)
+    note_trained(model)
     history, rule, rates = History(), _rule(model, steps), [group["lr"] for group in optimizer.param_groups]
     if checkpoint is not None and checkpoint.exists():
         history.losses = load_run(checkpoint, model, optimizer, rule)

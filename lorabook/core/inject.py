@@ -9,8 +9,10 @@ from torch import nn
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.all_linear import all_linear
 from lorabook.core.as_it_was import as_it_was_if_this_fails
+from lorabook.core.beside import beside, note, outside
 from lorabook.core.lora import ORIGIN, LowRank
 from lorabook.core.plain_layer import hand_over_hooks
+from lorabook.core.plain_saving import refuse_plain_saving
 from lorabook.core.recipe import Factors, LayerSpec, Recipe, refuse_other
 from lorabook.core.targets import Target, exactly, find_targets, refuse_large_rank
 from lorabook.core.update import in_float32_at_least
@@ -32,6 +34,9 @@ def inject(
     An adapted layer keeps the plain one's attributes and hooks. What was bound to the plain layer object itself cannot
     be kept, and is refused: a patched forward, a parametrization, a pruning mask, another library's adapter.
 
+    Names are the plain model's, whatever it is wrapped in (torch.compile, DataParallel); a layer that stands in several
+    places is one layer, adapted in all of them, and found by any of its names. For FSDP see `lorabook.core.shards`.
+
     Args:
         targets: regular expression, searched in module names: r"q_proj|v_proj". Without it, every linear layer but
             the output head (`all_linear`).
@@ -40,12 +45,14 @@ def inject(
     Raises:
         ValueError: no target matches (the message lists names), the model has no linear layer, a rank is too large, a
             layer is adapted already (by us or by another library) or carries what cannot be kept, a matrix is shared
-            with another module, or a value of the recipe is computed from W₀ and W₀ has an entry that is no number.
+            with another module, a value of the recipe is computed from W₀ and W₀ has an entry that is no number, or the
+            model is in DDP or sharded already: inject first, then wrap.
         TypeError: `recipe` is no Recipe, or `targets` no text.
         UnsupportedLayer: a target is no layer of a known type.
         AxisConflict: two axes of the recipe cannot be had together on these layers.
     """
     refuse_other(recipe)
+    _refuse_ddp(model)
     recipe = recipe.complete(ORIGIN)
     generator = generator or torch.Generator().manual_seed(0)
     chosen = find_targets(model, exactly(all_linear(model)) if targets is None else targets, recipe)
@@ -53,9 +60,17 @@ def inject(
     return place(model, recipe, chosen, generator)
 
 
+def _refuse_ddp(model: nn.Module) -> None:
+    if any(isinstance(module, nn.parallel.DistributedDataParallel) for module in model.modules()):
+        raise ValueError(
+            "this model is in DistributedDataParallel, which keeps those parameters equal that it found when it was "
+            "made, and no adapter that comes later: inject into the plain model first, then wrap it"
+        )
+
+
 def place(model: nn.Module, recipe: Recipe, chosen: list[Target], generator: torch.Generator) -> dict[str, Adapted]:
     """Do what `inject` does, on targets that are checked. A rank above min(d_out, d_in) is wasteful, not wrong."""
-    also = _also_trained(model, recipe)
+    also = _also_trained(model, recipe, chosen)
     shapes = [target.base.store.shape for target in chosen]
     largest = (max(d_out for d_out, _ in shapes), max(d_in for _, d_in in shapes))
     scale, shared = recipe.scale.build(recipe.alpha, recipe.r), {}
@@ -68,9 +83,12 @@ def place(model: nn.Module, recipe: Recipe, chosen: list[Target], generator: tor
             target.put(layers[target.name])
         if recipe.attention is not None:
             recipe.attention.build(model)
-        updates = {id(p) for layer in adapted(model).values() for p in layer.update.parameters()}
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(id(parameter) in updates or name in also)
+        refuse_plain_saving(model)
+        note(model, also)
+        trained = {id(p) for layer in adapted(model).values() for p in layer.update.parameters()}
+        trained |= {id(before.now) for before in beside(model).values() if before.trains}
+        for parameter in model.parameters():
+            parameter.requires_grad_(id(parameter) in trained)
     return layers
 
 
@@ -89,11 +107,16 @@ def _adapted(target: Target, recipe: Recipe, spec: LayerSpec) -> Adapted:
     return layer
 
 
-def _also_trained(model: nn.Module, recipe: Recipe) -> set[str]:
+def _also_trained(model: nn.Module, recipe: Recipe, chosen: list[Target]) -> set[int]:
+    """Return the `id` of every parameter that the recipe trains beside the adapters; a tied one by any of its names."""
     if recipe.also_train is None:
         return set()
-    names = {name for name, _ in model.named_parameters() if re.search(recipe.also_train, name)}
-    if not names:
-        known = ", ".join(name for name, _ in model.named_parameters())[:400]
-        raise ValueError(f"also_train={recipe.also_train!r} matches no parameter; the model has: {known} …")
-    return names
+    replaced = {id(p) for target in chosen for p in target.layer.parameters()}
+    named = [(p, names) for names, p, _ in outside(model) if isinstance(p, nn.Parameter) and id(p) not in replaced]
+    found = {id(p) for p, names in named if any(re.search(recipe.also_train, name) for name in names)}
+    if not found:
+        known = ", ".join(name for _, names in named for name in names)[:400]
+        raise ValueError(
+            f"also_train={recipe.also_train!r} matches no parameter beside the adapted layers; there are: {known} …"
+        )
+    return found

@@ -10,8 +10,10 @@ from torch.nn.utils import parametrize
 from lorabook.core.adapted_layer import TAKEN, adapted
 from lorabook.core.frozen import Frozen
 from lorabook.core.layer_types import LAYER_TYPES, freeze
+from lorabook.core.names import named_modules, own_tensors, refuse_compiled_alone, share_memory
 from lorabook.core.nested_tensor import refuse_nested_tensors
 from lorabook.core.recipe import Recipe
+from lorabook.core.shards import refuse_shards
 from lorabook.core.unkept import refuse_unkept
 from lorabook.core.wrapped import refuse_wrapped
 
@@ -60,14 +62,15 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
     except re.error as error:
         raise ValueError(f"targets={targets!r} is no regular expression: {error}") from error
     _refuse_adapted(model, targets)
-    matched = {name: module for name, module in model.named_modules() if name and re.search(targets, name)}
-    named = {name: module for name, module in matched.items() if _is_layer(module)}
+    matched = {name for name, _ in named_modules(model) if name and re.search(targets, name)}
+    named = [(names[0], layer) for names, layer in _layers(model) if any(re.search(targets, name) for name in names)]
     if not named:
         raise ValueError(f"targets={targets!r} matches no layer of this model; its layers are {_some_names(model)}")
-    refuse_nested_tensors(model, list(named))
+    refuse_nested_tensors(model, [name for name, _ in named])
     chosen = []
-    for name, layer in named.items():
-        refuse_wrapped(name, layer, model, set(matched))
+    for name, layer in named:
+        refuse_shards(own_tensors(layer), "cannot be adapted now", "inject first, then fully_shard")
+        refuse_wrapped(name, layer, model, matched)
         if not parametrize.is_parametrized(layer):
             base = freeze(layer, name)
         refuse_unkept(name, layer, TAKEN)
@@ -76,12 +79,22 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
         for value in recipe.values().values():
             value.refuse(name, base, recipe, model)
         chosen.append(Target(name, layer, base, places_of(model, layer)))
+        refuse_compiled_alone(chosen[-1].places)
     return chosen
 
 
 def exactly(names: Iterable[str]) -> str:
     """Return a regular expression that finds exactly these names."""
     return "^(" + "|".join(re.escape(name) for name in names) + ")$"
+
+
+def _layers(model: nn.Module) -> list[tuple[list[str], nn.Module]]:
+    """Return every layer once, with all its plain names."""
+    names: dict[nn.Module, list[str]] = {}
+    for name, module in named_modules(model):
+        if name and _is_layer(module):
+            names.setdefault(module, []).append(name)
+    return [(all_names, layer) for layer, all_names in names.items()]
 
 
 def _is_layer(module: nn.Module) -> bool:
@@ -121,7 +134,8 @@ def refuse_large_rank(chosen: list[Target], recipe: Recipe) -> None:
 
 
 def _refuse_adapted(model: nn.Module, targets: str) -> None:
-    again = [name for name in adapted(model) if re.search(targets, name)]
+    layers = adapted(model).values()
+    again = [name for name, module in named_modules(model) if module in layers and re.search(targets, name)]
     if again:
         raise ValueError(
             f"{again[0]} is adapted already: merge(model) first to train a second adapter on top of it, or choose "
@@ -130,19 +144,16 @@ def _refuse_adapted(model: nn.Module, targets: str) -> None:
 
 
 def _refuse_tied(model: nn.Module, name: str, layer: nn.Module) -> None:
-    memory = layer.weight.untyped_storage().data_ptr()
-    for other_name, other in model.named_modules():
-        for other_weight, parameter in other.named_parameters(recurse=False):
-            if other is layer or parameter.device.type == "meta":
-                continue
-            if parameter.untyped_storage().data_ptr() == memory:
+    for other_name, other in named_modules(model):
+        for other_weight, tensor in own_tensors(other):
+            if other is not layer and share_memory(layer.weight, tensor):
                 raise ValueError(
                     f"{name}.weight and {other_name}.{other_weight} are one tied matrix: adapting one of the two would "
-                    f"untie them silently. Leave it out of the targets, or untie it first: "
-                    f"model.get_submodule({name!r}).weight = torch.nn.Parameter(weight.clone())"
+                    f"untie them silently. Leave it out of the targets, or untie it first: layer = model.get_submodule("
+                    f"{name!r}); layer.weight = torch.nn.Parameter(layer.weight.clone())"
                 )
 
 
 def _some_names(model: nn.Module) -> str:
-    names = [name for name, module in model.named_modules() if name and _is_layer(module)]
+    names = [names[0] for names, _ in _layers(model)]
     return ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")

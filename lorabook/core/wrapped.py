@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
+from lorabook.core.names import named_modules
+
 HELD_AS = {"base_layer": "PEFT", "original_module": "PEFT", "org_module": "LyCORIS", "_orig_mod": "torch.compile"}
 """Under which name a wrapper holds the layer that it stands for, and whose wrapper it is."""
 
@@ -19,10 +21,10 @@ def refuse_wrapped(name: str, layer: nn.Module, model: nn.Module, matched: set[s
     Raises:
         ValueError: naming the wrapper and what to do.
     """
-    parts = name.split(".")
+    parts, modules = name.split("."), dict(named_modules(model))
     for n in range(len(parts) - 1, 0, -1):
         outer, child = ".".join(parts[:n]), parts[n]
-        wrapper = model.get_submodule(outer)
+        wrapper = modules[outer]
         if isinstance(wrapper, ParametrizationList):
             raise ValueError(
                 f"{name} is part of a parametrization, by which another layer's weight is computed: choose targets "

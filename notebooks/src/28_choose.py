@@ -38,13 +38,13 @@ picture
 # %% [markdown]
 # 1. Take the 16 GiB card and texts of 2,048 tokens. What is added first? Then take 70B (*more*): on which of the cards does
 #    it fit?
-# 2. Let it run in llama.cpp. Who remains? What is wrong with rsLoRA, and with DoRA?
+# 2. Let it run in llama.cpp. Who remains? What is wrong with DoRA?
 #
 # <details><summary>Answers</summary>
 #
 # 1. Checkpointing: 14.4 GiB instead of 23.1. With 70B four bits come on top: 41.0 GiB, so 48 is enough.
-# 2. LoRA, and four that write a plain pair: LoRA+, LoRA-FA, PiSSA, OLoRA. rsLoRA needs another α in its file. DoRA's
-#    magnitude has no place there: merge it.
+# 2. LoRA, and five that write a plain pair: rsLoRA, LoRA+, LoRA-FA, PiSSA, OLoRA. DoRA's magnitude has no place there:
+#    merge it.
 #
 # </details>
 #
@@ -80,8 +80,9 @@ book.source(servers.vllm)
 book.source(servers.llama_cpp)
 
 # %% [markdown]
-# Both are read off these programs' sources; they are not run here, and they change. llama.cpp refuses most of what it does
-# not know. The factor of rsLoRA it *passes over*: such an adapter weighs $\sqrt r$ times too little, without an error.
+# Both are read off these programs' sources, and they change. llama.cpp refuses most of what it does not know. PEFT's
+# `use_rslora` it *passes over*: such an adapter weighs $\sqrt r$ times too little, without an error. `save_adapter` writes
+# no such flag: it says $\alpha\sqrt r$ for $\alpha$.
 #
 # ## Measured
 
