@@ -250,8 +250,8 @@ def test_patterns_mean_what_each_type_of_peft_makes_of_them(kind, tmp_path):
 
 @pytest.mark.parametrize("layer", ["up", "conv", "table", "out"])
 def test_two_ranks_of_a_form_whose_ranks_peft_ignores_are_our_own_format(layer, tmp_path):
-    """And one rank on every layer is PEFT's, but for HiRA's convolution, which is another one there."""
-    for second, theirs in ((3, False), (2, layer != "conv")):
+    """And one rank on every layer is PEFT's."""
+    for second, theirs in ((3, False), (2, True)):
         model = every_kind()
         inject(model, HiRA(r=2), "^up$" if layer != "up" else "^out$")
         inject(model, HiRA(r=second), f"^{layer}$")
