@@ -167,7 +167,8 @@ WORN: dict[str, Worn] = {
         lambda m: prune.l1_unstructured(m.fc, "bias", 0.3), "fc has a pruned bias", lambda m: prune.remove(m.fc, "bias")
     ),
     "compiled layer": Worn(
-        _instead(lambda layer: torch.compile(layer, backend="eager")), "fc is a .*OptimizedModule.* compile after it",
+        _instead(lambda layer: torch.compile(layer, backend="eager")),
+        "a Linear was compiled on its own .*take the wrapper off",
         _instead(lambda wrapper: wrapper._orig_mod),
     ),
     "layer.compile()": Worn(lambda m: m.fc.compile(backend="eager"), "fc is compiled on its own"),

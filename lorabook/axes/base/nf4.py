@@ -13,6 +13,9 @@ from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Recipe
 from lorabook.core.store import Store
 
+SHAPE = "shape"
+"""Beside the buffers in a file: d_out and d_in. No buffer itself, so that `nbytes` is what the paper counts."""
+
 
 class FourBit(Store):
     """W₀ as packed NF4 codes. What differs between the final classes is how the absmax of every block is kept.
@@ -29,6 +32,24 @@ class FourBit(Store):
         # No bytes, only facts: the shape of W₀, and a dtype and device that follow the model's. Files do without it:
         # accelerate, which looks for shared memory, takes all empty tensors for one.
         self.register_buffer("like", w0.new_empty(*w0.shape, 0), persistent=False)
+
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + SHAPE] = torch.tensor(self.shape)
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, missing_keys: list,
+        unexpected_keys: list, error_msgs: list,
+    ) -> None:  # fmt: skip
+        # Codes of a matrix and of its transpose are as many: only the shape tells them apart.
+        shape = state_dict.pop(prefix + SHAPE, None)
+        if shape is not None and tuple(shape.tolist()) != tuple(self.shape):
+            error_msgs.append(
+                f"size mismatch for {prefix}packed: of a {tuple(shape.tolist())} matrix, not {self.shape}"
+            )
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
     @property
     @abstractmethod
