@@ -7,6 +7,7 @@ may have several: a tied head, a block that is used twice. The first in the mode
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +34,17 @@ Place = tuple[nn.Module, str]
 
 def wrapped_in(module: nn.Module) -> str | None:
     """Return the name in a wrapper of what it wraps; None for a module that is no wrapper."""
-    for kind, attribute in _HOLD_IN.items():
-        if isinstance(module, kind):
+    return _held_in(type(module))
+
+
+@cache
+def _held_in(kind: type) -> str | None:
+    # A class that is asked about exists, and so does every class that it comes from: the answer stays.
+    for wrapper, attribute in _HOLD_IN.items():
+        if issubclass(kind, wrapper):
             return attribute
-    for where, kind, attribute in _HOLD_IN_LATE:
-        if where in sys.modules and isinstance(module, getattr(sys.modules[where], kind)):
+    for where, name, attribute in _HOLD_IN_LATE:
+        if where in sys.modules and issubclass(kind, getattr(sys.modules[where], name)):
             return attribute
     return None
 
