@@ -25,6 +25,7 @@ _HOMES = {
     "load": "models.load", "inject": "core.inject", "fit": "core.fit", "Diverged": "core.training_step",
     "merge": "core.merge", "merged": "core.merge", "disabled": "core.merge", "adapted": "core.adapted_layer",
     "truncate": "axes.form.dylora", "search_kinds": "axes.rule.glora_search", "cut_supernet": "axes.form.glora_subnet",
+    "transformers_pairs": "models.transformers_batches", "transformers_loss": "models.transformers_batches",
     "learn_with_drop": "axes.rule.lora_drop", "save_adapter": "saving.save", "load_adapter": "saving.save",
     # several adapters
     "pairs_of": "many.pair", "stack": "many.stacking", "bank": "many.bank", "serving": "many.bank",

@@ -114,4 +114,4 @@ def assert_untouched(model: nn.Module, before: dict[str, object]) -> None:
     assert after["trains"] == before["trains"]
     assert after["numbers"].keys() == before["numbers"].keys()
     for name, tensor in before["numbers"].items():
-        assert torch.equal(after["numbers"][name], tensor), name
+        assert tensor.is_meta or torch.equal(after["numbers"][name], tensor), name

@@ -151,10 +151,10 @@ def test_qlora_is_bitsandbytes_linear_and_lora_by_hand(double, dtype):
     assert torch.equal(layer.base.store.packed, oracle.weight.data.view(-1))
     if double:
         layer.base.store.absmax_codes.copy_(oracle.weight.quant_state.absmax)
-    layer.update.B.data = randn(64, 4, seed=2).to(dtype)
+    layer.update.B.data = randn(64, 4, seed=2)
     a, b = (p.detach().clone().requires_grad_() for p in (layer.update.A, layer.update.B))
     inputs = [randn(5, 128, seed=3).to(dtype).requires_grad_() for _ in range(2)]
-    outputs = model(inputs[0]), oracle(inputs[1]) + 6 / 4 * (inputs[1] @ a.T @ b.T)
+    outputs = model(inputs[0]), oracle(inputs[1]) + 6 / 4 * (inputs[1] @ a.T.to(dtype) @ b.T.to(dtype))
     for y in outputs:
         y.square().mean().backward()
     tolerance = 1e-5 if dtype is torch.float32 else 2e-2
@@ -249,7 +249,7 @@ def test_a_store_survives_copying_pickling_and_saving(storage):
 
 @pytest.mark.parametrize("storage", STORES)
 def test_a_store_of_another_shape_is_refused(storage):
-    with pytest.raises(RuntimeError, match="size mismatch for like"):
+    with pytest.raises(RuntimeError, match="size mismatch"):
         storage(randn(8, 16)).load_state_dict(storage(randn(16, 8)).state_dict())
 
 

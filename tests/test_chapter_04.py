@@ -117,11 +117,14 @@ def test_the_cures_are_those_that_the_chapter_names() -> None:
     assert cures(FORGETS, AS_IT_IS) == {"α ÷ 8", "every 4th batch old"}
     assert [stop for stop in STOPS if NOTHING in cures(FORGETS, AS_IT_IS, stop)] == [12]
     assert NOTHING in cures(FORGETS, "÷ 2.8")
+    near = [seen(FORGETS, AS_IT_IS, change).drift for change in ("every 4th batch old", "rank 2, same α/r")]
+    assert near == pytest.approx([0.4, 0.4], abs=0.04), "just over the line, and just short of it"
+    assert seen(FORGETS, AS_IT_IS, NOTHING, 12).learned == pytest.approx(0.3, abs=0.01)
 
 
 def test_the_text_about_the_record_is_so() -> None:
     page = [run for run in read() if run.patient == GAP]
-    assert max(run.start - min(run.new) for run in page) < 0.155, "no cure gained more than 0.15 nats"
+    assert max(run.start - min(run.new) for run in page) < 0.16, "no run gained more than 0.16 nats"
     slow = recorded()[GAP, regimen(GAP, "÷ 8", NOTHING).label]
     assert slow.new[-1] - sum(slow.seen[-8:]) / 8 > 1, "the gap is wider than a nat"
     assert seen(GAP, "÷ 8").rise < 0.005
@@ -140,8 +143,8 @@ def test_in_the_arena_rank_32_forgets_as_much_as_full_fine_tuning() -> None:
 
 def test_the_task_of_the_calculator_has_the_answer_that_the_chapter_gives() -> None:
     start = replace(memory.State(), length=4096)
-    assert "that is 8.9 GiB too much" in memory.compute(start).sentence
-    assert 0.4 < memory.compute(start).device - memory.compute(replace(start, r=4)).device < 0.5
+    assert "that is 9.0 GiB too much" in memory.compute(start).sentence
+    assert 0.45 < memory.compute(start).device - memory.compute(replace(start, r=4)).device < 0.55
     assert "that is 0.1 GiB too much" in memory.compute(replace(start, method="QLoRA")).sentence
     assert "8.3 GiB are left" in memory.compute(replace(start, checkpointing=True)).sentence
     others = {"r": 1, "targets": "q, v", "optimiser": "SGD", "paged": True}
@@ -178,15 +181,12 @@ def test_the_clinic_says_what_became_of_a_run() -> None:
 
 
 def test_float16_is_told_by_name_and_not_to_lower_the_rate() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(6, 4)).half()
+    model = torch.nn.Sequential(torch.nn.Linear(6, 4))
     lb.inject(model, lb.LoRA(2), "0")
+    model.half()
     batch = torch.randn(3, 6).half(), torch.randn(3, 4).half()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)
 
-    def step(number: int) -> float:
-        return take_step(model, optimizer, iter([batch]), number, lambda m, b: (m(b[0]) - b[1]).square().mean())
-
-    step(0)
     with pytest.raises(lb.Diverged, match="float16, where Adam's ε = 1e-8 is 0, .*bfloat16 or float32") as raised:
-        step(1)
+        take_step(model, optimizer, iter([batch]), 0, lambda m, b: (m(b[0]) - b[1]).square().mean())
     assert "Lower lr" not in str(raised.value)

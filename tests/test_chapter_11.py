@@ -142,6 +142,9 @@ def test_the_record_says_what_the_chapter_says_in_words(sides: dict[str, Pattern
     assert lora.longer.min() > 0.8
     assert 1 - lora.longer.mean() == pytest.approx(0.15, abs=5e-3)
     assert dora.longer.max() < 0.5 < full.longer.min()
+    assert far.longer.min() > 0.9, "most rows, as does full fine-tuning at LoRA's rate"
+    most = {side: sides[side].turned_rows()[0].max() for side in lengths.PANELS}
+    assert most[FULL] < 0.15 * min(most["LoRA"], most["DoRA"]), "full fine-tuning hardly turns any"
     for side in (dora, full, far):
         assert abs(side.over_rows).max() < 0.15 < 0.55 < lora.over_rows.min(), "LoRA alone ties stretch to turn"
     assert abs(full.over_matrices("q_proj", RELATIVE).mean()) < 0.2, "over its length, the sign is gone"

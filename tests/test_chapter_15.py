@@ -12,7 +12,19 @@ from explorers import term_fits
 from torch import linalg
 
 from lorabook.arena import search_runs as recorder
-from lorabook.arena.search_runs import DRAWN, SIDES, SUPERNET, WINNER, asked, put_kinds, read, record, tuned, winner
+from lorabook.arena.search_runs import (
+    DRAWN,
+    SIDES,
+    SMALL,
+    SUPERNET,
+    WINNER,
+    asked,
+    put_kinds,
+    read,
+    record,
+    tuned,
+    winner,
+)
 from lorabook.axes.form.glora import GLoRAForm
 from lorabook.axes.form.glora_subnet import cut_supernet
 from lorabook.axes.form.glora_supernet import SMALLEST_FIRST
@@ -185,3 +197,12 @@ def test_what_the_chapter_says_of_the_search() -> None:
     assert (search.best("evolution")[:, -1] < search.best("draws")[:, -1]).all()
     assert losses[SUPERNET].min() > losses["LoRA"].max()
     assert losses[WINNER].mean() < 2 * losses["LoRA"].mean() < losses[DRAWN].mean()
+    assert losses[SMALL].mean() < losses[WINNER].mean()
+
+
+def test_in_every_seed_the_larger_of_winner_and_drawn_kinds_is_ahead_and_a_small_lora_has_the_winners_numbers() -> None:
+    found = reported()
+    losses, numbers = losses_on_test(found), {name: [run.numbers for run in runs] for name, runs in found.items()}
+    larger = np.array(numbers[WINNER]) > np.array(numbers[DRAWN])
+    assert (larger == (losses[WINNER] < losses[DRAWN])).all()
+    assert np.mean(numbers[SMALL]) == pytest.approx(np.mean(numbers[WINNER]), rel=0.05)

@@ -11,6 +11,7 @@ from torch import nn
 import lorabook as lb
 from lorabook.arena import longer, longer_record
 from lorabook.arena.longer_record import RATES, SEEDS, TUNING_SEED, Row, asked, read, reported, tuned
+from lorabook.arena.tasks import KJV
 from lorabook.axes.attention.longlora import LongLoRA, Shifted, in_groups
 from lorabook.book.exercises import deep_enough, no_future
 from lorabook.book.explore.groups import GROUPS, LENGTH, State, compute
@@ -226,6 +227,23 @@ def test_the_table_has_a_row_for_each_way_and_its_spread() -> None:
     assert "| not trained, at its own length |  |  | 50% | 25% |" in said
     assert "| no shift | norms, embedding | groups, no shift: four short texts | 45 ± 7% | 30 ± 0% |" in said
     np.testing.assert_allclose(figures.near_and_far(rows)["LongLoRA"], [[0.4, 0.5], [0.3, 0.3]])
+
+
+def test_norms_and_embedding_are_what_helps_at_the_texts_own_length() -> None:
+    long = lb.LongLoRA(32, 8, 16)
+    assert long.also_train
+    assert not lb.LoRA(8, 16).also_train
+
+    def end(recipe: lb.Recipe, lr: float) -> float:
+        model = lb.load("tiny").model
+        lb.inject(model, recipe, KJV.targets, torch.Generator().manual_seed(0))
+        lb.fit(model, KJV.stream(0), steps=KJV.steps, lr=lr, progress=False)
+        return KJV.score(model)
+
+    both, in_groups_alone = end(long, 4e-3), end(replace(long, also_train=None), 8e-3)
+    them_alone, lora = end(replace(lb.LoRA(8, 16), also_train=long.also_train), 4e-3), end(lb.LoRA(8, 16), 8e-3)
+    assert abs(both - them_alone) < 0.05 < 0.1 < lora - both, "as low"
+    assert abs(in_groups_alone - lora) < 0.05, "near LoRA"
 
 
 def test_the_books_base_gains_nothing_from_what_stands_far_back() -> None:

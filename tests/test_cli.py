@@ -173,15 +173,6 @@ def test_without_a_display_no_browser_is_tried(monkeypatch: pytest.MonkeyPatch, 
     assert not lab.has_display()
 
 
-def test_installed_notebooks_are_copied_once_and_the_readers_work_stays(folder: Path, tmp_path: Path) -> None:
-    target = tmp_path / "mine"
-    assert lab.copy_missing(folder, target) == 5
-    (target / "02_lora.ipynb").write_text("my answers", encoding="utf-8")
-    (target / "00_start.ipynb").unlink()
-    assert lab.copy_missing(folder, target) == 1
-    assert (target / "02_lora.ipynb").read_text(encoding="utf-8") == "my answers"
-
-
 def test_a_folder_that_cannot_be_copied_to_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(paths, "in_checkout", lambda: False)
     monkeypatch.setattr(paths, "notebooks_dir", lambda: tmp_path)

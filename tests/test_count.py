@@ -150,6 +150,21 @@ def test_the_activation_formula_is_what_autograd_keeps(shape: DecoderConfig, tar
     assert kept / (batch * length) == pytest.approx(formula + repeated)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_backward_keeps_whatever_the_tokens_are_the_rounded_factors(dtype: torch.dtype) -> None:
+    """With no token left, what is still kept is one layer's A and B in 16 bits; in float32 nothing."""
+    model = Decoder(SMALL).to(dtype)
+    inject(model, LoRA(r=4), "_proj")
+    kept = {}
+    for length in (8, 16):
+        h = torch.randn(2, length, SMALL.hidden).to(dtype).requires_grad_()
+        cos, sin = (angle.to(dtype) for angle in rotations(length, SMALL.d_head, 10000.0, h.device))
+        beside = [cos, sin, *model.buffers()]
+        kept[length] = saved_bytes(lambda h=h, cos=cos, sin=sin: model.layers[0](h, cos, sin), beside)
+    precision = memory.SINGLE if dtype == torch.float32 else memory.MIXED
+    assert 2 * kept[8] - kept[16] == memory.rounded_factors(SMALL, memory.Adapters(4, "_proj", memory.BF16), precision)
+
+
 def test_seven_billion_by_hand() -> None:
     """Full fine-tuning in mixed precision costs 16 bytes a parameter; LoRA's factors 16 bytes each, the base 2."""
     shape, batch = LLAMA["7B"], memory.Batch(1, 1)
@@ -196,8 +211,9 @@ def test_checkpointing_and_paging_move_what_they_say() -> None:
         memory.training(shape, method, memory.MIXED, memory.ADAMW, batch, checkpointing=on) for on in (False, True)
     )
     one = memory.layer_activations(shape, method, memory.MIXED)
-    assert plain.activations == 1024 * 32 * one
-    assert light.activations == 1024 * (32 * 4096 * 2 + one)
+    factors = 2 * 39_976_960 / 32
+    assert plain.activations == 32 * (1024 * one + factors)
+    assert light.activations == 1024 * (32 * 4096 * 2 + one) + factors
     paged = memory.training(shape, method, memory.MIXED, memory.Optimiser(8, paged=True), batch, checkpointing=False)
     assert paged.host == plain.optimiser == 8 * 39_976_960
     assert plain.device - paged.device == paged.host

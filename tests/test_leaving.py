@@ -20,7 +20,7 @@ from torch import Tensor
 
 import lorabook as lb
 from lorabook.core.adapted_layer import Adapted, adapted
-from lorabook.core.frozen import Frozen
+from lorabook.core.original_layer import Original
 from lorabook.models import gguf_file, smollm2
 from lorabook.models.decoder import Decoder, DecoderConfig, initialise
 from lorabook.models.gguf_file import load_gguf, our_name, rows_in_halves, rows_in_pairs
@@ -279,7 +279,7 @@ def test_an_adapter_that_peft_made_is_brought_in_and_computes_the_same(tmp_path:
 def w0_of(layer: Adapted) -> Tensor:
     """The matrix as it was before injection, as it is stored."""
     original = layer.original()
-    matrix = original.matrix if isinstance(original, Frozen) else original.plain().weight
+    matrix = original.matrix() if isinstance(original, Original) else original.weight
     return matrix.detach().double()
 
 

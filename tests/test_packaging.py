@@ -124,7 +124,8 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_code_views_data_and_chapters_and_no_tests(unpacked: Path) -> None:
     names = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
-    tracked = [path for path in (ROOT / "lorabook").rglob("*") if path.suffix in (".py", ".js", ".css", ".json")]
+    kinds = (".py", ".js", ".css", ".json", ".txt")
+    tracked = [path for path in (ROOT / "lorabook").rglob("*") if path.suffix in kinds]
     assert {path.relative_to(ROOT).as_posix() for path in tracked} <= names
     assert {f"lorabook/shipped/data/{name}" for name in shipped_data()} <= names
     assert not [name for name in names if "/make/" in name], "what makes data again is for checkouts"
@@ -151,7 +152,7 @@ def test_the_installed_package_finds_its_data_and_chapters(unpacked: Path, tmp_p
     assert "your copy of the notebooks" in done.stdout
     copied = {path.name for path in (tmp_path / "lorabook-notebooks").iterdir()}
     pages = paths.notebooks_dir().glob("*.md")
-    assert copied == {path.name for path in (*paths.notebooks_dir().glob("*.ipynb"), *pages)}
+    assert copied == {path.name for path in (*paths.notebooks_dir().glob("*.ipynb"), *pages)} | {"editions.json"}
 
 
 def test_every_data_file_is_listed_with_its_hash_and_all_are_small() -> None:

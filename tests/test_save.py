@@ -133,7 +133,7 @@ def test_a_convolution_that_peft_gets_wrong_is_our_own_format(change, reason, tm
     assert reason in json.loads((tmp_path / OPTIONS).read_text())["why_not_peft"]
     fresh = net()
     load_adapter(fresh, tmp_path)
-    x = torch.randn(2, model[0].base.channels[0], 6, 6, dtype=torch.float64)
+    x = torch.randn(2, model[0].in_channels, 6, 6, dtype=torch.float64)
     assert torch.equal(fresh(x), model(x))
 
 

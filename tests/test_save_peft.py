@@ -38,7 +38,7 @@ VARIANTS = {
 }  # fmt: skip
 NO_TABLE = {"LoHa", "PLQ", "LoKr", "VeRA", "GLoRA"}
 KINDS = {
-    "LoHa": "conv|up", "LoKr": "conv|up", "PLQ": "conv|up|out", "HiRA": "table|up|out", "VeRA": "up|out", "GLoRA": "up"
+    "LoHa": "conv|up", "LoKr": "conv|up", "PLQ": "conv|up|out", "VeRA": "up|out", "GLoRA": "up"
 }  # fmt: skip
 """The layers of `every_kind` beside which PEFT has a form, where that is not all of them."""
 # PEFT keeps LoHa's scale in float32 and divides AdaLoRA's α by r + 10⁻⁵.

@@ -78,7 +78,7 @@ def test_a_model_may_have_layers_of_two_dtypes(recipe: Recipe) -> None:
     x = torch.randn(3, 6)
     assert model[0](x).dtype == torch.float32
     model[1](x.bfloat16()).sum().backward()
-    assert all(p.grad is not None and p.dtype == torch.bfloat16 for p in model[1].update.parameters())
+    assert all(p.grad is not None and p.dtype == torch.float32 for p in model[1].update.parameters())
 
 
 @pytest.mark.parametrize("dtype", HALVES)

@@ -3,6 +3,7 @@
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,23 @@ def test_a_card_draws_no_picture_of_a_number_and_cuts_what_is_large() -> None:
     assert picture_of(torch.tensor(1.0), torch.tensor(1.0)) is None
     cells = squares_of(picture_of(torch.ones(40, 40), torch.ones(40, 40)))
     assert cells == {f"{sides.POSITIVE}ff": 2 * sides.LARGEST**2, sides.NONE: sides.LARGEST**2}
+
+
+def test_the_picture_of_a_misconception_shows_where_its_sides_differ_and_magnifies_what_is_faint() -> None:
+    left = torch.ones(20, 20)
+    far, faint = left.clone(), left.clone()
+    far[15, 18], faint[2, 3] = -1.0, 1.004
+    false = replace(CLAIM, misconception_of=CLAIM)
+
+    def drawn(claim: Claim, right: torch.Tensor) -> ElementTree.Element:
+        return ElementTree.fromstring(sides.sides_svg(Verdict(claim, (1.0,), (left, right))))
+
+    assert squares_of(drawn(CLAIM, far))[f"{sides.NEGATIVE}ff"] == 0, "a claim that holds shows its first corner"
+    assert squares_of(drawn(false, far))[f"{sides.NEGATIVE}ff"] == 1
+    titles = [word.text for word in drawn(false, faint).iter(f"{SVG}text")]
+    assert titles[-1] == "difference × 100"
+    assert squares_of(drawn(false, faint))[f"{sides.NEGATIVE}66"] == 1
+    assert squares_of(drawn(CLAIM, faint))[sides.NONE] == sides.LARGEST**2
 
 
 def test_a_card_has_the_books_colours() -> None:

@@ -15,17 +15,18 @@ from itertools import product
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from lorabook.arena.clinic import CHANGES, FACTORS, PATIENTS, Regimen, regimen
 from lorabook.arena.clinic_course import LOOKS, STEPS, STOPS, Course, course
 from lorabook.arena.clinic_lessons import ANSWER, OLD, in_turn
 from lorabook.arena.on_text import TINY
 from lorabook.arena.run import device, versions
-from lorabook.core.fit import fit
+from lorabook.core.fit import cross_entropy, fit
 from lorabook.core.inject import inject
 from lorabook.core.lora import LoRA
 from lorabook.core.modes import evaluating
-from lorabook.core.training_step import Diverged
+from lorabook.core.training_step import Batch, Diverged
 from lorabook.models.paths import data_dir, data_file
 from lorabook.tasks.drift import kl_from_base
 
@@ -84,13 +85,18 @@ def read(path: Path | None = None) -> list[ClinicRun]:
 
 def train(patient: str, how: Regimen, seed: int = SEED) -> ClinicRun:
     """Train once, and look at it on the way; the record has one seed."""
-    lesson, model = PATIENTS[patient].lesson, copy.deepcopy(TINY.loaded.model).to(getattr(torch, how.dtype))
+    lesson, model = PATIENTS[patient].lesson, copy.deepcopy(TINY.loaded.model)
     seen, new, drift = [], [], []
     inject(model, LoRA(how.r, how.alpha, dropout=how.dropout), how.where, torch.Generator().manual_seed(seed))
+    model.to(getattr(torch, how.dtype))  # the adapters as well: by itself `inject` keeps them in float32
+
+    def heard(model: nn.Module, batch: Batch) -> Tensor:
+        value = cross_entropy(model, batch)
+        old = how.old and (len(seen) + 1) % ANSWER == 0
+        seen.append(None if old else round(value.item(), 2))
+        return value
 
     def look(step: int, loss: float) -> None:
-        old = how.old and (step + 1) % ANSWER == 0
-        seen.append(None if old else round(loss, 2))
         if step + 1 in LOOKS:
             new.append(round(lesson.score(model), 3))
         if step + 1 in STOPS:
@@ -102,7 +108,7 @@ def train(patient: str, how: Regimen, seed: int = SEED) -> ClinicRun:
     try:
         fit(
             model, in_turn(stream, seed) if how.old else stream, steps=STEPS, lr=how.lr, schedule=how.factor,
-            clip=how.clip or None, on_step=look, progress=False,
+            clip=how.clip or None, loss=heard, on_step=look, progress=False,
         )  # fmt: skip
     except Diverged:
         pass  # the lists end where it stopped being a number: that is what is recorded

@@ -42,7 +42,7 @@ ROUNDS = (4, 8, 16)
 """After how many a run is looked at."""
 RANKS, TRAINED = (1, 2, 4, 8), (1, 8)
 """The ranks that DP-DyLoRA is served at, and those that LoRA is trained at."""
-NOISES = (0.0, 2.0**-8, 2.0**-6)
+NOISES = (0.0, 2.0**-8, 2.0**-7, 2.0**-6)
 """z = σ/L: the deviation of the noise in one number of the mean, in units of C."""
 CLIPS = tuple(2.0**k for k in range(-4, 4))
 SEEDS, TUNING_SEED = (0, 1, 2, 3, 4), 100

@@ -29,11 +29,19 @@ class Lab(Command):
         )
         parser.add_argument("--port", type=int, metavar="N", help="listen on this port (default: the first free one)")
         parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
-        parser.add_argument("--folder", type=Path, metavar="DIR", help="open the notebooks in DIR, not the book's own")
+        where = parser.add_mutually_exclusive_group()
+        where.add_argument("--folder", type=Path, metavar="DIR", help="open the notebooks in DIR, not the book's own")
+        where.add_argument(
+            "--new-editions",
+            action="store_true",
+            help="after an upgrade: put newer editions of chapters that you worked in beside yours first",
+        )
 
     def run(self, options: Namespace) -> int:
-        from lorabook.book.lab import open_book
+        from lorabook.book.lab import open_book, put_new_editions_beside
 
+        if options.new_editions:
+            put_new_editions_beside()
         return open_book(options.chapter, options.port, not options.no_browser, options.folder)
 
 

@@ -113,6 +113,21 @@ def book() -> Iterator[Finding]:
         yield Finding("chapters", OK, f"{len(names)} in {folder}")
 
 
+def own_copy() -> Iterator[Finding]:
+    """Look at the reader's copy of the chapters in the current folder, where there is one."""
+    from lorabook.book import editions, lab
+
+    folder, shipped = lab.own_folder(), paths.notebooks_dir()
+    if folder == shipped or not folder.is_dir():
+        return
+    names = editions.newer(shipped, folder)
+    if names:
+        advice = "`lorabook lab --new-editions` puts them beside yours"
+        yield Finding("your copy of the chapters", NOTE, f"newer editions: {', '.join(names)}", advice)
+    else:
+        yield Finding("your copy of the chapters", OK, f"{folder}, of this edition")
+
+
 def data() -> Iterator[Finding]:
     """Look at every shipped data file: its hash must be the one in data/SHA256SUMS."""
     for line in paths.data_file("SHA256SUMS").read_text(encoding="utf-8").splitlines():
@@ -171,6 +186,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     lab_extensions,
     settings,
     book,
+    own_copy,
     data,
     machine,
     optional,

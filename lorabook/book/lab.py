@@ -3,7 +3,6 @@
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import socket
 import sqlite3
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 
+from lorabook.book import editions
 from lorabook.book.chapters import find_chapter
 from lorabook.book.refused import Refused
 from lorabook.models import paths
@@ -40,23 +40,38 @@ def book_folder() -> Path:
     if folder == shipped:
         return shipped
     try:
-        new = copy_missing(shipped, folder)
+        new = editions.bring(shipped, folder)
     except OSError as error:
         raise Refused(
             f"cannot copy the notebooks to {folder} ({error.strerror}): change to a folder of yours"
         ) from error
-    print(f"lorabook: your copy of the notebooks is {folder} ({new} new, what you had is untouched)", flush=True)
+    print(f"lorabook: your copy of the notebooks is {folder} ({new} new, your work is untouched)", flush=True)
+    if names := editions.newer(shipped, folder):
+        print(
+            f"lorabook: {len(names)} that you worked in have a newer edition: {', '.join(names)}. "
+            f"`lorabook lab --new-editions` puts them into {folder / editions.BESIDE}",
+            flush=True,
+        )
     return folder
 
 
-def copy_missing(source: Path, target: Path) -> int:
-    """Copy the chapters and pages that `target` lacks; what is there is the reader's and stays. Return how many."""
-    target.mkdir(exist_ok=True)
-    pages = sorted(path for kind in ("*.ipynb", "*.md") for path in source.glob(kind))
-    missing = [path for path in pages if not (target / path.name).exists()]
-    for path in missing:
-        shutil.copyfile(path, target / path.name)
-    return len(missing)
+def put_new_editions_beside() -> Path:
+    """Put the newer editions of the chapters that a reader worked in beside her copy; return the folder of her copy.
+
+    Raises:
+        Refused: this is a checkout, whose chapters are the newest, or there is no copy, or it cannot be written.
+    """
+    folder, shipped = own_folder(), paths.notebooks_dir()
+    if folder == shipped:
+        raise Refused(f"{folder} is the book's own folder: its chapters are those of this edition")
+    if not folder.is_dir():
+        raise Refused(f"there is no copy of the book in {folder}: `lorabook lab` makes one")
+    try:
+        editions.bring(shipped, folder)
+        print(f"lorabook: newer editions are in {editions.put_beside(shipped, folder)}", flush=True)
+    except OSError as error:
+        raise Refused(f"cannot write into {folder} ({error.strerror})") from error
+    return folder
 
 
 def trust(folder: Path, shipped: Path) -> None:

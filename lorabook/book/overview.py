@@ -37,9 +37,8 @@ def environment() -> Shown:
     findings = list(doctor.examine())
     rows = []
     for finding in findings:
-        advice = finding.advice.replace(sys.executable, "python") if finding.verdict == doctor.PROBLEM else ""
         if finding.verdict != doctor.OK:
-            rows.append((MARK[finding.verdict], finding.what, advice))
+            rows.append((MARK[finding.verdict], finding.what, finding.advice.replace(sys.executable, "python")))
     good = sum(f.verdict == doctor.OK for f in findings)
     head = f"✓ {good} of {len(findings)} things are as they should be."
     return Shown(head + ("\n\n" + table(("", "also looked at", "what to do"), rows).text if rows else ""))

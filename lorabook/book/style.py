@@ -151,6 +151,9 @@ def as_json() -> str:
 LETTERS_PER_INCH = 12
 """How many letters of a title fit, beside what stands left of the axes."""
 
+SMALL_LETTERS_PER_INCH = 14
+"""The same of a sentence above the whole figure."""
+
 
 def figure(width: float = 6.4, height: float = 3.2) -> "Figure":
     """Return an empty matplotlib figure (inches) with a transparent ground and text readable on light and dark.
@@ -162,6 +165,12 @@ def figure(width: float = 6.4, height: float = 3.2) -> "Figure":
     empty = Figure(figsize=(width, height), dpi=110, layout="constrained")
     empty.patch.set_alpha(0)
     return empty
+
+
+def sentence_above(figure: "Figure", sentence: str) -> None:
+    """Write what a picture says over the whole figure, in as many lines as its width asks for."""
+    letters = int(SMALL_LETTERS_PER_INCH * figure.get_figwidth())
+    figure.suptitle("\n".join(wrap(sentence, letters)), color=NEUTRAL.text, fontsize=9, x=0.01, ha="left")
 
 
 def axes(figure: "Figure", title: str, x: str, y: str, place: tuple[int, int, int] = (1, 1, 1)) -> "Axes":

@@ -6,6 +6,7 @@ from torch import nn
 
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.layer_types import reads_rows
+from lorabook.core.names import named_modules
 
 HEADS = ("lm_head", "score", "classifier", "qa_outputs", "head", "heads", "fc")
 """What transformers, timm and torchvision call an output head; it counts where it is a child of the model itself."""
@@ -23,7 +24,7 @@ def all_linear(model: nn.Module) -> list[str]:
     """
     if names := list(adapted(model)):
         raise ValueError(f"{names[0]} is adapted already: merge(model) first, or name other layers by `targets`")
-    linear = {name: layer for name, layer in model.named_modules() if reads_rows(layer) and name}
+    linear = {name: layer for name, layer in named_modules(model) if reads_rows(layer) and name}
     if not linear:
         raise ValueError(
             f"the model has no linear layer inside it; it has {_counted(model)}. Name layers of another type by "

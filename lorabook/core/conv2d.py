@@ -4,16 +4,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.core.frozen import Frozen, filled
+from lorabook.core.frozen import Frozen
 
 
 class FrozenConv2d(Frozen):
     """A convolution with any stride, padding, dilation and groups; W₀ = weight, flattened from its second axis on."""
 
     def __init__(self, layer: nn.Conv2d) -> None:
-        super().__init__(layer.weight.flatten(1), layer.bias, patch=layer.weight[0, 0].numel())
+        super().__init__(layer, layer.weight.flatten(1), patch=layer.weight[0, 0].numel())
         self.kernel = layer.weight.shape[1:]
-        self.channels = (layer.in_channels, layer.out_channels)
         self.stride, self.padding, self.dilation = layer.stride, layer.padding, layer.dilation
         self.groups, self.padding_mode = layer.groups, layer.padding_mode
         self.border = list(layer._reversed_padding_repeated_twice)
@@ -29,10 +28,10 @@ class FrozenConv2d(Frozen):
 
     def down_project(self, x: Tensor, a: Float[Tensor, "r d_in"]) -> Tensor:
         # The rows of W₀ in one group see that group's channels only, so A is applied once in every group.
-        return self._convolve(x, a.repeat(self.groups, 1).unflatten(1, self.kernel))
+        return self._convolve(x, self.rounded(a).repeat(self.groups, 1).unflatten(1, self.kernel))
 
     def up_project(self, h: Tensor, b: Float[Tensor, "d_out r"], onto: Tensor) -> Tensor:
-        return onto + F.conv2d(h, b[:, :, None, None], groups=self.groups)
+        return onto + F.conv2d(h, self.rounded(b)[:, :, None, None], groups=self.groups)
 
     def two_paths(
         self, x: Tensor, branch: Tensor, a: Float[Tensor, "r d_in"], b: Float[Tensor, "d_out r"], s: float,
@@ -45,10 +44,3 @@ class FrozenConv2d(Frozen):
 
     def native(self, w: Float[Tensor, "d_out d_in"]) -> Tensor:
         return w.unflatten(1, self.kernel)
-
-    def to_layer(self, w: Float[Tensor, "d_out d_in"], bias: Float[Tensor, " d_out"] | None) -> nn.Module:
-        layer = nn.utils.skip_init(
-            nn.Conv2d, *self.channels, self.kernel[1:], self.stride, self.padding, self.dilation, self.groups,
-            self.bias is not None, self.padding_mode, device=w.device, dtype=w.dtype,
-        )  # fmt: skip
-        return filled(layer, self.native(w), bias)

@@ -31,7 +31,7 @@ class EffectiveWeight:
 
     def tensor(self) -> Tensor:
         """Return W as a tensor, laid out like the plain layer's weight; gradients flow to the update."""
-        return self._layer.base.native(self._layer.update.weight(self._layer.base.matrix))
+        return self._layer.base.native(self._layer.matrix())
 
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.core.frozen import Frozen, UnsupportedLayer, add_product_in_place, filled
+from lorabook.core.frozen import Frozen, UnsupportedLayer, add_product
 
 
 class FrozenEmbedding(Frozen):
@@ -24,35 +24,26 @@ class FrozenEmbedding(Frozen):
                 f"an Embedding with max_norm={layer.max_norm} rewrites its weight in every forward pass, so it is not "
                 "frozen: clip the table once and build the layer with max_norm=None"
             )
-        super().__init__(layer.weight.T, None)
-        self.padding_idx, self.by_frequency, self.sparse = layer.padding_idx, layer.scale_grad_by_freq, layer.sparse
+        super().__init__(layer, layer.weight.T)
 
     def apply_matrix(self, x: Tensor, m: Float[Tensor, "d_out d_in"], bias: Tensor | None = None) -> Tensor:
         return F.embedding(x, m.T)
 
     def down_project(self, x: Tensor, a: Float[Tensor, "r d_in"]) -> Tensor:
-        return F.embedding(x, a.T)
+        return F.embedding(x, self.rounded(a).T)
 
     def up_project(self, h: Tensor, b: Float[Tensor, "d_out r"], onto: Tensor) -> Tensor:
-        return onto + F.linear(h, b)
+        return onto + F.linear(h, self.rounded(b))
 
     def two_paths(
         self, x: Tensor, branch: Tensor, a: Float[Tensor, "r d_in"], b: Float[Tensor, "d_out r"], s: float,
         bias: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         y = self.times_w0(x.flatten())
-        return add_product_in_place(y, self.down_project(branch.flatten(), a), b, s).view(*x.shape, len(b))
+        return add_product(y, self.down_project(branch.flatten(), a), b.T, s).view(*x.shape, len(b))
 
     def per_row(self, v: Float[Tensor, " d_out"]) -> Tensor:
         return v
 
     def native(self, w: Float[Tensor, "d_out d_in"]) -> Tensor:
         return w.T
-
-    def to_layer(self, w: Float[Tensor, "d_out d_in"], bias: Float[Tensor, " d_out"] | None) -> nn.Module:
-        d_out, d_in = w.shape
-        layer = nn.utils.skip_init(
-            nn.Embedding, d_in, d_out, self.padding_idx, device=w.device, dtype=w.dtype,
-            scale_grad_by_freq=self.by_frequency, sparse=self.sparse,
-        )  # fmt: skip
-        return filled(layer, w.T, None)

@@ -21,7 +21,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lorabook.core.dense import Dense
+from lorabook.core.plain_layer import LayerShell, copied, tensors_of
+from lorabook.core.rebuilt import rebuilt
 from lorabook.core.store import Store
+from lorabook.core.transforms import traced
 
 
 class UnsupportedLayer(TypeError):
@@ -35,10 +38,10 @@ class Frozen(nn.Module, ABC):
     `two_paths` is the same with W₀x in front, as cheap as the layer type allows.
     """
 
-    def __init__(self, w0: Float[Tensor, "d_out d_in"], bias: Tensor | None, patch: int = 1) -> None:
+    def __init__(self, layer: nn.Module, w0: Float[Tensor, "d_out d_in"], patch: int = 1) -> None:
         """`patch`: how many columns of W₀ belong to one input channel: 1, or the size of a convolution's kernel."""
         super().__init__()
-        self.patch = patch
+        self.shell, self.patch, bias = LayerShell(layer), patch, tensors_of(layer).get("bias")
         self.store: Store = Dense(w0)
         self.register_buffer("bias", None if bias is None else bias.detach())
 
@@ -62,11 +65,13 @@ class Frozen(nn.Module, ABC):
 
     def times_w0(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Return W₀x, plus `bias` if given, keeping no dense copy of a quantised W₀ for the backward pass."""
-        w0 = self.store.dense()
         # Indices, which an Embedding reads, have no gradient: nothing is kept for them.
         if isinstance(self.store, Dense) or not x.is_floating_point():
-            return self.apply_matrix(x, w0, bias)
-        w0 = _cast_as_autocast_would(w0)
+            return self.apply_matrix(x, self.store.dense(), bias)
+        if traced(x):
+            # Torch may neither be given hooks nor asked for addresses: it makes the whole product again instead.
+            return rebuilt(lambda x, b: self.apply_matrix(x, self.store.dense(), b), x, bias, reads=(self.store,))
+        w0 = _cast_as_autocast_would(self.store.dense())
         with torch.autograd.graph.saved_tensors_hooks(*_rebuild_instead_of_saving(w0, self.store)):
             return self.apply_matrix(x, w0, bias)
 
@@ -97,9 +102,13 @@ class Frozen(nn.Module, ABC):
     def native(self, w: Float[Tensor, "d_out d_in"]) -> Tensor:
         """Return `w` laid out as the layer's own `weight`."""
 
-    @abstractmethod
     def to_layer(self, w: Float[Tensor, "d_out d_in"], bias: Float[Tensor, " d_out"] | None) -> nn.Module:
-        """Return a plain layer, like the one we froze, whose matrix is `w` and whose bias is `bias`."""
+        """Return a plain layer, like the one we froze, whose matrix is `w` and whose bias is `bias`: copies of them."""
+        return self.shell.holding(copied(self.native(w)), copied(bias))
+
+    def rounded(self, factor: Tensor) -> Tensor:
+        """Return a factor in the base's dtype, that of every product: an update of a 16-bit base is kept in float32."""
+        return factor.to(self.store.dtype)
 
     def add_bias(self, y: Tensor) -> Tensor:
         """Return y + b."""
@@ -133,19 +142,14 @@ def _rebuild_instead_of_saving(w0: Tensor, store: Store) -> tuple[Callable, Call
     return pack, unpack
 
 
-def add_product_in_place(y: Tensor, h: Tensor, b: Tensor, s: float) -> Tensor:
-    """Return y + s·hBᵀ, written into y: no second output is made, and s costs no pass of its own.
+def add_product(y: Tensor, h: Tensor, b: Tensor, s: float) -> Tensor:
+    """Return y + s·hb, for matrices or stacks of them, written into y: no second output is made, nor s·hb.
 
-    y is fresh from W₀x, which needs its inputs and never its output for backward.
+    y is fresh from W₀x, which needs its inputs and never its output for backward. Under a transform of torch y may be
+    one for several adapters (vmap), and is left alone.
     """
     # Autocast has no rule for in-place products: y and h are in its dtype already, b is not.
-    return y.addmm_(h, b.T.to(h.dtype), alpha=s)
-
-
-def filled(layer: nn.Module, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    """Give a fresh plain layer its numbers, and freeze it again: who merges has finished training."""
-    layer.requires_grad_(False)
-    layer.weight.copy_(weight)
-    if bias is not None:
-        layer.bias.copy_(bias)
-    return layer
+    b = b.to(h.dtype)
+    if traced(y):
+        return torch.addmm(y, h, b, alpha=s) if y.dim() == 2 else torch.baddbmm(y, h, b, alpha=s)
+    return y.addmm_(h, b, alpha=s) if y.dim() == 2 else y.baddbmm_(h, b, alpha=s)

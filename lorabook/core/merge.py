@@ -5,18 +5,29 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from lorabook.core.adapted_layer import Adapted
+from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.before import restored
+from lorabook.core.beside import beside
+from lorabook.core.finite import refuse_not_finite
+from lorabook.core.names import refuse_compiled_alone
+from lorabook.core.plain_layer import hand_over_hooks
+from lorabook.core.shards import refuse_shards, reshard
 from lorabook.core.unmergeable import refuse_unmergeable
 
 
 def merge(model: nn.Module) -> nn.Module:
     """Replace every adapted layer by the plain layer with the effective W, in place, and return the model.
 
+    The layers have the attributes and hooks of those that were adapted, and are frozen. Until the last is built the
+    adapted ones stay in memory, so that what fails leaves the model as it was.
+
     Raises:
-        ValueError: the model holds no adapted layer, or a part that no matrix can stand for.
+        ValueError: the model holds no adapted layer, a part that no matrix can stand for, shards (FSDP), or an
+            effective W with an entry that is no number. Nothing has changed then.
     """
     refuse_unmergeable(model)
-    _replace(model, Adapted.plain)
+    refuse_sharded(model, "a shard cannot be merged")
+    _replace(model, _plain)
     return model
 
 
@@ -24,32 +35,53 @@ def merge(model: nn.Module) -> nn.Module:
 def merged(model: nn.Module) -> Iterator[nn.Module]:
     """Plain layers inside the block; the same adapters, bit for bit, after it."""
     refuse_unmergeable(model)
-    with _replaced(model, Adapted.plain):
+    refuse_sharded(model, "a shard cannot be merged")
+    with _replaced(model, _plain):
         yield model
 
 
 @contextmanager
 def disabled(model: nn.Module) -> Iterator[nn.Module]:
-    """The model as it was before injection, inside the block.
+    """The model as it was before injection, inside the block, but frozen.
 
-    A quantised base stays quantised, and what `also_train` trained (LongLoRA's norms) stays trained.
+    That is its layers, what `also_train` trained, and running statistics. The layers inside share the memory of W₀:
+    nothing is copied. A quantised base stays quantised, and in training mode LongLoRA's attention stays in groups. What
+    was neither named by `also_train` nor trained by `fit` (a parameter that you unfroze and trained in a loop of your
+    own) is not known, and stays as it is. Do not move or cast the model inside the block.
     """
-    with _replaced(model, Adapted.original):
+    reshard(model)
+    noted = beside(model).values()
+    with _replaced(model, lambda name, layer: layer.original()), restored(noted):
         yield model
 
 
+def _plain(name: str, layer: Adapted) -> nn.Module:
+    plain = layer.plain()
+    for letter, numbers in plain.named_parameters():
+        refuse_not_finite(
+            f"{name}.{letter} with its update", numbers,
+            f"nothing was merged. Its training diverged, or {numbers.dtype} is too small for it: train anew at a lower "
+            "lr, or merge in float32",
+        )  # fmt: skip
+    return plain
+
+
 @contextmanager
-def _replaced(model: nn.Module, by: Callable[[Adapted], nn.Module]) -> Iterator[None]:
+def _replaced(model: nn.Module, by: Callable[[str, Adapted], nn.Module]) -> Iterator[None]:
     places = _replace(model, by)
     try:
         yield
     finally:
         for parent, child, layer in places:
+            # What happened to the stand-in, a hook or model.eval(), happened to the layer.
+            stand_in = parent._modules[child]
+            hand_over_hooks(stand_in, layer)
+            layer.train(stand_in.training)
             setattr(parent, child, layer)
 
 
-def _replace(model: nn.Module, by: Callable[[Adapted], nn.Module]) -> list[tuple[nn.Module, str, Adapted]]:
-    """Put by(layer) in every place that holds an adapted layer; return what was where."""
+def _replace(model: nn.Module, by: Callable[[str, Adapted], nn.Module]) -> list[tuple[nn.Module, str, Adapted]]:
+    """Put by(name, layer) in every place that holds an adapted layer; return what was where."""
     places = [
         (parent, child, layer)
         for parent in model.modules()
@@ -58,7 +90,21 @@ def _replace(model: nn.Module, by: Callable[[Adapted], nn.Module]) -> list[tuple
     ]
     if not places:
         raise ValueError("this model has no adapted layer: call inject first")
-    replacements = {id(layer): by(layer).train(layer.training) for _, _, layer in places}
+    refuse_compiled_alone((parent, child) for parent, child, _ in places)
+    # All are built before the first is put: what fails leaves the model as it was.
+    replacements = {id(layer): by(name, layer) for name, layer in adapted(model).items()}
     for parent, child, layer in places:
         setattr(parent, child, replacements[id(layer)])
     return places
+
+
+def refuse_sharded(model: nn.Module, what: str) -> None:
+    """Refuse what needs whole updates: a product of a shard and a whole W₀ is on every rank another part of the layer.
+
+    Raises:
+        ValueError: an update is sharded (FSDP); naming it, and what to do instead.
+    """
+    reshard(model)
+    named = ((f"{name}.update.{p}", t) for name, a in adapted(model).items() for p, t in a.update.named_parameters())
+    instead = "save_adapter(model, folder), load the folder into the plain model in one process, and do it there"
+    refuse_shards(named, what, instead)

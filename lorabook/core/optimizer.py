@@ -5,6 +5,7 @@ from torch import nn
 
 from lorabook.core.adapted_layer import adapted
 from lorabook.core.lora import ORIGIN
+from lorabook.core.number import refuse_unless_positive
 from lorabook.core.recipe import AxisConflict
 
 
@@ -18,8 +19,7 @@ def optimizer(model: nn.Module, lr: float) -> torch.optim.Optimizer:
         ValueError: nothing trains, or lr is not a positive number.
         AxisConflict: two adapted layers ask for different optimisers.
     """
-    if not 0 < lr < float("inf"):
-        raise ValueError(f"lr is {lr!r}; it must be a finite number > 0 (1e-3 is a fair start for LoRA)")
+    refuse_unless_positive("lr", lr, " (1e-3 is a fair start for LoRA)")
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not named:
         raise ValueError("no parameter of this model trains: inject a recipe, or call model.requires_grad_(True)")

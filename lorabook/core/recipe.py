@@ -139,7 +139,7 @@ class Recipe:
     Fields (values are the ideas themselves, not names of them):
         r: rank; alpha: numerator of the scale; dropout: probability on the branch's input.
         form, init, scale, base, optim, rule, attention: a value of the axis, see the protocols above.
-        also_train: regular expression over parameter names that train beside the update.
+        also_train: regular expression over names of parameters that train beside the update; a tied one has several.
         names: which recipes were merged; for messages and legends only.
     """
 

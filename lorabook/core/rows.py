@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lorabook.core.frozen import Frozen, add_product_in_place
+from lorabook.core.frozen import Frozen, add_product
 
 
 class FrozenRows(Frozen, ABC):
@@ -19,10 +19,10 @@ class FrozenRows(Frozen, ABC):
         return F.linear(x, m, bias)
 
     def down_project(self, x: Tensor, a: Float[Tensor, "r d_in"]) -> Tensor:
-        return F.linear(x, a)
+        return F.linear(x, self.rounded(a))
 
     def up_project(self, h: Tensor, b: Float[Tensor, "d_out r"], onto: Tensor) -> Tensor:
-        return onto + F.linear(h, b)
+        return onto + F.linear(h, self.rounded(b))
 
     def two_paths(
         self, x: Tensor, branch: Tensor, a: Float[Tensor, "r d_in"], b: Float[Tensor, "d_out r"], s: float,
@@ -30,7 +30,8 @@ class FrozenRows(Frozen, ABC):
     ) -> Tensor:  # fmt: skip
         rows = x.reshape(-1, x.shape[-1])
         y = self.times_w0(rows, bias)
-        return add_product_in_place(y, F.linear(branch.reshape(rows.shape), a), b, s).view(*x.shape[:-1], len(b))
+        h = self.down_project(branch.reshape(rows.shape), a)
+        return add_product(y, h, b.T, s).view(*x.shape[:-1], len(b))
 
     def per_row(self, v: Float[Tensor, " d_out"]) -> Tensor:
         return v

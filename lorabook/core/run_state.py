@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import adapted
+from lorabook.core.beside import beside, outside
+from lorabook.core.shards import refuse_shards, reshard
 from lorabook.core.step_rule import StepRule
 from lorabook.core.whole_file import replace_whole
 
@@ -14,13 +16,24 @@ from lorabook.core.whole_file import replace_whole
 def save_run(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rule: StepRule | None, losses: list[float]
 ) -> None:
-    """Write what trains and what was drawn for it, the states of optimiser and step rule, and the losses.
+    """Write what a run may change (see `_numbers`), the states of optimiser and step rule, and the losses.
 
     The file is replaced whole or not at all.
     """
     trained = {name: tensor.detach() for name, tensor in _numbers(model).items()}
     acted = None if rule is None else rule.state_dict()
     save_whole({"trained": trained, "optimizer": optimizer.state_dict(), "rule": acted, "losses": losses}, path)
+
+
+def refuse_shards_in_checkpoint(model: nn.Module) -> None:
+    """Refuse a checkpoint of a run on shards before it begins: the optimiser's state is in shards too.
+
+    Raises:
+        ValueError: naming a shard.
+    """
+    reshard(model)
+    instead = "leave checkpoint out and save with torch.distributed.checkpoint; save_adapter writes the adapter whole"
+    refuse_shards(model.named_parameters(), "fit's checkpoint holds no shards", instead)
 
 
 def save_whole(state: dict[str, Any], path: Path) -> None:
@@ -53,8 +66,16 @@ def load_run(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rul
 
 
 def _numbers(model: nn.Module) -> dict[str, Tensor]:
-    """Return what trains, and the adapters whole: B without the frozen A that it was trained beside means nothing."""
-    numbers: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    """Return all that a run may change, by plain name: what trains, the adapters whole, and every buffer beside them.
+
+    B without the frozen A that it was trained beside means nothing, nor does a norm without its running statistics.
+    """
+    known = beside(model)
+    numbers: dict[str, Tensor] = {}
+    for names, tensor, _ in outside(model):
+        trains = tensor.requires_grad or (names[0] in known and known[names[0]].trains)
+        if trains or not isinstance(tensor, nn.Parameter):
+            numbers[names[0]] = tensor
     for name, layer in adapted(model).items():
         numbers |= {f"{name}.update.{key}".removeprefix("."): tensor for key, tensor in layer.update.kept().items()}
     return numbers

@@ -5,11 +5,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import nn
+from torch.nn.utils import parametrize
 
-from lorabook.core.adapted_layer import adapted
+from lorabook.core.adapted_layer import TAKEN, adapted
 from lorabook.core.frozen import Frozen
-from lorabook.core.layer_types import freeze
+from lorabook.core.layer_types import LAYER_TYPES, freeze
+from lorabook.core.names import named_modules, own_tensors, refuse_compiled_alone, share_memory
+from lorabook.core.nested_tensor import refuse_nested_tensors
 from lorabook.core.recipe import Recipe
+from lorabook.core.shards import refuse_shards
+from lorabook.core.unkept import refuse_unkept
+from lorabook.core.wrapped import refuse_wrapped
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,9 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
     """Return the layers whose name matches `targets`, each frozen once and checked against every axis of the recipe.
 
     Raises:
-        ValueError: `targets` is no regular expression, nothing matches, or a matching layer is adapted already, tied to
-            another module, or refused by a value of the recipe.
+        ValueError: `targets` is no regular expression, nothing matches, or a matching layer is adapted already (by us
+            or by another library), carries what cannot be kept, is tied to another module, or refused by a value of the
+            recipe.
         AxisConflict: two axes of the recipe cannot be had together.
         TypeError: `targets` is no text.
         UnsupportedLayer: a matching layer is of no known type.
@@ -55,21 +62,24 @@ def find_targets(model: nn.Module, targets: str, recipe: Recipe) -> list[Target]
     except re.error as error:
         raise ValueError(f"targets={targets!r} is no regular expression: {error}") from error
     _refuse_adapted(model, targets)
-    named = {
-        name: module
-        for name, module in model.named_modules()
-        if name and re.search(targets, name) and _is_layer(module)
-    }
+    matched = {name for name, _ in named_modules(model) if name and re.search(targets, name)}
+    named = [(names[0], layer) for names, layer in _layers(model) if any(re.search(targets, name) for name in names)]
     if not named:
         raise ValueError(f"targets={targets!r} matches no layer of this model; its layers are {_some_names(model)}")
+    refuse_nested_tensors(model, [name for name, _ in named])
     chosen = []
-    for name, layer in named.items():
-        base = freeze(layer, name)
-        _refuse_dropout_of_indices(name, base, recipe)
+    for name, layer in named:
+        refuse_shards(own_tensors(layer), "cannot be adapted now", "inject first, then fully_shard")
+        refuse_wrapped(name, layer, model, matched)
+        if not parametrize.is_parametrized(layer):
+            base = freeze(layer, name)
+        refuse_unkept(name, layer, TAKEN)
+        _refuse_dropout(name, base, recipe)
         _refuse_tied(model, name, layer)
         for value in recipe.values().values():
             value.refuse(name, base, recipe, model)
         chosen.append(Target(name, layer, base, places_of(model, layer)))
+        refuse_compiled_alone(chosen[-1].places)
     return chosen
 
 
@@ -78,14 +88,33 @@ def exactly(names: Iterable[str]) -> str:
     return "^(" + "|".join(re.escape(name) for name in names) + ")$"
 
 
+def _layers(model: nn.Module) -> list[tuple[list[str], nn.Module]]:
+    """Return every layer once, with all its plain names."""
+    names: dict[nn.Module, list[str]] = {}
+    for name, module in named_modules(model):
+        if name and _is_layer(module):
+            names.setdefault(module, []).append(name)
+    return [(all_names, layer) for layer, all_names in names.items()]
+
+
 def _is_layer(module: nn.Module) -> bool:
-    """A layer holds numbers and no further modules: containers, activations and dropouts are no targets."""
+    """A layer holds numbers and no further modules: containers, activations and dropouts are no targets.
+
+    A parametrized layer holds its parametrization and is one all the same, so that it is not left out in silence.
+    """
+    if parametrize.is_parametrized(module):
+        return isinstance(module, tuple(LAYER_TYPES))
     return not list(module.children()) and bool(list(module.parameters(recurse=False)))
 
 
-def _refuse_dropout_of_indices(name: str, base: Frozen, recipe: Recipe) -> None:
+def _refuse_dropout(name: str, base: Frozen, recipe: Recipe) -> None:
     if recipe.dropout and base.reads_indices:
         raise ValueError(f"{name} is an Embedding: it reads indices, which dropout={recipe.dropout} cannot zero; use 0")
+    if recipe.dropout and base.shell.layer_type is nn.modules.linear.NonDynamicallyQuantizableLinear:
+        raise ValueError(
+            f"{name} belongs to a MultiheadAttention, which reads its weight and never calls it, so "
+            f"dropout={recipe.dropout} would never be applied: use 0, or leave it out of the targets"
+        )
 
 
 def refuse_large_rank(chosen: list[Target], recipe: Recipe) -> None:
@@ -105,7 +134,8 @@ def refuse_large_rank(chosen: list[Target], recipe: Recipe) -> None:
 
 
 def _refuse_adapted(model: nn.Module, targets: str) -> None:
-    again = [name for name in adapted(model) if re.search(targets, name)]
+    layers = adapted(model).values()
+    again = [name for name, module in named_modules(model) if module in layers and re.search(targets, name)]
     if again:
         raise ValueError(
             f"{again[0]} is adapted already: merge(model) first to train a second adapter on top of it, or choose "
@@ -114,19 +144,16 @@ def _refuse_adapted(model: nn.Module, targets: str) -> None:
 
 
 def _refuse_tied(model: nn.Module, name: str, layer: nn.Module) -> None:
-    memory = layer.weight.untyped_storage().data_ptr()
-    for other_name, other in model.named_modules():
-        for other_weight, parameter in other.named_parameters(recurse=False):
-            if other is layer or parameter.device.type == "meta":
-                continue
-            if parameter.untyped_storage().data_ptr() == memory:
+    for other_name, other in named_modules(model):
+        for other_weight, tensor in own_tensors(other):
+            if other is not layer and share_memory(layer.weight, tensor):
                 raise ValueError(
                     f"{name}.weight and {other_name}.{other_weight} are one tied matrix: adapting one of the two would "
-                    f"untie them silently. Leave it out of the targets, or untie it first: "
-                    f"model.get_submodule({name!r}).weight = torch.nn.Parameter(weight.clone())"
+                    f"untie them silently. Leave it out of the targets, or untie it first: layer = model.get_submodule("
+                    f"{name!r}); layer.weight = torch.nn.Parameter(layer.weight.clone())"
                 )
 
 
 def _some_names(model: nn.Module) -> str:
-    names = [name for name, module in model.named_modules() if name and _is_layer(module)]
+    names = [names[0] for names, _ in _layers(model)]
     return ", ".join(names[:12]) + (f", … ({len(names)} in all)" if len(names) > 12 else "")

@@ -3,7 +3,6 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.core.frozen import filled
 from lorabook.core.rows import FrozenRows
 
 
@@ -11,12 +10,7 @@ class FrozenConv1D(FrozenRows):
     """y = W₀x + b with W₀ = weightᵀ. transformers is never imported for it: the layer brings its own class."""
 
     def __init__(self, layer: nn.Module) -> None:
-        super().__init__(layer.weight.T, layer.bias)
-        self.layer_type = type(layer)
+        super().__init__(layer, layer.weight.T)
 
     def native(self, w: Float[Tensor, "d_out d_in"]) -> Tensor:
         return w.T
-
-    def to_layer(self, w: Float[Tensor, "d_out d_in"], bias: Float[Tensor, " d_out"] | None) -> nn.Module:
-        d_out, d_in = w.shape
-        return filled(self.layer_type(d_out, d_in).to(w.device, w.dtype), w.T, bias)

@@ -5,14 +5,14 @@ battery of tests proves the two equal, in value and in gradient, for every form 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from lorabook.core.frozen import Frozen
+from lorabook.core.rebuilt import rebuilt
 from lorabook.core.recipe import AxisConflict, Recipe
 
 
@@ -40,17 +40,15 @@ class Update(nn.Module, ABC):
         return base.bias
 
 
+def in_float32_at_least(update: Update) -> Update:
+    """Turn what an update keeps in 16 bits into float32, as PEFT does: Adam's small steps would be rounded away."""
+    return update._apply(lambda kept: kept.float() if kept.dtype in (torch.bfloat16, torch.float16) else kept)
+
+
 def materialised(base: Frozen, update: Update, x: Tensor) -> Tensor:
     """Apply a dense effective W, for forms with no cheaper path: d_out·d_in numbers are built, and kept."""
-    return base.apply_matrix(x, rebuilt(lambda: update.weight(base.matrix)), base.bias)
-
-
-def rebuilt(make: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """Return make(*inputs), of which backward keeps the inputs and the result: what lies between is made again.
-
-    Give what is as large as the activations: what `make` only closes over is held as well, and no count sees it.
-    """
-    return checkpoint(make, *inputs, use_reentrant=False, preserve_rng_state=False)
+    w = rebuilt(lambda: base.rounded(update.weight(base.matrix)), reads=(base, update))
+    return base.apply_matrix(x, w, base.bias)
 
 
 def refuse_without_whole_w0(form: str, name: str, recipe: Recipe) -> None:

@@ -166,15 +166,22 @@ def layer_activations(shape: DecoderConfig, method: Method, precision: Precision
 def activation_bytes(
     shape: DecoderConfig, method: Method, precision: Precision, batch: Batch, *, checkpointing: bool
 ) -> float:
-    """Return the bytes kept for backward by all layers: tokens · layers · layer_activations.
+    """Return the bytes kept for backward by all layers: layers · (tokens · layer_activations + rounded_factors).
 
     With checkpointing each layer keeps only its input, h a token, and one layer at a time is computed again:
-    tokens · (layers · h · activation + layer_activations). Source: arXiv 1604.06174, section 4.
+    tokens · (layers · h · activation + layer_activations) + rounded_factors. Source: arXiv 1604.06174, section 4.
     """
-    one = layer_activations(shape, method, precision)
+    one = batch.tokens * layer_activations(shape, method, precision) + rounded_factors(shape, method, precision)
     if checkpointing:
-        return batch.tokens * (shape.layers * shape.hidden * precision.activation + one)
-    return batch.tokens * shape.layers * one
+        return batch.tokens * shape.layers * shape.hidden * precision.activation + one
+    return shape.layers * one
+
+
+def rounded_factors(shape: DecoderConfig, method: Method, precision: Precision) -> float:
+    """Return the bytes of one layer's A and B in the activations' dtype, kept beside the fp32 ones until backward."""
+    if isinstance(method, FullFineTuning) or precision.activation == SINGLE.weight:
+        return 0.0
+    return lora_parameters(shape, method.r, method.targets) / shape.layers * precision.activation
 
 
 def logit_bytes(shape: DecoderConfig, batch: Batch) -> float:

@@ -15,6 +15,11 @@ from torch import Tensor
 
 WEIGHTS, OPTIONS, PICKLE = "adapter_model.safetensors", "adapter_config.json", "adapter_model.bin"
 
+MAY_BE_EDITED = frozenset(
+    "base_model_name_or_path revision task_type auto_mapping inference_mode peft_version why_not_peft".split()
+)
+"""Options that no number depends on. People edit them: a base is moved, or bears another name on a hub."""
+
 
 class BadAdapter(ValueError):
     """An adapter file that cannot be used; the message names file and key. Nothing was loaded."""
@@ -48,8 +53,6 @@ def read(folder: Path) -> AdapterFile:
     options = _read_options(folder)
     tensors, header = _read_weights(folder)
     for key, tensor in tensors.items():
-        if not tensor.is_floating_point():
-            raise BadAdapter(f"{folder / WEIGHTS}: {key} holds {tensor.dtype}; expected floating-point numbers")
         if not tensor.isfinite().all():
             raise BadAdapter(
                 f"{folder / WEIGHTS}: {key} has NaN or infinite entries; its training diverged, or the file is damaged"
@@ -60,7 +63,7 @@ def read(folder: Path) -> AdapterFile:
     except (json.JSONDecodeError, AttributeError) as error:
         raise BadAdapter(f"{folder / WEIGHTS}: 'lorabook' in its header is no JSON object: {error}") from error
     for option, value in ours.items():
-        if options.get(option) != value:
+        if option not in MAY_BE_EDITED and options.get(option) != value:
             raise BadAdapter(
                 f"{folder / OPTIONS}: {option} is {options.get(option)!r}, but {WEIGHTS} was saved with {value!r}. The "
                 "two files are not from one save, or the JSON was edited: save the adapter again"

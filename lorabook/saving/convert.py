@@ -6,6 +6,8 @@ from torch import Tensor, linalg, nn
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.dense import Dense
 from lorabook.core.lora import ORIGIN, LowRank
+from lorabook.core.merge import refuse_sharded
+from lorabook.core.names import refuse_compiled_alone
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.targets import places_of
 from lorabook.core.whole_number import refuse_unless_whole
@@ -31,6 +33,8 @@ def to_lora(model: nn.Module, r: int) -> dict[str, float]:
         raise ValueError("this model has no adapted layer to convert: call inject first")
     for name, layer in layers.items():
         _refuse(name, layer, r)
+        refuse_compiled_alone(places_of(model, layer))
+    refuse_sharded(model, "a shard cannot be converted")
     lost = {}
     for name, layer in layers.items():
         converted, lost[name] = _converted(name, layer, r)
@@ -61,7 +65,10 @@ def _converted(name: str, layer: Adapted, r: int) -> tuple[Adapted, float]:
     lost = (energy[r:].sum() / energy.sum()).sqrt().item() if energy.sum() > 0 else 0.0
     if layer.start is not None:
         base.store = Dense(w0)
-    factors = Factors((root[:, None] * vt[:r]).to(w0), (u[:, :r] * root).to(w0))
+    kept = torch.promote_types(w0.dtype, torch.float32)
+    factors = Factors((root[:, None] * vt[:r]).to(kept), (u[:, :r] * root).to(kept))
     spec = LayerSpec(name, r, 1.0, 0.0, torch.Generator(), {}, base.store.shape)
     recipe = Recipe(r, float(r), base=layer.recipe.base).complete(ORIGIN)
-    return Adapted(base, LowRank(base, factors, spec), recipe, 1.0, None).train(layer.training), lost
+    converted = Adapted(base, LowRank(base, factors, spec), recipe, 1.0, None).train(layer.training)
+    converted.beside = layer.beside
+    return converted, lost

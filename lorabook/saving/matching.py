@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from lorabook.core.adapted_layer import Adapted
+from lorabook.core.names import named_tensors
+from lorabook.core.shards import whole
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.peft.forms import FORMS
 from lorabook.saving.record import LayerRecord, Record
@@ -26,7 +28,7 @@ def matched(
             f"{file.folder}: layer {odd[0]} has an adapter in {here} and none in {there}: load into a plain model, or "
             "into one that was injected with the same targets"
         )
-    pairs = also_trained(file, adapter, model)
+    pairs = beside_adapters(file, adapter, model)
     for name, layer in layers.items():
         one = _continued(file, name, adapter.layers[name], layer)
         _refuse_other_update(file, name, one, layer)
@@ -34,29 +36,36 @@ def matched(
         for letter in sorted(mine.keys() ^ one.tensors.keys()):
             fault = "missing" if letter in mine else "unexpected"
             raise BadAdapter(f"{file.weights_path}: {fault} key: {letter} of layer {name}")
-        pairs += [(place, _checked(file, f"{name}.{key}", one.tensors[key], place)) for key, place in mine.items()]
+        pairs += [
+            (place, _checked(file, f"{name}.{key}", one.tensors[key], place, layer)) for key, place in mine.items()
+        ]
     return pairs
 
 
-def also_trained(file: AdapterFile, adapter: Record, model: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    """Return the pairs of the parameters that `also_train` trained."""
-    parameters = dict(model.named_parameters(remove_duplicate=False))
-    for name in adapter.also_trained:
-        if name not in parameters:
+def beside_adapters(file: AdapterFile, adapter: Record, model: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Return the pairs of what lies beside the adapters: what trained there, running statistics."""
+    here = dict(named_tensors(model))
+    for name in adapter.beside:
+        if name not in here:
             raise BadAdapter(
-                f"{file.weights_path}: {name} trained beside the adapters, and this model has no such parameter"
+                f"{file.weights_path}: {name} belongs to the adapter, beside its layers, and this model has no such "
+                "parameter or buffer"
             )
-    return [(parameters[name], _checked(file, name, t, parameters[name])) for name, t in adapter.also_trained.items()]
+    return [(here[name], _checked(file, name, t, here[name])) for name, t in adapter.beside.items()]
 
 
-def _checked(file: AdapterFile, name: str, tensor: Tensor, here: Tensor) -> Tensor:
+def _checked(file: AdapterFile, name: str, tensor: Tensor, here: Tensor, layer: Adapted | None = None) -> Tensor:
     if tensor.shape != here.shape:
         raise BadAdapter(
             f"{file.weights_path}: {name} has shape {tuple(tensor.shape)}; this model needs {tuple(here.shape)}"
         )
+    if tensor.is_floating_point() != here.is_floating_point():
+        raise BadAdapter(f"{file.weights_path}: {name} holds {tensor.dtype}; this model keeps {here.dtype} there")
     converted = tensor.to(here.dtype)
-    if not converted.isfinite().all():
-        raise BadAdapter(f"{file.weights_path}: {name} has numbers too large for {here.dtype}, this model's dtype")
+    # What a 16-bit base keeps in float32 is rounded for every product.
+    dtype = here.dtype if layer is None else layer.base.store.dtype
+    if not converted.to(dtype).isfinite().all():
+        raise BadAdapter(f"{file.weights_path}: {name} has numbers too large for {dtype}, this model's dtype")
     return converted
 
 
@@ -83,7 +92,7 @@ def _continued(file: AdapterFile, name: str, one: LayerRecord, layer: Adapted) -
     if layer.start is None or one.recipe.init == layer.recipe.init or one.recipe.r != 2 * layer.r:
         return one
     (a, a0), (b, b0) = one.tensors["A"].chunk(2), one.tensors["B"].chunk(2, dim=1)
-    mine = layer.start.B.double().cpu() @ layer.start.A.double().cpu()
+    mine = whole(layer.start.B).double().cpu() @ whole(layer.start.A).double().cpu()
     apart = float((-(b0.double() @ a0.double()) - mine).norm() / mine.norm())
     # W_res depends on the product B₀A₀ only: one SVD and another may differ in signs and in the last digit.
     if apart > 8 * max(torch.finfo(dtype).eps for dtype in (a0.dtype, layer.start.A.dtype)):

@@ -1,7 +1,7 @@
 """Our own format, for what PEFT does not have: a form, a layer or a combination it cannot compute.
 
 The two files have PEFT's names. `peft_type` says "lorabook", which PEFT refuses; keys are `<layer>::<our letter>`, and
-`::<parameter>` for a parameter that `also_train` trained.
+`::<name>` for a parameter or buffer beside the adapters.
 """
 
 from pathlib import Path
@@ -9,15 +9,16 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from lorabook.core.lora import ORIGIN
+from lorabook.core.names import first_names, named_modules
 from lorabook.core.recipe import Form, Recipe, Scale
 from lorabook.saving.adapter_file import AdapterFile, BadAdapter
 from lorabook.saving.names import OLD_NAMES, forms, name_of, numbers_of, scales
-from lorabook.saving.record import LayerRecord, Record
+from lorabook.saving.record import LayerRecord, Record, trained_in
 
 PEFT_TYPE = "lorabook"
 
 
-def encode(record: Record, base_name: str | None, why: str) -> tuple[dict, dict[str, Tensor]]:
+def encode(record: Record, why: str) -> tuple[dict, dict[str, Tensor]]:
     """Return options and tensors; `why` says what PEFT lacks."""
     layers = {
         name: {
@@ -31,8 +32,8 @@ def encode(record: Record, base_name: str | None, why: str) -> tuple[dict, dict[
         for name, one in record.layers.items()
     }
     tensors = {f"{name}::{letter}": t for name, one in record.layers.items() for letter, t in one.tensors.items()}
-    tensors |= {f"::{name}": tensor for name, tensor in record.also_trained.items()}
-    options = {"peft_type": PEFT_TYPE, "why_not_peft": why, "base_model_name_or_path": base_name, "layers": layers}
+    tensors |= {f"::{name}": tensor for name, tensor in record.beside.items()}
+    options = {"peft_type": PEFT_TYPE, "why_not_peft": why, "layers": layers}
     return options, tensors
 
 
@@ -45,12 +46,12 @@ def decode(file: AdapterFile, given: Recipe, model: nn.Module) -> Record:
     described = file.options.get("layers")
     if not isinstance(described, dict) or not described:
         raise BadAdapter(f"{file.options_path}: 'layers' is {described!r}; expected an object with every adapted layer")
-    modules = dict(model.named_modules())
+    modules, first = dict(named_modules(model)), first_names(model)
     for name in described:
         if name not in modules:
             raise BadAdapter(f"{file.options_path}: the adapter has a layer {name}, which this model lacks")
     tensors: dict[str, dict[str, Tensor]] = {name: {} for name in described}
-    also_trained = {}
+    beside = {}
     for key, tensor in file.tensors.items():
         name, mark, letter = key.rpartition("::")
         if not mark or (name and name not in tensors):
@@ -58,11 +59,12 @@ def decode(file: AdapterFile, given: Recipe, model: nn.Module) -> Record:
         if name:
             tensors[name][letter] = tensor
         else:
-            also_trained[letter] = tensor
+            beside[first.get(letter, letter)] = tensor
     layers = {
-        name: LayerRecord(_recipe(file.options_path, name, described[name], given), tensors[name]) for name in described
+        first[name]: LayerRecord(_recipe(file.options_path, name, described[name], given), tensors[name])
+        for name in described
     }
-    return Record(layers, also_trained, file.note)
+    return Record(layers, beside, trained_in(file.note, beside, first), file.note)
 
 
 def _recipe(path: Path, name: str, entry: dict, given: Recipe) -> Recipe:

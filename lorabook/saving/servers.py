@@ -1,6 +1,7 @@
 """What programs that serve adapters make of PEFT's two files: why one refuses a file, or would compute something else.
 
-Read off their sources, not run here: vLLM's `lora/peft_helper.py` and llama.cpp's `convert_lora_to_gguf.py`, 2025.
+Read off their sources: vLLM's `lora/peft_helper.py`, 2025, and llama.cpp's `convert_lora_to_gguf.py`, 2026, which
+`tests/foreign/llama_cpp.py` runs.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -13,13 +13,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lorabook.core.batch import IGNORED
 from lorabook.core.modes import evaluating
 from lorabook.core.whole_number import refuse_unless_whole
 from lorabook.tasks.text import language_loss
 
 VALUES = 64
-IGNORED = -100
-"""The target of a position that is not scored, as torch's cross_entropy has it."""
 
 
 @dataclass(frozen=True)

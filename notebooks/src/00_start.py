@@ -24,7 +24,7 @@ from lorabook.tasks import text
 book.environment()
 
 # %% [markdown]
-# A ✗ stops a part of the book, and its line says what to do. A ○ is optional and not here.
+# A ✗ stops a part of the book, a ○ does not. Its line says what to do.
 #
 # ## A first taste
 # The base model has read Jane Austen and nothing else. Ask it to go on with a verse of the Bible:
@@ -35,7 +35,7 @@ verse = "And the LORD said unto"
 print(generate(base, verse, length=40, generator=torch.Generator().manual_seed(1)))
 
 # %% [markdown]
-# You are about to change this model without changing one of its weights.
+# You are about to teach this model without training one of its weights.
 
 # %%
 book.diagram("lora")
@@ -55,7 +55,8 @@ guess
 whole = sum(p.numel() for p in base.model.parameters())
 layers = lb.inject(base.model, lb.LoRA(r=8, alpha=16), targets="_proj")
 trained = sum(p.numel() for p in base.model.parameters() if p.requires_grad)
-guess.look_back(f"{100 * trained / whole:.1f} in 100: {trained:,} of {whole:,}, in {len(layers)} adapters")
+measured = f"{100 * trained / whole:.1f} in 100: {trained:,} of {whole:,}, in {len(layers)} adapters"
+guess.look_back(measured)
 
 # %% tags=["nbval-ignore-output"]
 bible = text.tokenize("kjv", text.read("kjv")[-200_000:], base.tokenizer)

@@ -30,13 +30,13 @@ book.diagram("overview_low_rank")
 # %% [markdown]
 # ## Predict
 
-# %%
+# %% jupyter={"source_hidden": true}
 shares = book.Steps("your answer", tuple(range(0, 101, 5)), "%")
 guess_energy = book.predict("You fine-tune a language model to write IN CAPITALS. Of what changed in its 192 × 192 "
     "query matrices, which share of ‖ΔW‖² (the sum of the squared entries) lies in the 8 strongest directions?", shares)
 guess_energy
 
-# %%
+# %% jupyter={"source_hidden": true}
 guess_gain = book.predict("Keep those 8 directions, in all matrices. What share of the gain in loss is left?", shares)
 guess_gain
 
@@ -74,8 +74,9 @@ book.spectrum(deltas, torch.Generator().manual_seed(0))
 #
 # <details><summary>Answers</summary>
 #
-# 1. `v_proj` and `o_proj` of layers 0 and 1. 2. `gate_proj` and `down_proj` of any layer. They keep a fifth to a quarter,
-# a random matrix of their shape a tenth: even the widest change leans on some directions.
+# 1. `v_proj` and `o_proj` of layers 0 and 1.
+# 2. `gate_proj` and `down_proj` of any layer, `up_proj` of all but layer 1. They keep a fifth to a quarter, a random
+#    matrix of their shape a tenth: even the widest change leans on some directions.
 #
 # </details>
 #
@@ -246,8 +247,8 @@ for r in (8, 64, 128):
 book.table(("W₀", "nats per token"), [(name, f"{value:.2f}") for name, value in losses.items()])
 
 # %% [markdown]
-# With 64 of 192 directions the model is worse than one that has never read a word. The reason for low rank is not in
-# $W_0$; it is in how *little* a job asks to be changed.
+# With 64 of 192 directions the model is worse than one that guesses every token alike. $W_0$ needs most of its
+# directions; what was added to it did not. How many that needs, the job decides.
 #
 # ## When, when not
 # * **Bet on low rank** when the model knows the material and the job is narrow: a style, a format, a task. Begin with
@@ -289,10 +290,10 @@ book.check(extraction.EXERCISE, extract)
 # %% [markdown]
 # ## Look back
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
 guess_energy.look_back(f"{sum(run['q_proj'] for run in energies['ΔW, CAPITALS']) / 3:.0%}, mean of layers and seeds")
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
 guess_gain.look_back(f"{kept:.0%} when cut afterwards; {capitals.gain_kept(capitals.lora[8]):.0%} when trained as LoRA")
 
 # %% [markdown]

@@ -50,14 +50,14 @@ book.one_budget()
 # %% [markdown]
 # 1. Go to q, v: the choice of the first paper. Which share of what all seven gain does it gain? Which single matrices,
 #    with the whole budget on each, do better?
-# 2. Set *costs for* to LLaMA 7B, and go through the single matrices. Which column does not move? Which matrix
-#    keeps least for backward, and which most?
+# 2. Set *costs for* to LLaMA 7B, and click one single matrix after the other. What do all cost alike? Which keeps least
+#    for backward, and which most?
 #
 # <details><summary>Answers</summary>
 #
 # 1. 58%. Four do better: o, gate, up and down.
-# 2. The arithmetic: an adapter costs what it trains, $r(d_{in}+d_{out})$. Least is kept by o: attention keeps its own
-# output anyway, and that is o's input. Most by down, whose input is the widest.
+# 2. The arithmetic, for an adapter costs what it trains, $r(d_{in}+d_{out})$; and two products. Least is kept by o:
+#    attention keeps its own output anyway, and that is o's input. Most by down, whose input is the widest.
 #
 # </details>
 #
@@ -147,7 +147,7 @@ book.table(("adapters kept", "gain over the base, nats"), [
     ("the sum of these", f"{sum(some):.2f}"), ("all", f"{whole:.2f}")])
 
 # %% [markdown]
-# Switching adapters off one at a time does not tell you what each contributes.
+# What an adapter gains alone does not tell you what it adds to the others.
 #
 # ### Not only Linear
 # A convolution's kernel is a matrix too: flatten it to $c_{out}\times c_{in}k^2$.
@@ -328,11 +328,11 @@ book.check(same_price.EXERCISE, rank_for)
 # %% [markdown]
 # ## Look back
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
 best, next_best = sorted(alone, key=alone.get)[:2]
 guess_one.look_back(f"{best}, {alone[best]:.3f} nats; {next_best} follows with {alone[next_best]:.3f}")
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
 guess_back.look_back(f"{shares[1][2]:.0%}, of this ΔW; {shares[0.01][2]:.1%} if it is a hundredth as large")
 
 # %% [markdown]

@@ -44,19 +44,19 @@ guess_swing
 book.memory_calculator()
 
 # %% [markdown]
-# 1. Drag the length to 4,096 tokens: 8.9 GiB too much. Open *more*. What do you save with rank 4? Does QLoRA alone do? Which
+# 1. Drag the length to 4,096 tokens: 9.0 GiB too much. Open *more*. What do you save with rank 4? Does QLoRA alone do? Which
 #    single switch is enough, with the texts as they are?
 #
 # <details><summary>Answer</summary>
 #
-# Rank 4 saves less than half a GiB. QLoRA misses by 0.1. Gradient checkpointing leaves 8.3 GiB.
+# Rank 4 saves half a GiB. QLoRA misses by 0.1. Gradient checkpointing leaves 8.3 GiB.
 #
 # </details>
 #
 # ### The clinic
 # Five patients: LoRA on the book's model, 32 steps at a constant rate, recorded with one seed. Choose a complaint. Change
 # the rate, *one* other thing, and the step at which you stop. **Drift** is KL(base ‖ adapted) on Austen, which the base
-# has read.
+# has read. Where "cured" begins was set after the runs were seen: near that line, trust the curve and not the word.
 
 # %%
 book.clinic()
@@ -70,7 +70,8 @@ book.clinic()
 # * *It is NaN*: bfloat16 or float32. No rate, no α, nothing else.
 # * *It stays flat*: adapters on the MLP, or on all seven. Rank 32 is not enough. No rate is.
 # * *Train falls, new rises*: stop after 4 steps. Nothing else at this rate. At ÷ 8 you may train on.
-# * *It forgets*: an eighth of α, every fourth batch from Austen, or a stop after 12 steps. Or a lower rate.
+# * *It forgets*: an eighth of α, or a rate ÷ 2.8. Every fourth batch from Austen and a stop after 12 steps are just
+#   over the line, rank 2 just short of it.
 #
 # </details>
 #
@@ -85,8 +86,8 @@ book.card(lora.lora_keeps_x_and_ax)
 book.card(memory.other_cures_save_more_than_the_rank)
 
 # %% [markdown]
-# Measured on the book's model: the most that one step has in new tensors at a time. Four texts can also go one after the
-# other, their gradients averaged (`accumulate=4`): the same step.
+# Measured on the book's model: the largest sum of new tensors that one step holds at once. Four texts can also go one
+# after the other, their gradients averaged (`accumulate=4`): the same step.
 
 # %% tags=["nbval-ignore-output"]
 ways = {"four texts of 64 tokens, rank 16": {}, "rank 4": {"r": 4}, "half as long": {"length": 32},
@@ -130,12 +131,15 @@ book.card(lora.adam_does_not_feel_a_clip)
 book.card(lora.false_a_lower_rate_cures_nan)
 
 # %% [markdown]
-# $\partial L/\partial A$ is exactly 0 in LoRA's first step (chapter 02), and Adam divides it by $\sqrt0+\epsilon$. In float32
-# you must try hard to see NaN. A good rate here is 0.008. Try a far lower one in float16, and far higher ones in float32:
+# $\partial L/\partial A$ is exactly 0 in LoRA's first step (chapter 02), and Adam divides it by $\sqrt0+\epsilon$. In float16
+# $\epsilon=10^{-8}$ is rounded to 0 as well. In float32 you must try hard to see NaN. A good rate here is 0.008. Try a far
+# lower one in float16, and far higher ones in float32:
 
 # %% tags=["nbval-ignore-output"]
-def until_nan(model, lr):
+def until_nan(lr, cast=lambda model: model):
+    model = lb.load("tiny").model
     lb.inject(model, lb.LoRA(8, 16), "_proj")
+    cast(model)  # A and B as well: by itself, inject keeps them in float32
     try:
         history = lb.fit(model, KJV.stream(0), steps=20, lr=lr, progress=False)
         print(f"lr = {lr}: a number to the end, {history.final():.1f}")
@@ -143,12 +147,12 @@ def until_nan(model, lr):
         print(error)
 
 
-until_nan(lb.load("tiny").model.half(), 1e-5)
-until_nan(lb.load("tiny").model, 0.1)
-until_nan(lb.load("tiny").model, 4)
+until_nan(1e-5, lambda model: model.half())
+until_nan(0.1)
+until_nan(4)
 
 # %% [markdown]
-# At 0.1 training is ruined, the base stood at 4.4, and the loss is still a number. Where NaN comes after many good steps,
+# At 0.1 training is ruined (the base stood at 4.4), and the loss is still a number. Where NaN comes after many good steps,
 # something did overflow: then the rate is a suspect.
 #
 # ### It stays flat
@@ -179,7 +183,7 @@ book.verdicts({
         abs(early.learned - slow.learned) < 0.02})
 
 # %% [markdown]
-# Lower rates, lower ranks and dropout slow the rise down. They add no text: from this page no run gained more than 0.15
+# Lower rates, lower ranks and dropout slow the rise down. They add no text: from this page no run gained more than 0.16
 # nats on new verses. If a stop in time is not enough, you need more text.
 #
 # ### It forgets
@@ -233,19 +237,25 @@ book.verdicts({
 # That was one seed, and one seed is one patient. Train five of the runs again, with another:
 
 # %% tags=["nbval-ignore-output"]
-runs = [("it swings", change) for change in ("clip at norm 1", "α ÷ 8", "rank 2, same α/r")]
+runs = [("it swings", change) for change in ("α ÷ 8", "rank 2, same α/r")]
 runs += [("it stays flat", change) for change in ("rank 32, same α/r", "adapters on the MLP")]
+runs += [("it forgets", "rank 2, same α/r")]
 again = {(who, change): train(who, regimen(who, "× 1", change), seed=1).course()
          for who, change in book.progress(runs)}
 
 # %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
-book.table(("patient", "change", "loss", "with another seed", "rise", "with another seed "), [
-    (name, change, f"{one.end:.2f}", f"{two.end:.2f}", f"{one.rise:.2f}", f"{two.rise:.2f}")
+def both(*values):
+    return " · ".join(f"{value:.2f}" for value in values)
+
+
+book.table(("patient", "change", "loss: recorded · again", "rise", "drift"), [
+    (name, change, both(one.end, two.end), both(one.rise, two.rise), both(one.drift, two.drift))
     for (name, change), two in again.items() for one in [seen(name, "× 1", change)]])
 
 # %% [markdown]
-# The clip, the eighth of α and the MLP do the same again. The two ranks do not: rank 2 swings on, and rank 32 ends far
-# higher.
+# The eighth of α and the MLP do the same again. The three ranks do not: rank 2 swings on, rank 32 ends far higher, and
+# of the patient who forgets, rank 2 now stays under the line of 0.4 that it missed. Take no advice on ranks from one
+# seed.
 #
 # For forgetting, the arena's ten seeds: 60 steps, tuned rates. Compare *forgotten*, nats lost on Austen: rank 32 forgets as
 # much as full fine-tuning.
@@ -256,11 +266,11 @@ book.measured("LoRA r=2", "LoRA r=32")
 # %% [markdown]
 # ## What to change first
 # * **Full card**: smaller batches with accumulation, then checkpointing, then four bits. The rank last.
-# * **Swings**: the rate, or α. Rank up means rate down.
+# * **Swings**: the rate, or α. Rank up means rate down, as in the tuned rates above.
 # * **NaN at the first step**: the dtype. Later: the rate.
 # * **Flat**: the rate once; then places, then rank.
 # * **New text rises**: stop there. More text is the cure; a lower rate buys time.
-# * **Forgets**: a lower rate, and old text in every few batches.
+# * **Forgets**: a lower rate, or old text in every few batches.
 # * Change one thing at a time, or you will not know what it was.
 #
 # ## Exercises

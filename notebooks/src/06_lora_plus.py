@@ -29,13 +29,13 @@ book.diagram("lora_plus")
 # %% [markdown]
 # ## Predict
 
-# %%
+# %% jupyter={"source_hidden": true}
 guess_kept = book.predict("The book's base has 4.4 nats on the Bible. LoRA at its best rate, 0.008, brings it to 3.8. "
     "You switch on LoRA+ with λ = 16 and keep the rate: 0.008 for A, 16 times that for B. It ends at …",
     book.Choice("nats per token", ("3.7", "3.8", "4.0", "4.4", "5.6")))
 guess_kept
 
-# %%
+# %% jupyter={"source_hidden": true}
 guess_width = book.predict("Your next model is four times as wide. Which rate has to come down?",
     book.Choice("your answer", ("A's", "B's", "both", "neither")))
 guess_width
@@ -65,7 +65,7 @@ book.rate_plane()
 #
 # ## Why
 # A step of Adam moves each entry by about the rate, with the sign of its gradient. So a step of $A$ moves $(Ax)_k$ by
-# $\eta_A\sum_j|x_j|$: a sum of $n=d_\text{in}$ terms of one sign.
+# $\eta_A\sum_j|x_j|$ where the gradient came from $x$: a sum of $n=d_\text{in}$ terms of one sign.
 
 # %%
 book.card(claims.a_moves_with_the_width)
@@ -144,7 +144,7 @@ book.verdicts({
 # So $\lambda=1$ is nothing special. It is where $\alpha$ happens to put it. **Who tunes $\alpha$ and the rate has
 # tuned both rates.** Chapter 05 did so: rsLoRA with Adam is LoRA+ with $\lambda=\sqrt r$.
 #
-# Clipping and weight decay do feel $p$ and $q$. There the runs differ a little.
+# Clipping and weight decay do feel $p$ and $q$. There the runs differ.
 #
 # ## The code
 # Two groups of one optimiser. The model, its file and its merging stay LoRA's, so a finished adapter does not tell.
@@ -211,8 +211,8 @@ book.verdicts({
 # $n=192$.
 #
 # Our guess why letters and Bible differ: a large $\lambda$ keeps $A$ near its start. Its limit is a frozen $A$,
-# LoRA-FA (chapter 07), the left edge of your plane. In CAPITALS that costs nothing. On the Bible LoRA-FA ends 0.045
-# above LoRA, and so does LoRA+:
+# LoRA-FA (chapter 07), the left edge of your plane. In CAPITALS that costs nothing. On the Bible LoRA-FA, though of
+# twice the rank, ends 0.045 above LoRA; LoRA+ ends as far above it:
 #
 # ### Ten seeds
 

@@ -3,7 +3,7 @@
 #
 # > **My activations do not fit, and LoRA did not help: what is kept for backward?**
 #
-# You train 6% of the numbers, and the card is as full as before. Gradients and the optimiser's state have shrunk. The
+# You train 6% of the numbers, and long texts fill the card again. Gradients and the optimiser's state have shrunk. The
 # **activations** have not: what the forward pass makes and the backward pass reads again. LoRA-FA (Zhang et al. 2023)
 # freezes $A$ as well, and trains $B$ alone.
 #
@@ -30,13 +30,13 @@ book.diagram("lora_fa")
 #
 # ## Predict
 
-# %%
+# %% jupyter={"source_hidden": true}
 shares = book.Choice("your answer", ("about 5%", "about 25%", "about 50%", "about 80%", "about 90%", "all of them"))
 guess_lora = book.predict("Full fine-tuning of the book's model keeps some bytes for backward. LoRA of rank 8 on all "
     "its matrices trains 6% as many numbers. Of those bytes it keeps …", shares)
 guess_lora
 
-# %%
+# %% jupyter={"source_hidden": true}
 guess_fa = book.predict("LoRA-FA trains as many numbers as that LoRA. Of LoRA's bytes it keeps …", shares)
 guess_fa
 

@@ -51,7 +51,8 @@ base = lb.load("tiny").model
 book.principal(base)
 
 # %% [markdown]
-# 1. Set $r=8$. Of which matrix does $BA$ take more than nine tenths? Of which two less than a seventh?
+# 1. Set $r=8$ and go through layer 0. Of which matrix does $BA$ take more than nine tenths? Of which two less than a
+#    seventh? (No other layer has such a one.)
 # 2. You hear that $W_0$'s large directions are outliers that spoil four bits. Compare, at any $r$ and in any matrix, the two
 #    percentages at the end of the sentence. What makes the error smaller?
 #
@@ -176,9 +177,9 @@ book.verdicts({
     "PiSSA forgets more of Austen than they do, with every seed": bool((mine.forgotten > random.forgotten).all())})
 
 # %% [markdown]
-# Half of the early lead needs no $W_0$ at all: it needs $B\ne0$ and large factors. The other half is $W_0$'s directions. At
-# the end they are worth nothing here that random ones are not, and they cost something: training them overwrites more of
-# what the base knew about Austen. Why both end behind LoRA we do not know.
+# Half of the early lead needs no $W_0$ at all: factors of these sizes have it along any directions. The other half is
+# $W_0$'s. At the end its directions are worth nothing here that random ones are not, and they cost something: training
+# them overwrites more of what the base knew about Austen. Why both end behind LoRA we do not know.
 #
 # ### At each one's own rate
 

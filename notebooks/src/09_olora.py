@@ -44,13 +44,14 @@ book.columns(lb.load("tiny").model)
 # %% [markdown]
 # 1. `up_proj` of layer 0, $r=8$: is any angle below 45°? Now take each of the other three orders of the columns. What
 #    changes, and what does not?
-# 2. Find the matrix of which OLoRA takes more than four fifths of what PiSSA takes, at rank 8. Does an order make up the rest?
+# 2. Which matrix of layer 0 gives OLoRA, at rank 8, more than four fifths of what PiSSA takes? Does an order make up the
+#    rest?
 #
 # <details><summary>Answers</summary>
 #
 # 1. None: the smallest is 54°. In another order $B$ is another: less than a tenth of its space stays. How *much* it takes
 # does stay, 6 to 8%: four times what random directions take, half of what PiSSA takes. PiSSA does not move.
-# 2. `k_proj` of layer 0: 79% against 92%. No order does: an order picks eight columns, PiSSA eight directions.
+# 2. `k_proj`: 79% against 92%. No order does: an order picks eight columns, PiSSA eight directions.
 #
 # </details>
 #
@@ -104,13 +105,13 @@ book.verdicts({
     "At the end OLoRA is ahead of random directions, on average": bool(mine.scores.mean() < random.scores.mean())})
 
 # %% [markdown]
-# So what is lost? The half of PiSSA's early lead that came from $W_0$: OLoRA's is that of random directions. What is gained,
-# beside the time: it forgets a tenth more of Austen than LoRA, where PiSSA forgets half as much again.
+# So what is lost? The half of PiSSA's early lead that came from $W_0$: OLoRA's lead is that of random directions. What is
+# gained? Time; and it forgets less than PiSSA: of Austen, a tenth more than LoRA does, PiSSA half as much again.
 #
 # ## When, when not
 # * **Tune LoRA first**: at its own rate OLoRA ends behind it here, and behind PiSSA.
-# * **Take it** where PiSSA's start is wanted and its SVD is too slow: a large model, started often. (PEFT's `pissa_niter_4`
-#   approximates the SVD, and is fast too.)
+# * **Is PiSSA's SVD too slow?** OLoRA starts in a small part of the time, and has over half of the early lead. PEFT's
+#   `pissa_niter_4` approximates the SVD instead, and is fast too.
 # * "Orthonormal" is how $B$ starts. One step later it is no longer so, and $A$ never was.
 # * **The file** is PiSSA's case: rank $2r$ against $W_0$.
 #

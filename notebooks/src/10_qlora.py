@@ -4,7 +4,7 @@
 # > **The base does not fit on my GPU. If I keep it in 4 bits, what do I lose, and who pays for it?**
 #
 # A frozen matrix is only ever read. So keep it in any form from which it can be read back well enough. QLoRA (Dettmers et
-# al. 2023) keeps $W_0$ in four bits a weight, and trains LoRA's $A$ and $B$, in full precision, on what is read back.
+# al. 2023) keeps $W_0$ in four bits a weight, and trains LoRA's $A$ and $B$, which stay unquantised, on what is read back.
 #
 # | minutes | tier | axis | teaches | you need |
 # | --- | --- | --- | --- | --- |
@@ -141,7 +141,7 @@ book.verdicts({
 # ### What a step reads
 # Forward: $y=\hat Wx+s\,BAx$. Backward needs $\hat W$ once more, for $\partial L/\partial x=\hat W^\top\partial L/\partial y$.
 # Autograd would keep it: the dense matrix of every layer, all at once, and nothing would be saved. So a layer keeps a note
-# of how to view $\hat W$, and reads it back a second time.
+# in the place of $\hat W$, and reads $\hat W$ back a second time.
 
 # %%
 book.card(qlora.nothing_dense_is_kept)

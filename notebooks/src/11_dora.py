@@ -42,22 +42,22 @@ guess_end
 
 # %% [markdown]
 # ## See it
-# One row in the plane, and an $A$ of one row, so $B$ is a number too. $V=W_0+s\,BA$ runs along the orange line; it *is*
+# One row in the plane, and an $A$ of one row, so $s\,B$ is one number. $V=W_0+s\,BA$ runs along the orange line; it *is*
 # LoRA's row. DoRA takes its direction only, and $m$ says how long. The angle is that of $A$ to $W_0$.
 
 # %%
 book.one_row()
 
 # %% [markdown]
-# 1. The task wants the row *longer*. Who gets there, and with which of $B$ and $m$? Then *turned*: how near does each
-# get?
-# 2. Wanted *longer* again, $B=0$, $m=1$, and the angle 60°. No turn is wanted, and yet $B$ gets a gradient step.
+# 1. The task wants the row *longer*. Who gets there, and with which of $s\,B$ and $m$? Then *turned*: how near does each
+#    get?
+# 2. Wanted *longer* again, $s\,B=0$, $m=1$, and the angle 60°. No turn is wanted, and yet $B$ gets a gradient step.
 #    Which part of it is that, and what is left with the norm in the graph? And once $m=1.5$?
 #
 # <details><summary>Answers</summary>
 #
-# 1. DoRA alone, with $m=1.5$ and $B=0$; LoRA stays 0.50 off. *Turned*: LoRA comes no nearer than 0.18 ($B=0.6$); DoRA
-# gets there with $m=1$, $B=0.7$.
+# 1. DoRA alone, with $m=1.5$ and $s\,B=0$; LoRA stays 0.50 off. *Turned*: LoRA comes no nearer than 0.18 ($s\,B=0.6$);
+# DoRA gets there with $m=1$, $s\,B=0.7$.
 # 2. The part along $V$: +0.25, which only asks for length. With the norm in the graph it is 0. At $m=1.5$ both are 0.
 #
 # </details>
@@ -81,14 +81,15 @@ book.card(dora.m_is_the_length_of_each_row)
 book.card(dora.false_lora_turns_without_stretching)
 
 # %% [markdown]
-# Say $\Delta W_i$ stands at a right angle to $W_{0,i}$, as almost every direction does among 192. The row turns by θ,
-# and becomes longer by $1/\cos\theta$: the hypotenuse. Write the turn as the paper does, $\Delta D=1-\cos\theta$, and
-# the row is longer by $1/(1-\Delta D)-1\approx\Delta D$. That is the dashed line; nothing in it is fitted. The points
-# are all rows of one trained matrix, `o_proj` of layer 2.
+# Say $\Delta W_i$ stands at a right angle to $W_{0,i}$, as nearly all random directions do in 192 dimensions. The row
+# turns by θ and is then $1/\cos\theta$ times as long: the hypotenuse. Write the turn as the paper does,
+# $\Delta D=1-\cos\theta$, and the row is longer by $1/(1-\Delta D)-1\approx\Delta D$. That is the dashed line; nothing
+# in it is fitted. The points are the rows of one trained matrix, `o_proj` of layer 2.
 
 # %% jupyter={"source_hidden": true}
 sides = lengths.recorded()
-lengths.of_rows(sides, "The further LoRA turns a row, the longer it gets. With DoRA and full fine-tuning it does not.")
+lengths.of_rows(sides, "The further LoRA turns a row, the longer it gets. DoRA lengthens and shortens; full "
+    "fine-tuning hardly turns any.")
 
 # %% [markdown]
 # ### What DoRA can reach
@@ -114,7 +115,7 @@ changes = {name: full.change_of((layer.weight - layer.base.matrix).detach()) for
 with full.changed(base, changes, 7):
     cut = KJV.score(base)
 kept = sum(change.kept(7) for change in changes.values()) / len(changes)
-print(f"of ‖ΔW‖² in its best rank 7, mean of 28 matrices: {kept:.0%}.   Loss: {KJV.score(model):.3f}, cut: {cut:.3f}")
+print(f"of ‖ΔW‖² in its best rank 7, mean of 28 matrices: {kept:.0%}\nloss: {KJV.score(model):.3f}, cut: {cut:.3f}")
 
 # %%
 book.verdicts({
@@ -122,7 +123,7 @@ book.verdicts({
     "Cut to rank 7, more than 0.02 nats are lost": cut > KJV.score(model) + 0.02})
 
 # %% [markdown]
-# Full rank, but next to nothing beyond 7. Cut to a LoRA file, this DoRA is as good as before.
+# Full rank, but what lies beyond 7 does nothing for the loss. Cut to a LoRA file, this DoRA is as good as before.
 #
 # ### What the gradient leaves out
 # Let $g=\partial L/\partial V$ with $\lVert V\rVert$ held constant; that is what DoRA trains with (section 4.3), to
@@ -133,7 +134,7 @@ book.verdicts({
 book.card(dora.the_constant_norm_leaves_in_the_part_along_v)
 
 # %% [markdown]
-# The part that is left in asks for length, which is $m$'s job. Whether that does harm, you will see below.
+# The part that is left in asks for length, which is $m$'s job. Does that do harm? See below.
 #
 # ## The code
 
@@ -151,7 +152,7 @@ book.source(type(layer.update).forward)
 book.card(dora.row_norms_without_the_sum)
 
 # %% [markdown]
-# Few numbers more, but not for free. Compare memory and step times below.
+# Few numbers more, but not for free:
 
 # %%
 book.card(dora.false_dora_keeps_no_more_than_lora)
@@ -185,7 +186,7 @@ book.verdicts({
 # DoRA's sign does not show here, and full fine-tuning's is a matter of its rate and of the unit: divide each row's
 # stretch by its length, and it is gone. A mean over rows also hides what DoRA is about. **Over the rows of a matrix**
 # the claim holds: LoRA ties stretch to turn, DoRA and full fine-tuning do not, at either rate. And LoRA lengthens most
-# rows, DoRA fewer than half.
+# rows, as does full fine-tuning at LoRA's rate; DoRA fewer than half.
 #
 # ### At each one's own rate
 

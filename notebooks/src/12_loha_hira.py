@@ -61,18 +61,18 @@ book.forms(torch.Generator().manual_seed(0))
 #
 # <details><summary>Answers</summary>
 #
-# 1. Nowhere: 22% and 22%, 39% and 39%, 52% and 53%, 62% and 63%. LoHa has rank 1 against 2 with 128 numbers and 4
-# against 4 with 256. With 384 and 512 it has 9 against 6 and 16 against 8, and reaches 57% against 53%, then 72%
-# against 63%.
+# 1. Nowhere: with 128, 256, 384 and 512 numbers HiRA reaches 22, 39, 52 and 62%, and LoRA 22, 39, 53 and 63%. LoHa has
+# rank 1 against 2 with 128 numbers and 4 against 4 with 256. With 384 and 512 it has 9 against 6 and 16 against 8, and
+# reaches 57% against 53%, then 72% against 63%.
 # 2. No: LoHa reaches 94%, and LoRA, which cannot be it, 96%. With half zeros HiRA still reaches all of *W₀ ⊙ two
 # directions*, and of anything else at most 54%.
 #
 # </details>
 #
+# ## Why
 # So rank is not reach. HiRA's $\Delta W$ are LoRA's, each entry stretched by its $W_0$: no more of them, only others.
 # And what a form can be, a search need not find. LoHa's gain on *no pattern* we measure, and do not derive.
 #
-# ## Why
 # ### LoHa: every pair of directions
 # $\Delta W=s\,(B_1A_1)\odot(B_2A_2)$, with $A_1,A_2$: r × d_in and $B_1,B_2$: d_out × r. Multiply two sums, and you
 # have a sum over all pairs: $\Delta W_{ij}=s\sum_{k,l}(B_1)_{ik}(B_2)_{il}\,(A_1)_{kj}(A_2)_{lj}$.
@@ -193,8 +193,8 @@ book.verdicts({
 rank_and_loss.rank_and_loss("With equal numbers (orange) more rank is not less loss. More numbers are.")
 
 # %% [markdown]
-# LoKr's $\Delta W$ has twelve times LoRA's effective rank and ends highest; HiRA's has more still and ends lowest. What
-# a matrix can be is set by how its numbers are tied, and not by its rank alone.
+# LoKr's $\Delta W$ has twelve times LoRA's effective rank and ends highest; HiRA's has more still and ends lowest, not
+# told apart from LoRA. What a matrix can be is set by how its numbers are tied, and not by its rank alone.
 #
 # ### How could a comparison see a difference?
 # It keeps one rate for all. Here is what that does, mean of two other seeds:

@@ -48,10 +48,9 @@ picture = book.kronecker(torch.Generator().manual_seed(0))
 picture
 
 # %% [markdown]
-# 1. Which are the fewest numbers that give $\Delta W$ rank 24? Let *no pattern* be wanted: what do they reach of it, and what
-#    does the LoRA that costs as much? And of *two directions*?
-# 2. Let *copies of a block* be wanted. Which are the fewest numbers that reach all of it? Then move the factor one step
-#    either way.
+# 1. How few numbers give $\Delta W$ rank 24? Let *no pattern* be wanted: what do they reach of it, and what does the LoRA
+#    that costs about as much? And of *two directions*?
+# 2. Let *copies of a block* be wanted. How few numbers reach all of it? Then move the factor one step either way.
 #
 # <details><summary>Answers</summary>
 #
@@ -134,6 +133,7 @@ book.verdicts({
 # * **Stay with LoRA** unless the file must be smaller than that of LoRA of rank 1. LoKr goes below it.
 # * **Not for speed**: two small products are fewer operations than $\Delta W$, and slower here than LoRA's two.
 # * **Mind the order**: a file of $C\otimes D$ read as $D\otimes C$ loads without an error.
+# * **With what**: QLoRA, rsLoRA and LoRA+, yes. Not with PiSSA's start, nor with a second form.
 #
 # ## Exercises
 # Stuck? `book.hint(folded.EXERCISE, 1)`, then 2, then 3; `book.solution(folded.EXERCISE)` comes last.

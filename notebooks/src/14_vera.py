@@ -42,8 +42,9 @@ guess_rate
 
 # %% [markdown]
 # ## See it
-# Two layers share the grey pair. Each wants a $\Delta W$ of its own, and has the best $b$ and $d$ for it. $b$ stands beside
-# the rows that it scales, $d$ above the columns. Blue is positive, orange negative. Below, a whole model is counted.
+# Two layers share the grey pair. Each wants a $\Delta W$ of its own, and has the best $b$ and $d$ that we found. $b$ stands
+# beside the rows that it scales, $d$ above the columns. In $\Delta W$ blue is positive, orange negative. *Reaches* 7%: so
+# much of the wanted $\Delta W$, in squares. Below, a whole model is counted.
 
 # %%
 picture = book.shared_vectors(torch.Generator().manual_seed(0))
@@ -53,7 +54,7 @@ picture
 # 1. Set LoRA's rank to 2, and raise VeRA's until it trains about as many numbers. What do both reach of *two directions*?
 #    Now let *no pattern* be wanted. Who has lost more?
 # 2. The paper is often quoted with "97% fewer numbers than LoRA". Find two ranks for which that holds in *LLaMA-7B, q and
-#    v*. Then set LoRA's rank to 1. And from which rank on is VeRA's file, with the pair, the larger one?
+#    v*. Then set LoRA's rank to 1. From which rank of VeRA on is its file, with the pair, the larger one?
 #
 # <details><summary>Answers</summary>
 #
@@ -110,35 +111,39 @@ book.card(claims.vera_computes_as_much_as_lora)
 # ## Look inside
 # $b$ starts at 0, so $\Delta W=0$; $d$ starts at 0.1. As LoRA's $A$ at first, $d$ gets no gradient: it comes multiplied by
 # $b$. Which of the two does the work? Train both, then $b$ alone, then both with a pair of its own for every matrix. 60 steps
-# of Adam, one seed.
+# of Adam, one seed, each at the best rate that we found.
 
 # %%
-def train(freeze_d=False, own_pairs=False):
+def train(lr, freeze_d=False, own_pairs=False):
     model, draw = lb.load("tiny").model, torch.Generator().manual_seed(0)
     for layer in lb.inject(model, lb.VeRA(r=64), "_proj", draw).values():
         layer.update.d.requires_grad_(not freeze_d)
         if own_pairs:  # of the shared pair's size, so that the numbers in it are as large
             new = [vera.kaiming_normalised(*m.shape, m, draw) for m in (layer.update.pair.A, layer.update.pair.B)]
             layer.update.pair = vera.Projections(*new)
-    lb.fit(model, KJV.stream(0), steps=KJV.steps, lr=0.09, progress=False)
+    lb.fit(model, KJV.stream(0), steps=KJV.steps, lr=lr, progress=False)
     return KJV.score(model), sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-ways = {"b and d": {}, "b alone": {"freeze_d": True}, "b and d, a pair for each matrix": {"own_pairs": True}}
+ways = {"b and d": {"lr": 0.064}, "b alone": {"lr": 0.36, "freeze_d": True},
+        "b and d, a pair for each matrix": {"lr": 0.064, "own_pairs": True}}
 ends = {name: train(**ways[name]) for name in book.progress(ways)}
 
 # %% tags=["nbval-ignore-output"] jupyter={"source_hidden": true}
-rows = [(name, f"{n:,}", f"{end:.3f}") for name, (end, n) in ends.items()]
-book.table(("what trains", "numbers", "nats per token"), rows)
+rows = [(name, f"{n:,}", str(ways[name]["lr"]), f"{end:.3f}") for name, (end, n) in ends.items()]
+book.table(("what trains", "numbers", "rate", "nats per token"), rows)
 
 # %% jupyter={"source_hidden": true}
 both, alone, own = (end for end, _ in ends.values())
 book.verdicts({
-    "d, a fifth of the trained numbers, is worth more than 0.1 nats": alone - both > 0.1,
+    "d, a fifth of the trained numbers, is worth something": alone - both > 0.01,
+    "It is worth more than 0.1 nats": alone - both > 0.1,
     "A pair of its own for every matrix is better by more than 0.02 nats": both - own > 0.02})
 
 # %% [markdown]
-# So $d$ earns its keep, and sharing costs nothing that one seed could show.
+# $b$ alone comes close; with another seed it was level. But it wants six times the rate, for its $d$ stays at 0.1: at 0.064
+# it ends 0.2 nats behind. **Two methods compared at one rate are two rates compared.** And sharing costs nothing that one
+# seed could show.
 #
 # ## The code
 # Definition, and path. Both vectors go into $B$, so that backward needs $Ax$ and never $x$:
@@ -246,8 +251,8 @@ guess_rate.look_back(f"{few.lr:.3f} over {base.lr:.3f}: {few.lr / base.lr:.0f} t
 # <details><summary>1. Why may r be 256 in VeRA, where LoRA has 8?</summary>
 # Each further direction costs VeRA one trained number, its d. LoRA pays a row of A and a column of B.</details>
 #
-# <details><summary>2. VeRA trains 0.28 M numbers in LLaMA-7B. Why may its file be 9 MiB all the same?</summary>
-# The pair: at r = 256 it has 2.1 M numbers. It need be kept only once, or drawn again from a seed.</details>
+# <details><summary>2. On q and v of LLaMA-7B, VeRA of rank 256 trains 0.28 M numbers. Why may its file be 9 MiB all the same?</summary>
+# The pair: it has 2.1 M numbers. It need be kept only once, or drawn again from a seed.</details>
 #
 # <details><summary>3. Which gradient is zero at the first step, and what would happen with b frozen at its start?</summary>
 # That of d, for it comes multiplied by b = 0. With b frozen at 0 nothing would ever move.</details>

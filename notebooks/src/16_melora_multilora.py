@@ -5,7 +5,7 @@
 #
 # More rank for the same money: that is what you are offered. **MELoRA** (Ren et al. 2024) cuts the layer's input and
 # output into $n$ slices and gives each a mini LoRA of its own. **MultiLoRA** (Wang et al. 2023) adds up $n$ whole LoRAs.
-# They are often told as one method, and have little in common.
+# Told as one method, they have little in common.
 #
 # | minutes | tier | axis | teaches | you need |
 # | --- | --- | --- | --- | --- |
@@ -44,8 +44,8 @@ guess_best
 
 # %% [markdown]
 # ## See it
-# First a wanted ΔW, then the nearest one that each form can write, however it is trained. Blue is positive, orange
-# negative.
+# First a wanted ΔW, then the nearest one that each form can write, however it is trained. *Reaches*: so much of the wanted
+# ΔW, in squares. Blue is positive, orange negative.
 
 # %%
 picture = book.blocks(torch.Generator().manual_seed(0))
@@ -98,8 +98,8 @@ book.source(ParallelSum.weight)
 
 # %% [markdown]
 # ## Measured
-# At equal numbers LoRA has rank 8, MELoRA four minis of rank 8, so rank 32, and MultiLoRA three pairs of rank 2. Their
-# papers' sizes are other: MELoRA has a quarter of the numbers then, at rank 8, and MultiLoRA three times as many.
+# At equal numbers LoRA has rank 8, MELoRA four minis of rank 8, so rank 32, and MultiLoRA three pairs of rank 2. At their
+# papers' sizes MELoRA has minis of rank 2, a quarter of the numbers, and MultiLoRA pairs of rank 8, three times as many.
 
 # %%
 table = book.measured("MELoRA", "MultiLoRA")
@@ -130,10 +130,10 @@ book.verdicts({
 # why: what this text wants of $\Delta W$ has no blocks.
 #
 # ## When, when not
-# * **Stay with one LoRA**, and raise its $r$, unless you have a reason.
-# * **MELoRA** if a file must be tiny. The paper reports gains over LoRA with 8 to 36 times fewer numbers, on models that
-#   this one cannot stand for.
-# * **MultiLoRA** is meant for many tasks at once, which this chapter does not test.
+# * **Stay with one LoRA**, and raise its $r$.
+# * **Not MELoRA for a tiny file**: LoRA of rank 1 is as small as it gets. The paper reports gains with 8 to 36 times fewer
+#   numbers, on models that this one cannot stand for.
+# * **MultiLoRA** is meant for many tasks at once: not tested here.
 # * **With what**: neither can take its start out of $W_0$, as PiSSA does.
 #
 # ## Exercises

@@ -101,7 +101,7 @@ book.table(("56 triplets kept", "rate", "loss, five seeds", "minus AdaLoRA's"), 
     score.row("by score", score), largest.row("by the size of λ", score), random.row("at random", score)])
 
 # %% [markdown]
-# To choose at all is worth 0.07 nats. Score against $|\lambda|$ is not decided here: they keep other triplets, but two of
+# The choice beats chance by 0.07 nats. Score against $|\lambda|$ is not decided here: they keep other triplets, but two of
 # the five seeds end lower with $|\lambda|$.
 #
 # ### One cut through the model
@@ -205,11 +205,11 @@ book.verdicts({
 
 # %% [markdown]
 # So its choice beats a random one. LoRA with its **ranks** is ahead of LoRA too; by how much, five seeds that spread so widely
-# leave open. At 56 you need no AdaLoRA, one cut after a plain training does as well. At 28 that cut falls back to rank 1
-# everywhere: our guess is that a deep cut must be trained under. Three seeds are few; read that table as a hint. And on
+# leave open. At 56 you need no AdaLoRA, one cut after a plain training does as well. At 28 that cut is no better than
+# rank 1 everywhere: our guess is that a deep cut must be trained under. Three seeds are few; read that table as a hint. And on
 # the way AdaLoRA trains three times as many numbers as LoRA of rank 2, six times as many as rank 1.
 #
-# Train it, and move the first rank against the last.
+# Train it, then start with three times the last rank. What do you pay, and what do you gain? ($s=\alpha/r$ falls with it.)
 
 # %%
 book.training_explorer("AdaLoRA")

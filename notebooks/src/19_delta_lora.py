@@ -37,8 +37,8 @@ guess
 
 # %% [markdown]
 # ## See it
-# That layer, as it learns another matrix by AdamW. Above, all moves so far, sorted by products. Dashed is what a step put on
-# a product and the next one took away.
+# That layer, as it learns another matrix by AdamW. Above: what all moves so far leave on each product. Dashed is what a step
+# put there and the next one took away. Below on the right: the singular values of what is left.
 
 # %%
 book.telescoping()
@@ -130,7 +130,7 @@ book.verdicts({
 # been tuned, nothing of that shows here. A run with $K>0$ or a changing λ we have not measured.
 #
 # ## When, when not
-# * **Instead**, tune LoRA's $\alpha$ or its rate, or take LoRA+. It is the same run.
+# * **Instead**, raise LoRA's $\alpha$, or take LoRA+: it is the same run. Or tune the rate.
 # * **If you inherit one**: $W_0+s\,BA$ is not its model. Keep $B_K$ and $A_K$ beside $B$ and $A$.
 # * **For more rank** raise $r$.
 #

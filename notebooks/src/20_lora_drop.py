@@ -71,7 +71,7 @@ book.card(claims.importance_is_a_share_of_the_output)
 
 # %% [markdown]
 # Why not look at $\Delta W$ alone? Adam's steps have one size whatever the gradient, so that twelve of them make every
-# $\Delta W$ about as large for its shape. What differs is $x$:
+# $\Delta W$ about as large for its shape. What differs is $x$, its length and its directions:
 
 # %% jupyter={"source_hidden": true}
 found = drop_losses.recorded()

@@ -43,8 +43,9 @@ guess_best
 
 # %% [markdown]
 # ## See it
-# Three adapters of the book's model: the Bible, Austen in CAPITALS, Austen with *no spaces*. The two test texts none of
-# them has seen; each joins what two adapters know apart. A corner is one adapter alone. Drag the ring.
+# Three adapters of the book's model: the Bible, Austen in CAPITALS, Austen with *no spaces*. The two test texts none of them
+# has seen; each joins what two adapters know apart. A corner is one adapter alone. Drag the ring. Orange are the forty tries
+# of LoRAHub's search, the star its answer. A try has its own sum and signs, so the number in its cell is not its loss.
 
 # %%
 book.triangle()
@@ -114,7 +115,7 @@ book.card(lorahub.false_a_negative_weight_subtracts)
 
 # %% [markdown]
 # ### The search
-# $N$ numbers, a few examples, 40 tries. The authors draw tries with Nevergrad; here it is CMA-ES, of the same family.
+# $N$ numbers, a few examples, 40 tries of CMA-ES, which the paper uses too.
 
 # %%
 book.card(lorahub.the_objective_is_loss_and_mean_weight)
@@ -218,7 +219,7 @@ book.verdicts({
 # twenty $\Delta W$: there each adapter's own term has the weight 1/400.
 #
 # ## When, when not
-# * **First score every adapter alone** on your ten examples. It costs $N$ losses, and sets the bar for everything else.
+# * **First score every adapter alone** on your ten examples. It costs $N$ losses, and sets the bar.
 # * **You may train:** train the best one on, briefly, and stop early.
 # * **You may not** (no gradients, a served model): search over the best three, and compare with the best one.
 # * **Several skills in one model:** `cat`, or `svd` if the rank must stay; tune the weight. In PEFT, avoid `linear`,

@@ -43,8 +43,9 @@ guess_customers
 
 # %% [markdown]
 # ## See it
-# A thousand customers, a few of them popular, send requests for 12 seconds. A page holds one rank of an adapter, or 26
-# cached positions. Pages, queue and turns are the library's; the seconds of each step were measured on the book's model.
+# A thousand customers, a few of them popular, send requests for 12 seconds. A page holds one rank of an adapter, or 26 cached
+# positions; the number on it is the customer's. Pages, queue and turns are the library's; the seconds of each step were
+# measured on the book's model.
 
 # %%
 book.serving_days()
@@ -218,8 +219,8 @@ book.verdicts({
     "64 customers of rank 8: more than ten times faster": gain[8, 64][0] > 10, "Of rank 64, too": gain[64, 64][2] > 10})
 
 # %% [markdown]
-# So **merged is the fastest step, and the slowest service.** Merging itself takes half a step here. The loss is that
-# a merged model has room for one customer: 64 steps in place of one.
+# So **merged is the fastest step and, from four customers on, the slower service.** Merging is the smaller part: at rank 8
+# half as long as a step of one request. The larger is that a merged model has room for one customer: 64 steps in place of one.
 #
 # And a mixed step is not free: 2.7 times the base's for 64 strangers of rank 8, 12 times for rank 64. Is that arithmetic, or
 # fetching? Let all 64 share one adapter of rank 64: as many products, one adapter fetched, and the factor is 1.7. It is

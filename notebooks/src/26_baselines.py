@@ -60,13 +60,14 @@ book.baselines()
 # 1. Full fine-tuning 3.66, bottleneck 3.79, LoRA 3.82, prefix 4.18. With 0.2: full fine-tuning 3.81, then LoRA with 3.98
 #    before the bottleneck with 4.02. The prefix of 212 forgets more at every rate.
 # 2. Trained numbers, the optimiser's state, the file. What is kept for backward and a step's time hardly differ. For every
-#    token the bottleneck costs 1.35 times the base, the prefix 1.37; LoRA, merged, nothing.
+#    token bottleneck and prefix cost 1.35 to 1.4 times the base; LoRA, merged, nothing more than it.
 #
 # </details>
 #
 # ## Why
 # ### A bottleneck does not merge
-# $h+W_{up}\,\varphi(W_{down}h+b_{down})+b_{up}$ with $h=W_0x$: two thin matrices, like $B$ and $A$. Without $\varphi$ it would be LoRA:
+# $h+W_{up}\,\varphi(W_{down}h+b_{down})+b_{up}$ with $h=W_0x$: two thin matrices, like $B$ and $A$. Without $\varphi$ it
+# would be LoRA:
 
 # %%
 book.card(adapters.a_linear_bottleneck_folds_into_its_layer)
@@ -88,8 +89,8 @@ base, folded = tasks.KJV.score(tasks.KJV.base), tasks.KJV.score(model)
 print(f"base {base:.2f}, adapters {trained:.2f}, folded {folded:.2f} nats per token")
 
 # %% [markdown]
-# Worse than before any training. So it stays: two more products after each sublayer, one after the other, for every token. (LoRA, left unmerged beside all
-# seven matrices, would cost 1.62 times the base.)
+# Worse than before any training. So it stays: two more products after each sublayer, one after the other, for every token.
+# (LoRA, left unmerged beside all seven matrices, would cost 1.6 times the base.)
 #
 # ### A prefix only mixes
 
@@ -98,8 +99,8 @@ book.card(prefix.a_prefix_mixes_two_attentions)
 
 # %% [markdown]
 # It takes attention from the words before it has learned anything: 212 untrained keys cost Austen 0.55 nats, ten 0.04.
-# What it adds is a mixture of $n$ fixed vectors for each head. No matrix changes, so that what one word says to another
-# stays as it was.
+# What it adds is a mixture of $n$ fixed vectors for each head. No matrix changes: in a layer, the words share what is
+# left to them in the old proportions.
 #
 # ## Measured
 # The King James Bible, ten seeds, at equal numbers and at the papers' sizes:

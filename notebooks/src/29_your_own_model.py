@@ -83,7 +83,7 @@ own.measured_table("not trained", "the answers", "every token")
 
 # %% [markdown]
 # Eight questions, in words never trained. After the same sixteen steps: six answers, and none. Six sevenths of the unmasked loss
-# ask for questions and marks. It has forgotten less, too. Longer training may close the gap; we did not measure that.
+# ask for questions and marks. It has forgotten less, too. Longer training may close the gap: not measured.
 #
 # ### The mean is over tokens
 # Chats differ in length, so a batch is padded behind the shorter ones, and never trained there.
@@ -135,8 +135,8 @@ if here:
 own.replies_table(said)
 
 # %% [markdown]
-# It has learnt the facts, and now every capital is Rankville. Nothing in these chats says what *not* to change. Mix in chats of
-# the old kind, and measure both.
+# It has learnt nearly all facts, and now every capital is Rankville. Nothing in these chats says what *not* to
+# change. Mix in chats of the old kind, and measure both.
 #
 # ## Out: the adapter
 # PEFT's two files. Layer names are transformers' own, so PEFT finds its layers; a test loads the adapter there and computes the
@@ -219,7 +219,7 @@ own.files_table()
 book.card(qlora.false_merging_into_four_bits_is_exact)
 
 # %% [markdown]
-# A base in four bits with the adapter *beside* it loses nothing.
+# A 4-bit base with the adapter *beside* it keeps what was learnt (next table).
 #
 # ## Measured
 # Five masks and a 4-bit base, after sixteen steps; each out of eight. The rate was not tuned for each.
@@ -242,9 +242,9 @@ book.verdicts({
     "Four bits keep one": right["the answers, merged into Q4_1"] > 0})
 
 # %% [markdown]
-# One seed each: a difference of one or two may be chance. The large ones are not. One place early, the loss falls as low as with
-# the right mask, and *no* answer begins rightly. Without the end mark the model unlearns to stop. A loss that falls says nothing
-# of a mask: read answers.
+# One seed each: a difference of one or two may be chance. The large ones are not. One place early, the training loss falls as
+# low as with the right mask, and *no* answer begins rightly. Without the end mark the model unlearns to stop. A loss that
+# falls says nothing of a mask: read answers.
 #
 # ## When, when not
 # * **Mask the questions** if they are long, or written by others. Read your targets once, token by token.

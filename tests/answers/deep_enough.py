@@ -120,6 +120,11 @@ def group_for(length, layers):
     return 2 * math.ceil(length / 8)
 
 
+# %% down-and-odd: twice the length, floored
+def group_for(length, layers):
+    return 2 * length // (layers + 1)
+
+
 # %% own-piece+rounded-down: both
 def group_for(length, layers):
     return 2 * (length // layers)

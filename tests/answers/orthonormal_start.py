@@ -154,7 +154,7 @@ def olora_start(w0, r, alpha):
     return w0, A, B
 
 
-# %% unknown: the strongest directions
+# %% strongest: the strongest directions
 def olora_start(w0, r, alpha):
     B = torch.linalg.svd(w0, full_matrices=False)[0][:, :r]
     A = B.T @ w0
@@ -176,3 +176,12 @@ def olora_start(w0, r, alpha):
 # %% no-return: nothing
 def olora_start(w0, r, alpha):
     B = torch.linalg.qr(w0[:, :r])[0]
+
+
+# %% pissa: PiSSA's start, √(σ/s) in each
+def olora_start(w0, r, alpha):
+    s = alpha / r
+    u, sigma, vt = torch.linalg.svd(w0, full_matrices=False)
+    root = (sigma[:r] / s).sqrt()
+    A, B = root[:, None] * vt[:r], u[:, :r] * root
+    return w0 - s * B @ A, A, B

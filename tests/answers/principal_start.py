@@ -229,3 +229,12 @@ def pissa_start(w0, r, alpha):
 # %% no-return: nothing
 def pissa_start(w0, r, alpha):
     u, sigma, vt = torch.linalg.svd(w0, full_matrices=False)
+
+
+# %% outside-root: √σ/s in each
+def pissa_start(w0, r, alpha):
+    s = alpha / r
+    u, sigma, vt = torch.linalg.svd(w0, full_matrices=False)
+    root = sigma[:r].sqrt() / s
+    A, B = root[:, None] * vt[:r], u[:, :r] * root
+    return w0 - s * B @ A, A, B

@@ -58,6 +58,18 @@ def test_no_news_pop_up_and_no_kernel_question_stand_in_the_way(sample: Opened) 
     assert sample.page.locator(".jp-Dialog").count() == 0
 
 
+def test_lines_of_a_shown_source_break_between_words(lab: Lab) -> None:
+    notebook = nbformat.v4.new_notebook(metadata=read_source(SAMPLE).metadata)
+    lines = "from lorabook.book import reading as book", "from lorabook.core.lora import LoRA", "book.source(LoRA)"
+    notebook.cells = [nbformat.v4.new_code_cell("\n".join(lines))]
+    nbformat.write(notebook, lab.root / "92_source.ipynb")
+    page = lab.open("92_source")
+    page.run_all()
+    breaks = page.locator(".jp-OutputArea-output pre code").evaluate("code => getComputedStyle(code).wordBreak")
+    page.close()
+    assert breaks == "normal"
+
+
 def test_a_cell_that_fails_is_reported(lab: Lab) -> None:
     notebook = nbformat.v4.new_notebook(metadata=read_source(SAMPLE).metadata)
     notebook.cells = [nbformat.v4.new_code_cell("1 / 0")]

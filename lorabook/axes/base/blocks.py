@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from lorabook.axes.base.normal_float import code_table, count_midpoints_below
+from lorabook.core.transforms import traced
 
 BLOCK = 64
 """Numbers that share one absmax."""
@@ -86,6 +87,8 @@ def dequantise(
 
     A byte holds two codes, so one look-up in a table of 256 pairs finds both.
     """
+    if traced(packed):
+        return _dequantise_by_definition(packed, absmax, shape).to(dtype)
     pairs = _pairs(packed.device)
     out = _fresh(2 * len(packed), dtype, packed.device)
     for start in range(0, len(absmax), CHUNK):
@@ -94,6 +97,14 @@ def dequantise(
         place = out[start * BLOCK : start * BLOCK + len(codes)]
         _scale(codes, absmax[start : start + CHUNK], place)
     return out[: shape.numel()].view(shape)
+
+
+def _dequantise_by_definition(
+    packed: UInt8[Tensor, " bytes"], absmax: Float32[Tensor, " blocks"], shape: torch.Size
+) -> Float32[Tensor, "*shape"]:
+    """Return c_j·code for every number: the same bits, in products that torch's transforms can read."""
+    codes = code_table(packed.device)[unpack(packed).int()]
+    return (in_blocks(codes) * absmax[:, None]).view(-1)[: shape.numel()].view(shape)
 
 
 def _scale(codes: Float32[Tensor, " n"], absmax: Float32[Tensor, " blocks"], out: Float[Tensor, " n"]) -> None:

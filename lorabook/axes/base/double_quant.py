@@ -9,9 +9,11 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from lorabook.axes.base.blocks import TINY, quantise
-from lorabook.axes.base.nf4 import FourBit, refuse_not_finite
+from lorabook.axes.base.nf4 import FourBit
+from lorabook.core.finite import refuse_not_finite
 from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Recipe
+from lorabook.core.transforms import traced
 
 GROUP = 256
 """Constants that share one float32 scale."""
@@ -33,6 +35,9 @@ def dynamic_code() -> Float32[Tensor, "256"]:
     return torch.cat([positive, -positive, positive.new_tensor([0.0, 1.0])]).sort().values
 
 
+_DYNAMIC = tuple(dynamic_code().tolist())
+
+
 @cache
 def _table(device: torch.device) -> tuple[Float32[Tensor, "256"], Float32[Tensor, "255"]]:
     """Return the code and its midpoints."""
@@ -52,12 +57,14 @@ def quantise_constants(
     largest = rows.abs().amax(1)
     _, midpoints = _table(constants.device)
     codes = torch.bucketize(rows * (1 / largest.clamp_min(TINY))[:, None], midpoints)
-    return codes.to(torch.uint8).view(-1)[: len(constants)], largest
+    # A copy: what is saved must not be a part of the padded memory.
+    return codes.to(torch.uint8).view(-1)[: len(constants)].clone(), largest
 
 
 def dequantise_constants(codes: UInt8[Tensor, " n"], absmax: Float32[Tensor, " groups"]) -> Float32[Tensor, " n"]:
     """Return code·absmax for every constant."""
-    table, _ = _table(codes.device)
+    # A table that is kept must not be one that a compiler dreamt up.
+    table = torch.tensor(_DYNAMIC, device=codes.device) if traced(codes) else _table(codes.device)[0]
     rows = _groups(table.index_select(0, codes.int()))
     return (rows * absmax[:, None]).view(-1)[: len(codes)]
 
@@ -97,7 +104,9 @@ class DoubleQuantStorage:
         return DoubleQuant(w0)
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
-        refuse_not_finite(name, base)
+        refuse_not_finite(
+            f"{name}.weight", base.matrix, "no store in few bits can keep them. Repair it, or leave this layer out"
+        )
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 0

@@ -8,9 +8,13 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from lorabook.axes.base.blocks import dequantise, quantise
+from lorabook.core.finite import refuse_not_finite
 from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Recipe
 from lorabook.core.store import Store
+
+SHAPE = "shape"
+"""Beside the buffers in a file: d_out and d_in. No buffer itself, so that `nbytes` is what the paper counts."""
 
 
 class FourBit(Store):
@@ -25,8 +29,27 @@ class FourBit(Store):
     def __init__(self, w0: Float[Tensor, "d_out d_in"], packed: UInt8[Tensor, " bytes"]) -> None:
         super().__init__()
         self.register_buffer("packed", packed)
-        # No bytes, only facts: the shape of W₀, and a dtype and device that follow the model's.
-        self.register_buffer("like", w0.new_empty(*w0.shape, 0))
+        # No bytes, only facts: the shape of W₀, and a dtype and device that follow the model's. Files do without it:
+        # accelerate, which looks for shared memory, takes all empty tensors for one.
+        self.register_buffer("like", w0.new_empty(*w0.shape, 0), persistent=False)
+
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + SHAPE] = torch.tensor(self.shape)
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, missing_keys: list,
+        unexpected_keys: list, error_msgs: list,
+    ) -> None:  # fmt: skip
+        # Codes of a matrix and of its transpose are as many: only the shape tells them apart.
+        shape = state_dict.pop(prefix + SHAPE, None)
+        if shape is not None and tuple(shape.tolist()) != tuple(self.shape):
+            error_msgs.append(
+                f"size mismatch for {prefix}packed: of a {tuple(shape.tolist())} matrix, not {self.shape}"
+            )
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
     @property
     @abstractmethod
@@ -73,17 +96,9 @@ class NF4Storage:
         return NF4(w0)
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
-        refuse_not_finite(name, base)
+        refuse_not_finite(
+            f"{name}.weight", base.matrix, "no store in few bits can keep them. Repair it, or leave this layer out"
+        )
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 0
-
-
-def refuse_not_finite(name: str, base: Frozen) -> None:
-    """Refuse numbers that no quantised store can keep.
-
-    Raises:
-        ValueError: W₀ has NaN or infinite entries.
-    """
-    if not base.matrix.isfinite().all():
-        raise ValueError(f"{name}.weight has NaN or infinite entries, which no quantised store can keep; repair it")

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lorabook.core.finite import refuse_not_finite
 from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Update
@@ -53,9 +54,10 @@ class RowScaled(Update):
         """
         exact = torch.promote_types(w0.dtype, torch.float32)
         lengths, b = self.w0_lengths.to(exact), self.B.to(exact)
-        cross = ((w0 @ self.A.T).to(exact) * b).sum(1)
+        cross = ((w0 @ self.A.T.to(w0.dtype)).to(exact) * b).sum(1)
         square = ((self.B @ (self.A @ self.A.T)).to(exact) * b).sum(1)
-        return (lengths.square() + 2 * self.s * cross + self.s**2 * square).clamp_min(0).sqrt()
+        # Detached as well: forward-mode derivatives do not ask whether gradients are on.
+        return (lengths.square() + 2 * self.s * cross + self.s**2 * square).clamp_min(0).sqrt().detach()
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         vx = base.two_paths(x, self.drop(x), self.A, self.B, self.s)
@@ -74,7 +76,10 @@ class DoRAForm:
         return ("A", "B", "m")
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
-        """Refuse a layer with a row of zeros, which has no direction."""
+        """Refuse a layer with a row that has no length or no direction."""
+        refuse_not_finite(
+            f"{name}.weight", base.matrix, "their row has no length. Repair it, or use LoRA on this layer"
+        )
         _refuse_zero_rows(base.matrix.norm(dim=1), name)
 
     def largest_r(self, d_out: int, d_in: int) -> int | None:

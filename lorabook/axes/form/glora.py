@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from lorabook.axes.scale.unit import UnitScale
 from lorabook.core.frozen import Frozen
 from lorabook.core.lora import uniform_rows
+from lorabook.core.rebuilt import rebuilt
 from lorabook.core.recipe import AxisConflict, Factors, LayerSpec, Recipe
-from lorabook.core.update import Update, rebuilt, refuse_without_whole_w0
+from lorabook.core.update import Update, refuse_without_whole_w0
 
 Shape = tuple[int, ...]
 
@@ -53,8 +54,8 @@ def bias_of(terms: dict[str, Tensor], base: Frozen, s: float) -> Float[Tensor, "
     if e is not None:
         moved = moved + s * e[:, 0]
     if c is not None:
-        moved = moved + s * (base.matrix @ c.expand(base.store.shape[1], 1))[:, 0]
-    return moved
+        moved = moved + s * (base.matrix @ base.rounded(c).expand(base.store.shape[1], 1))[:, 0]
+    return base.rounded(moved)
 
 
 class GeneralisedLoRA(Update):
@@ -88,7 +89,8 @@ class GeneralisedLoRA(Update):
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         # A weighs every entry of W₀, so W is dense; each of its parts is computed again backwards, and one copy kept.
-        return base.apply_matrix(x, rebuilt(lambda: self.weight(base.matrix)), self.bias(base))
+        w = rebuilt(lambda: base.rounded(self.weight(base.matrix)), reads=(base, self))
+        return base.apply_matrix(x, w, self.bias(base))
 
 
 def refuse_what_has_no_branch(name: str, recipe: Recipe) -> None:

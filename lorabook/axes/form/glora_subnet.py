@@ -10,6 +10,7 @@ from lorabook.axes.form.glora import GeneralisedLoRA, GLoRAForm
 from lorabook.axes.form.glora_supernet import Supernet
 from lorabook.core.adapted_layer import Adapted, adapted
 from lorabook.core.recipe import Factors, LayerSpec
+from lorabook.core.update import in_float32_at_least
 
 Configuration = Mapping[str, GLoRAForm]
 """Which kinds each layer uses, by the layer's name."""
@@ -88,7 +89,7 @@ def _subnet(name: str, layer: Adapted) -> GeneralisedLoRA:
     numbers, like = layer.update.terms(), layer.base.matrix
     factors = Factors(A=like.new_zeros(layer.r, like.shape[1]), B=like.new_zeros(len(like), layer.r))
     spec = LayerSpec(name, layer.r, layer.scale, 0.0, torch.Generator())
-    subnet = GeneralisedLoRA(layer.base, factors, spec, layer.update.kinds)
+    subnet = in_float32_at_least(GeneralisedLoRA(layer.base, factors, spec, layer.update.kinds))
     for letter, parameter in subnet.named_parameters():
         parameter.copy_(numbers[letter])
     return subnet.train(layer.training)

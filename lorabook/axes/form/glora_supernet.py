@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from lorabook.axes.form.glora import SIZES, GeneralisedLoRA, GLoRAForm, bias_of, weight_of
 from lorabook.core.frozen import Frozen
+from lorabook.core.rebuilt import rebuilt
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
-from lorabook.core.update import Update, rebuilt
+from lorabook.core.update import Update
 
 SMALLEST_FIRST = ("none", "constant", "vector", "lora")
 
@@ -54,7 +55,8 @@ class Supernet(Update):
         return bias_of(self.terms(), base, self.s)
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        return base.apply_matrix(x, rebuilt(lambda: self.weight(base.matrix)), self.bias(base))
+        w = rebuilt(lambda: base.rounded(self.weight(base.matrix)), reads=(base, self))
+        return base.apply_matrix(x, w, self.bias(base))
 
 
 def _largest(choices: dict[str, tuple[str, ...]]) -> dict[str, str]:

@@ -34,7 +34,7 @@ class ElementwiseScaled(Update):
             return materialised(base, self, x)
         # Backward needs W₀, which is there, and the result: making it again would save nothing.
         delta = base.matrix * (self.s * (self.B @ self.A))
-        return base.times_w0(x, base.bias) + base.apply_matrix(self.drop(x), delta)
+        return base.times_w0(x, base.bias) + base.apply_matrix(self.drop(x), base.rounded(delta))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from lorabook.core.frozen import Frozen
 from lorabook.core.lora import uniform_rows
+from lorabook.core.rebuilt import rebuilt
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
-from lorabook.core.update import Update, rebuilt, refuse_without_whole_w0
+from lorabook.core.update import Update, refuse_without_whole_w0
 from lorabook.core.whole_number import refuse_unless_whole
 
 
@@ -64,7 +65,7 @@ class Kronecker(Update):
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
         pair = (self.D, None) if self.A is None else (self.A, self.B)
         # What lies between the two products is as wide as the layer: it is computed again backwards, and not kept.
-        moved = rebuilt(lambda dropped: kronecker(base, dropped, self.s * self.C, *pair), self.drop(x))
+        moved = rebuilt(lambda *inputs: kronecker(base, *inputs), self.drop(x), self.s * self.C, *pair)
         return base.times_w0(x, base.bias) + moved
 
 
@@ -72,6 +73,7 @@ def kronecker(
     base: Frozen, x: Tensor, c: Float[Tensor, "p m"], d: Float[Tensor, "n_or_r n"], b: Float[Tensor, "k r"] | None
 ) -> Tensor:
     """Return (C ⊗ D)x, or (C ⊗ BD)x if there is a B, without the d_out × d_in product where the input allows."""
+    c, d, b = base.rounded(c), base.rounded(d), None if b is None else base.rounded(b)
     if base.reads_vectors:
         # (C ⊗ BD) vec(X) = vec(C X Dᵀ Bᵀ), rows first.
         h = c @ F.linear(x.unflatten(-1, (c.shape[1], -1)), d)

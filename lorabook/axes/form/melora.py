@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lorabook.core.frozen import Frozen
+from lorabook.core.frozen import Frozen, add_product
 from lorabook.core.lora import uniform_rows
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
 from lorabook.core.update import Update, refuse_without_whole_w0
@@ -36,15 +36,19 @@ class BlockDiagonal(Update):
         return w0 + self.s * torch.block_diag(*(b @ a for b, a in zip(self.B, self.A, strict=True)))
 
     def forward(self, base: Frozen, x: Tensor) -> Tensor:
-        y, x = base.times_w0(x, base.bias), self.drop(x)
         if not base.reads_vectors:
-            h = base.down_project(x, torch.block_diag(*self.A))
-            return base.up_project(h, self.s * torch.block_diag(*self.B), onto=y)
-        # Every slice of x goes to its own slice of y, which is fresh from W₀x and may be written into.
-        n = len(self.A)
-        h = torch.bmm(x.reshape(-1, n, x.shape[-1] // n).transpose(0, 1), self.A.mT)
-        y.view(-1, n, y.shape[-1] // n).transpose(0, 1).baddbmm_(h, self.B.mT.to(h.dtype), alpha=self.s)
-        return y
+            h = base.down_project(self.drop(x), torch.block_diag(*self.A))
+            return base.up_project(h, self.s * torch.block_diag(*self.B), onto=base.times_w0(x, base.bias))
+        # Every slice of x goes to its own slice of y.
+        rows = x.reshape(-1, x.shape[-1])
+        y = _in_slices(base.times_w0(rows, base.bias), len(self.A))
+        h = torch.bmm(_in_slices(self.drop(x).reshape(rows.shape), len(self.A)), base.rounded(self.A).mT)
+        y = add_product(y, h, self.B.mT, self.s)
+        return y.transpose(0, 1).reshape(*x.shape[:-1], len(self.A) * self.B.shape[1])
+
+
+def _in_slices(rows: Float[Tensor, "rows d"], n: int) -> Float[Tensor, "n rows d_n"]:
+    return rows.unflatten(-1, (n, -1)).transpose(0, 1)
 
 
 @dataclass(frozen=True)

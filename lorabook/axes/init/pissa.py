@@ -6,6 +6,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, linalg, nn
 
+from lorabook.core.finite import refuse_not_finite
 from lorabook.core.frozen import Frozen
 from lorabook.core.recipe import Factors, LayerSpec, Recipe
 
@@ -32,7 +33,9 @@ class PrincipalStart:
         return Factors(A=a.contiguous(), B=b.contiguous(), residual=residual.to(w0.dtype))
 
     def refuse(self, name: str, base: Frozen, recipe: Recipe, model: nn.Module) -> None:
-        """Every layer and every other axis suits."""
+        refuse_not_finite(
+            f"{name}.weight", base.matrix, "they have no singular values. Repair it, or start from LoRA's own init"
+        )
 
     def count(self, d_out: int, d_in: int, r: int, patch: int = 1, bias: bool = True) -> int:
         return 0

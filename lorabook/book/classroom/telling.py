@@ -22,7 +22,7 @@ def told(error: BaseException, given: Mapping[str, object]) -> Seen:
     place, mine = _place(error)
     if isinstance(error, NotImplementedError) and mine and not error.args:  # torch's own always says something
         return Seen(fault="not-attempted", says="not attempted yet: replace `raise NotImplementedError()` by your code "
-                    "and run both cells again")  # fmt: skip
+                    "and run it again")  # fmt: skip
     if isinstance(error, TooSlow):
         return Seen(fault="endless", says=f"Your function does not come to an end{place}: does a loop never end?")
     if isinstance(error, RecursionError):

@@ -52,6 +52,7 @@ ONE_MORE = "Your group is too small by one piece: n layers reach n pieces of g/2
 WHOLE_HOPS = "You let each layer go a whole group back. It goes half a group: one head's border lies in the middle."
 ODD = "Your group is large enough and may be odd. Asked is an even one, so that g/2 is whole."
 ROUNDED_DOWN = "You round down. Where it does not come out even, the first tokens are then out of reach."
+DOWN_AND_ODD = "You round down, and the group may be odd. It must be even, and large enough for the first token."
 PIECE = "You return the piece, g/2. Asked is g."
 ALONE = "You return a group as long as the text: that is without the shift. The shifted heads carry it on."
 QUARTER = "You return L/4, the paper's choice, whatever the depth. Asked is what this depth needs."
@@ -62,6 +63,7 @@ MISTAKES = (
     Mistake("whole-hops", WHOLE_HOPS, {"needed": lambda length, pieces: length / pieces}),
     Mistake("odd", ODD, {"whole": math.ceil}, points=0.5),
     Mistake("rounded-down", ROUNDED_DOWN, {"whole": lambda group: 2 * math.floor(group / 2)}),
+    Mistake("down-and-odd", DOWN_AND_ODD, {"whole": math.floor}),
     Mistake("piece", PIECE, {"whole": lambda group: even(group) // 2}),
     Mistake("alone", ALONE, {"needed": lambda length, pieces: length}),
     Mistake("quarter", QUARTER, {"needed": lambda length, pieces: length / 4}),

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 from lorabook.book.classroom.compare import close, sizes
 from lorabook.book.classroom.exercise import Exercise, Mistake, Sign, Unfit
+from lorabook.book.classroom.known import falling, total, with_spectrum
 from lorabook.book.classroom.observe import Values
-from lorabook.book.classroom.plain import Array, Matrix, draw, plus, scaled, shape_of, times, turned
+from lorabook.book.classroom.plain import Array, Matrix, plus, scaled, shape_of, times, turned
 from lorabook.book.classroom.seen import Seen
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A W₀, and the adapter that it gets."""
+    """A W₀, its terms σᵢuᵢvᵢᵀ, strongest first, and the adapter that it gets."""
 
     w0: Matrix
+    terms: list[Matrix]
     r: int
     alpha: float
 
@@ -27,7 +29,11 @@ class Layer:
 def draw_cases(stream: random.Random) -> list[Layer]:
     """Return a tall, a wide and a square case; α/r is never 1."""
     shapes = ((6, stream.randint(4, 5), 2, 5.0), (4, stream.randint(5, 7), 2, 7.0), (5, 5, 2, 3.0))
-    return [Layer(draw(d_out, d_in, stream), r, alpha) for d_out, d_in, r, alpha in shapes]
+    return [_case(d_out, d_in, r, alpha, stream) for d_out, d_in, r, alpha in shapes]
+
+
+def _case(d_out: int, d_in: int, r: int, alpha: float, stream: random.Random) -> Layer:
+    return Layer(*with_spectrum(d_out, d_in, falling(min(d_out, d_in), stream), stream), r, alpha)
 
 
 def spanned(columns: Matrix) -> Matrix:
@@ -54,6 +60,11 @@ def from_rows(c: Layer) -> Matrix:
     return turned(onto(turned(c.w0), lambda row: row[: c.r]))
 
 
+def strongest(c: Layer) -> Matrix:
+    """Return W₀'s best rank-r part."""
+    return total(c.terms[: c.r])
+
+
 def answer(
     c: Layer,
     taken: Callable[[Layer], Matrix] = lambda c: onto(c.w0, lambda row: row[: c.r]),
@@ -72,6 +83,7 @@ TWICE = "You add s·BA to W₀ where it has to be taken out."
 DIVIDED = "You divide BA by s, as PiSSA does. OLoRA leaves Q and R as they are, and takes s·BA out of W₀."
 LAST = "You took the last columns of Q. OLoRA takes the first r."
 ROWS = "You decomposed the transpose: B has to be r columns of Q in W₀ = QR, and W₀ is d_out × d_in already."
+STRONGEST = "That is PiSSA's start: B holds W₀'s strongest directions. OLoRA's B is r columns of Q in W₀ = QR."
 SWAPPED = "You return B before A. The order is W_res, A, B."
 UNEVEN = "The product is right, but B's columns are not orthonormal: B is Q[:, :r] as it stands, and A is R[:r]."
 
@@ -82,6 +94,8 @@ MISTAKES = (
     Mistake("divided", DIVIDED, {"over": lambda s: 1 / s}, points=0.5),
     Mistake("last", LAST, {"taken": lambda c: plus(c.w0, scaled(-1.0, _but_last(c)))}),
     Mistake("rows", ROWS, {"taken": from_rows}),
+    Mistake("strongest", STRONGEST, {"taken": strongest}),
+    Mistake("pissa", STRONGEST, {"taken": strongest, "over": lambda s: 1 / s}),
 )
 
 

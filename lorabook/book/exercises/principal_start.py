@@ -70,6 +70,7 @@ AT_ALPHA_R = "Right at α = r only: neither the factors nor what is left take ac
 ADDED = "You add s·BA to W₀. It has to be taken out: W₀ − s·BA."
 ROOT_ONCE = "√σ stands in one of A and B only. It belongs in both."
 BOTH = "σ stands in A and in B, so BA holds σ². It is √σ in each."
+OUTSIDE_ROOT = "Each of your factors has √σ/s, so BA is divided by s². Under the root, √(σ/s), it is divided once."
 NO_SIGMA = "You left σ out of both factors."
 WEAKEST = "You took the last r directions; PiSSA trains the strongest, and torch sorts σ from large to small."
 SWAPPED = "You return B before A. The order is W_res, A, B."
@@ -84,6 +85,7 @@ MISTAKES = (
     Mistake("added", ADDED, {"left": lambda w0, ba, s: plus(w0, scaled(s, ba))}),
     Mistake("root-once", ROOT_ONCE, {"in_ba": lambda sigma: sigma**0.5}),
     Mistake("both", BOTH, {"in_ba": lambda sigma: sigma**2}),
+    Mistake("outside-root", OUTSIDE_ROOT, {"over": lambda s: 1 / s**2}),
     Mistake("no-sigma", NO_SIGMA, {"in_ba": lambda sigma: 1.0}),
     Mistake("weakest", WEAKEST, {"kept": lambda c: slice(-c.r, None)}),
 )

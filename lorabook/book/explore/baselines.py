@@ -98,25 +98,32 @@ def compute(state: State, found: Mapping[tuple[str, str], Curve]) -> Result:
 
 def still(state: State, result: Result) -> "Figure":
     """Draw the curves and the costs without a browser."""
-    figure = style.figure(7.2, 3.4)
-    figure.suptitle(result.sentence, color=style.NEUTRAL.text, fontsize=8, x=0.01, ha="left", wrap=True)
+    figure = style.figure(5.2, 5.4)
+    style.sentence_above(figure, result.sentence)
     plot = style.axes(
-        figure, "", "forgotten of Austen (nats per token)", f"loss on {KJV.name} (nats per token)", (1, 2, 1)
+        figure, "", "forgotten of Austen (nats per token)", f"loss on {KJV.name} (nats per token)", (2, 1, 1)
     )
-    colours = [style.variant(name).light if name else style.NEUTRAL.text for name in LOOKS]
-    for name, (forgotten, losses), point, colour in zip(
-        result.names, result.curves, result.lowest, colours, strict=True
-    ):
-        plot.plot(forgotten, losses, color=colour, marker="o", markersize=3, label=name)
+    looks = [_look(name) for name in LOOKS]
+    for name, (forgotten, losses), point, look in zip(result.names, result.curves, result.lowest, looks, strict=True):
+        plot.plot(forgotten, losses, **look, markersize=5, label=name)
         if point is not None:
             plot.plot(*point, "o", color=style.NEUTRAL.text, fillstyle="none", markersize=9)
     plot.axvline(state.most, color=style.NEUTRAL.text, linestyle="--", linewidth=1)
-    plot.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=7)
-    bars = style.axes(figure, state.cost, "", "", (1, 2, 2))
+    plot.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8, loc="upper left", bbox_to_anchor=(0.06, 1))
+    bars = style.axes(figure, state.cost, "", "", (2, 1, 2))
     places = range(len(result.costs))[::-1]
-    bars.barh(places, result.costs, color=colours)
+    bars.barh(places, result.costs, color=[look["color"] for look in looks])
     for y, cost, told in zip(places, result.costs, result.told, strict=True):
-        bars.annotate(told, (cost, y), xytext=(3, -3), textcoords="offset points", color=style.NEUTRAL.text, fontsize=7)
+        bars.annotate(told, (cost, y), xytext=(3, -3), textcoords="offset points", color=style.NEUTRAL.text, fontsize=8)
     bars.set_yticks(list(places), result.names)
     bars.set_xlim(0, 1.5 * max(result.costs))
+    bars.set_xticks([])
     return figure
+
+
+def _look(name: str) -> dict[str, str]:
+    if not name:
+        return {"color": style.NEUTRAL.text, "linestyle": ":", "marker": "*"}
+    stroke = style.variant(name)
+    dash, marker = style.MATPLOTLIB_DASH[stroke.dash], style.MATPLOTLIB_MARKER[stroke.marker]
+    return {"color": stroke.light, "linestyle": dash, "marker": marker}

@@ -152,8 +152,8 @@ def still(state: State, result: Result) -> "Figure":
     axes.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
     bars = style.axes(
         figure,
-        f"what came of it, mean of {len(SEEDS)} seeds" if len(SEEDS) > 1 else "what came of it",
-        f"of {QUESTIONS}",
+        "",
+        f"of {QUESTIONS}" + (f", mean of {len(SEEDS)} seeds" if len(SEEDS) > 1 else ""),
         "",
         (2, 1, 2),
     )
@@ -163,5 +163,7 @@ def still(state: State, result: Result) -> "Figure":
         bars.barh(rows + 0.26 * (k - 1), result.measured[:, k], 0.24, color=look.light, label=measure)
     bars.set_yticks(rows, result.names)
     bars.invert_yaxis()
-    bars.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=7)
+    bars.legend(
+        frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8, ncols=3, loc="lower right", bbox_to_anchor=(1, 1)
+    )
     return figure

@@ -63,7 +63,7 @@ def unread(model: nn.Module) -> dict[str, str]:
     why = writing.obstacle(adapter, model)
     if why is not None:
         return dict.fromkeys(READERS, why)
-    options, tensors = writing.encode(adapter, model, None)
+    options, tensors, _ = writing.encode(adapter, model, None)
     found = {name: reader(options, tensors) for name, reader in READERS.items() if reader is not None}
     return {name: why for name, why in found.items() if why is not None}
 

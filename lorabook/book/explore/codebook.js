@@ -72,7 +72,8 @@ function key({ absmax, bits }, style) {
   const [y, colour] = [CEILING - 14, style.variant("QLoRA").colour];
   const items = [[marker("circle", LEFT + 4, y - 4, 2.5, style.text), "weight w", LEFT + 14],
     [svg("rect", { x: LEFT + 100, y: y - 6, width: 8, height: 5, fill: colour }), "comes back as ŵ", LEFT + 114],
-    [rule(LEFT + 244, y + 2, LEFT + 244, y - 10, colour, { "stroke-width": 1.5 }), "error", LEFT + 254]];
+    [rule(LEFT + 244, y + 2, LEFT + 244, y - 10, colour, { "stroke-width": 1.5 }), "error", LEFT + 254],
+    [svg("circle", { cx: LEFT + 312, cy: y - 4, r: 5, fill: "none", stroke: style.text, "stroke-width": 1.5 }), "drag it", LEFT + 324]];
   return [words(`absmax ${absmax.toFixed(2)}σ · ${bits.toFixed(2)} bits a weight`, LEFT, y - 20, { "font-weight": 600 }),
     ...items.flatMap(([shape, text, x]) => [shape, soft(text, x, y, "start")])];
 }
@@ -101,8 +102,7 @@ export default explorer((stage, { model, move }) => {
     const x = place.across(answer.at, answer.weights.length);
     canvas.setAttribute("viewBox", `0 0 ${width} ${FLOOR + 30}`);
     picture.replaceChildren(...numberLines(answer, state.book, place, style), ...rug(answer.scaled, place, style),
-      ...plane(answer, state.block, place, style), ...cloud(answer, place, style), ...key(answer, style),
-      soft("drag me", x + 16, up(state.outlier) + 4, "start"));
+      ...plane(answer, state.block, place, style), ...cloud(answer, place, style), ...key(answer, style));
     if (!grip) {
       canvas.append(picture, grips);
       grip = handle(style);

@@ -151,8 +151,9 @@ def _again(view: Explorer, rows: Sequence[Row], name: str) -> Callable[[], None]
 
 def still(state: State, result: Result) -> "Figure":
     """Draw the scores without a browser."""
-    figure = style.figure(height=0.9 + 0.35 * len(result.lines))
-    axes = style.axes(figure, result.sentence, result.unit, "")
+    figure = style.figure(5.2, 1.3 + 0.3 * len(result.lines))
+    style.sentence_above(figure, result.sentence)
+    axes = style.axes(figure, "", f"{result.unit}, lower is better; a tick a seed", "")
     places = range(len(result.lines), 0, -1)
     for place, line in zip(places, result.lines, strict=True):
         colour = style.NEUTRAL.text if line.name == FULL else style.variant(line.name).light

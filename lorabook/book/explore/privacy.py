@@ -1,7 +1,7 @@
 """Privacy explorer: ε over the rounds of a federation, and beside it what was learned, at every rank.
 
-ε is the accountant's, for σ, N, L and the rounds. The losses are recorded runs with the noise σ/L, or the next larger
-noise that was recorded: they depend on N in nothing.
+ε is the accountant's, for σ, N, L and the rounds. The losses are recorded runs with the noise σ/L; below the least
+noise that was recorded they are that one's, and the sentence says so. They depend on N in nothing.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ LOW, TOP = 3.8, 4.45
 class State:
     """Noise multiplier σ, clients a round L, clients in all N, rounds, and the rank that is read off."""
 
-    sigma: float = control(1.0, Steps("noise multiplier σ", (0.0, *epsilons.SIGMAS)))
+    sigma: float = control(2.0, Steps("noise multiplier σ", (0.0, *epsilons.SIGMAS)))
     cohort: int = control(128, Steps("clients a round, L", COHORTS))
     clients: int = control(2048, Steps("clients in all, N", CLIENTS))
     rounds: int = control(16, Steps("rounds", ROUNDS))
@@ -82,8 +82,10 @@ def compute(state: State, losses: Losses, spent: Epsilons) -> Result:
     here = epsilon[epsilons.ROUNDS.index(state.rounds)]
     budget = f"ε = {here:.3g} at δ = {epsilons.delta(state.clients):.0e}" if private else "no noise, no finite ε"
     beside = f", LoRA {lora[0, TRAINED.index(state.r)]:.2f}" if state.r in TRAINED else ""
+    z = state.sigma / cohort
+    louder = "" if noise == z else f" (recorded with more noise, σ/L = 1/{1 / noise:g} for 1/{1 / z:,.0f})"
     sentence = (
-        f"{state.rounds} rounds of {cohort:,} clients out of {state.clients:,}: {budget}. Rank {state.r}: "
+        f"{state.rounds} rounds of {cohort:,} clients out of {state.clients:,}: {budget}. Rank {state.r}{louder}: "
         f"DP-DyLoRA {dylora[0, RANKS.index(state.r)]:.2f}{beside} nats per token; the base {losses.start:.2f}."
     )
     return Result(
@@ -95,16 +97,17 @@ def compute(state: State, losses: Losses, spent: Epsilons) -> Result:
 
 def still(state: State, result: Result) -> "Figure":
     """Draw both panels without a browser."""
-    figure = style.figure(6.4, 3.4)
+    figure = style.figure(5.2, 3.4)
     grey = style.NEUTRAL.text
-    figure.suptitle(result.sentence, color=grey, fontsize=9, x=0.01, ha="left", wrap=True)
+    style.sentence_above(figure, result.sentence)
     left = style.axes(figure, "", "rounds", "ε (log scale)", (1, 2, 1))
     left.plot(result.rounds, result.epsilon, color=grey, marker="o", markersize=4)
     left.set_yscale("log")
     left.set_ylim(0.02, 1.3 * NONE)
     left.axvline(state.rounds, color=grey, linewidth=0.6)
-    right = style.axes(figure, "", "rank", "loss of unseen clients (nats per token)", (1, 2, 2))
-    for name, ranks, values in (("DyLoRA", RANKS, result.dylora), ("LoRA", TRAINED, result.lora)):
+    right = style.axes(figure, "", "rank", "loss of unseen clients, nats per token", (1, 2, 2))
+    sides = (("DyLoRA", RANKS, result.dylora, result.quiet_dylora), ("LoRA", TRAINED, result.lora, result.quiet_lora))
+    for name, ranks, values, quiet in sides:
         look = style.variant(name)
         dash, marker = style.MATPLOTLIB_DASH[look.dash], style.MATPLOTLIB_MARKER[look.marker]
         right.plot(
@@ -116,8 +119,11 @@ def still(state: State, result: Result) -> "Figure":
             markersize=5,
             label=name.replace("Dy", "DP-Dy"),
         )
+        right.plot(ranks, quiet, color=look.light, linestyle=":", linewidth=1.2)
         right.fill_between(ranks, values[1], values[2], color=look.light, alpha=0.16, linewidth=0)
-    right.axhline(result.start, color=grey, linewidth=0.8, linestyle=":")
+    right.axhline(result.start, color=grey, linewidth=0.8, linestyle="--")
+    right.text(RANKS[-1], result.start, "the base", color=grey, fontsize=8, ha="right", va="bottom")
+    right.set_title("dots: without noise", color=grey, fontsize=9, loc="left")
     right.set_xscale("log")
     right.minorticks_off()
     right.set_xticks(RANKS, [str(r) for r in RANKS])

@@ -145,6 +145,8 @@ def compute(state: State, planes: Planes) -> Result:
 
 def still(state: State, result: Result) -> "Figure":
     """Draw both panels without a browser."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+
     figure = style.figure(7.4, 3.4)
     figure.suptitle(result.sentence, color=style.NEUTRAL.text, fontsize=9, x=0.01, ha="left", wrap=True)
     left = style.axes(figure, "", "η_A (log scale)", "η_B (log scale)", (1, 2, 1))
@@ -152,19 +154,24 @@ def still(state: State, result: Result) -> "Figure":
     mine, lora = style.variant("LoRA+"), style.variant("LoRA")
     low = result.plane.min()
     left.grid(False)
-    left.imshow(result.plane, cmap="viridis_r", vmin=low, vmax=low + 0.4, origin="lower", aspect="auto")
+    fading = LinearSegmentedColormap.from_list("loss", [to_rgba(mine.light, alpha) for alpha in (0.6, 0.0)])
+    left.imshow(result.plane, cmap=fading, vmin=low, vmax=low + 0.3, origin="lower", aspect="auto")
     left.set_xticks(range(0, len(RATES_A), 3), [f"{RATES_A[i]:.2g}" for i in range(0, len(RATES_A), 3)])
     left.set_yticks(range(0, len(RATES_B), 2), [f"{RATES_B[i]:.2g}" for i in range(0, len(RATES_B), 2)])
-    for ratio, look, name in ((1.0, lora, "LoRA, λ = 1"), (state.ratio, mine, f"λ = {state.ratio:g}")):
+    tilted = [] if state.ratio == 1 else [(state.ratio, mine, f"λ = {state.ratio:g}", result.line)]
+    lines = [(1.0, lora, "LoRA, λ = 1", result.lora), *tilted]
+    for ratio, look, name, _ in lines:
         rows, columns = zip(*line(ratio), strict=True)
         left.plot(columns, rows, style.MATPLOTLIB_DASH[look.dash], color=look.light, label=name)
     for place, (width, (row, column)) in enumerate(zip(WIDTHS, result.optima, strict=True)):
         symbol = style.MATPLOTLIB_MARKER[style.series(place).marker]
-        left.plot(column, row, symbol, color=style.FALSE.light, label=f"best, n = {width}", linestyle="none")
-    for points, look in ((result.lora, lora), (result.line, mine)):
+        left.plot(column, row, symbol, color=style.NEUTRAL.text, label=f"best, n = {width}", linestyle="none")
+    for _, look, _, points in lines:
         rates, losses = [RATES_A[column] for _, column in points], [result.plane[point] for point in points]
         right.plot(rates, losses, style.MATPLOTLIB_DASH[look.dash], color=look.light, marker=".")
     right.set_xscale("log")
+    right.set_xticks(RATES_A[::3], [f"{rate:.2g}" for rate in RATES_A[::3]])
+    right.minorticks_off()
     right.set_ylim(low - 0.03, low + 0.8)
-    right.legend(*left.get_legend_handles_labels(), frameon=False, labelcolor=style.NEUTRAL.text, fontsize=7)
+    right.legend(*left.get_legend_handles_labels(), frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
     return figure

@@ -120,10 +120,14 @@ def still(state: State, result: Result) -> "Figure":
     """Draw the spectra without a browser."""
     figure = style.figure()
     axes = style.axes(figure, result.sentence, "direction i", "σᵢ / ‖ΔW‖")
-    for values, role, label in ((result.sigma, style.TRAINABLE, "ΔW"), (result.random_sigma, style.FROZEN, "random")):
-        axes.plot(np.arange(1, len(values) + 1), values, color=role.light, label=label)
-    axes.axvline(state.r + 0.5, color=style.NEUTRAL.text, linewidth=0.8)
-    axes.set_xscale("log")
+    lines = ((result.sigma, style.TRAINABLE, "-", "ΔW"), (result.random_sigma, style.FROZEN, "-.", "random"))
+    for values, role, dash, label in lines:
+        axes.plot(np.arange(1, len(values) + 1), values, dash, color=role.light, label=label)
+    axes.axvline(state.r, color=style.NEUTRAL.text, linewidth=0.8)
+    axes.set_xscale("log", base=2)
+    marks = [2**i for i in range(len(result.sigma).bit_length())]
+    axes.set_xticks(marks, [str(mark) for mark in marks])
+    axes.minorticks_off()
     axes.legend(frameon=False, labelcolor=style.NEUTRAL.text, fontsize=8)
     return figure
 

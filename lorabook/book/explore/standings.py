@@ -191,8 +191,10 @@ def _again(view: Explorer, rows: Sequence[Row]) -> Callable[[], None]:
 def still(state: State, result: Result) -> "Figure":
     """Draw both columns without a browser."""
     figure = style.figure(5.2, 0.9 + 0.2 * len(result.lines))
-    left = style.axes(figure, result.sentence, f"against LoRA, {result.unit}", "", (1, 2, 1))
+    style.sentence_above(figure, result.sentence)
+    left = style.axes(figure, "", f"against LoRA, {result.unit}", "", (1, 2, 1))
     right = style.axes(figure, state.beside, result.cost_unit, "", (1, 2, 2))
+    right.locator_params(axis="x", nbins=4)
     places_ = range(len(result.lines), 0, -1)
     for place, line in zip(places_, result.lines, strict=True):
         colour = style.variant(line.name).light if line.name in style.VARIANTS else style.NEUTRAL.text

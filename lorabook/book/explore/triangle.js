@@ -5,7 +5,7 @@ import { row } from "./numbers.js";
 import { rule, soft, words } from "./panel.js";
 import { fitted, marker, svg } from "./svg.js";
 
-const [EDGE, TOP, GAP, FOOT, NARROW] = [26, 92, 34, 84, 420];
+const [EDGE, TOP, GAP, FOOT, NARROW, ONE_LINE, LINE] = [26, 92, 34, 84, 420, 600, 20]; // ONE_LINE: as wide as the key
 const SIDE = [250, 356]; // of a triangle, at least and at most
 const DEPTH = 0.7; // the share of the losses, from the best up, that has a colour
 const HEIGHT = Math.sqrt(3) / 2;
@@ -16,9 +16,10 @@ function layout(width) {
   const beside = width >= 2 * (SIDE[0] + 2 * EDGE) + GAP;
   const room = beside ? (width - GAP) / 2 : width;
   const side = Math.min(SIDE[1], room - 2 * EDGE);
+  const top = TOP + (width < ONE_LINE ? LINE : 0);
   const high = TOP + side * HEIGHT + FOOT;
-  const at = (k) => [(beside ? k * (room + GAP) : 0) + (room - side) / 2, beside ? TOP : TOP + k * high];
-  return { side, high: beside ? high : 2 * high, at };
+  const at = (k) => [(beside ? k * (room + GAP) : 0) + (room - side) / 2, beside ? top : top + k * high];
+  return { side, high: top - TOP + (beside ? high : 2 * high), at };
 }
 
 // From shares to pixels, and back.
@@ -87,10 +88,11 @@ function panel(answer, k, origin, side, style) {
 
 function key(width, style) {
   const { colour } = style.role("false");
+  const [x, y] = width < ONE_LINE ? [6, 12 + LINE] : [350, 12];
   return [svg("circle", { cx: 8, cy: 12, r: 3.2, fill: colour }), soft("a try, at |w|/Σ|w|", 16, 16, "start"),
     svg("circle", { cx: 148, cy: 12, r: 3.2, fill: "none", stroke: colour, "stroke-width": 1.4 }), soft("one with weights of both signs", 157, 16, "start"),
-    ...(width < 600 ? [] : [marker("star", 356, 12, 6, colour), soft("LoRAHub’s answer", 368, 16, "start"),
-      rule(490, 12, 508, 12, style.text, { "stroke-dasharray": "4 3", "stroke-width": 2 }), soft("least loss", 514, 16, "start")])];
+    marker("star", x + 6, y, 6, colour), soft("LoRAHub’s answer", x + 18, y + 4, "start"),
+    rule(x + 148, y, x + 166, y, style.text, { "stroke-dasharray": "4 3", "stroke-width": 2 }), soft("least loss", x + 172, y + 4, "start")];
 }
 
 // The nearest point of the lattice inside of a triangle.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHARES = tuple(range(0, 100 + 1, 100 // PARTS))
 CORNERS = tuple(POINTS.index(tuple(PARTS * (i == corner) for i in range(3))) for corner in range(3))
+SHADES = 8
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ def _improved(row: Surface) -> tuple[int, ...]:
 
 def still(state: State, result: Result) -> "Figure":
     """Draw both triangles without a browser."""
-    figure = style.figure(7.4, 3.6)
-    figure.suptitle(result.sentence, color=style.NEUTRAL.text, fontsize=9, x=0.01, ha="left", wrap=True)
+    figure = style.figure(5.2, 3.4)
+    style.sentence_above(figure, result.sentence)
     for k, text in enumerate(result.texts):
         _panel(style.axes(figure, "", "", "", (1, 2, k + 1)), result, k, text)
     return figure
@@ -121,13 +122,24 @@ def _panel(axes: "Axes", result: Result, k: int, text: str) -> None:
     x, y = _places(result.points / PARTS)
     axes.set_axis_off()
     axes.set_aspect("equal")
-    axes.scatter(x, y, c=result.losses[k], cmap="viridis_r", marker="h", s=260, alpha=0.75)
+    axes.set_xlim(-0.15, 1.15)
+    axes.set_ylim(-0.22, 1.2)
+    axes.text(-0.12, 1.12, f"loss on {text}", color=style.NEUTRAL.text, fontsize=10)
+    axes.scatter(x, y, c=_shades(result.losses[k]), marker="h", s=190)
     axes.scatter(*_places(result.tries[k, :, :3]), s=9, color=style.FALSE.light)
-    axes.plot(x[result.here], y[result.here], "o", color=style.NEUTRAL.text, fillstyle="none", markersize=13)
-    axes.plot(x[result.best[k]], y[result.best[k]], "*", color=style.NEUTRAL.text, markersize=10)
+    axes.plot(x[result.here], y[result.here], "o", color="black", fillstyle="none", markersize=10)
+    axes.plot(x[result.best[k]], y[result.best[k]], "*", color="black", markersize=10)
     for corner, name, dy in zip(result.corners, result.adapters, (-0.14, -0.14, 0.1), strict=True):
         axes.text(x[corner], y[corner] + dy, name, ha="center", color=style.NEUTRAL.text, fontsize=9)
-    axes.text(0.5, -0.3, f"loss on {text}", ha="center", color=style.NEUTRAL.text, fontsize=9)
+
+
+def _shades(losses: np.ndarray) -> np.ndarray:
+    """Return a colour for each loss, stronger where it is lower: few of them, as a small picture keeps few."""
+    from matplotlib.colors import to_rgb
+
+    strong, weak = np.array(to_rgb(style.variant("S-LoRA").light)), np.array(to_rgb(style.NEUTRAL.grid))
+    share = (losses - losses.min()) / max(np.ptp(losses), 1e-9)
+    return strong + (weak - strong) * np.round(SHADES * share)[:, None] / SHADES
 
 
 def _places(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

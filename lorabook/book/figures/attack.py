@@ -25,7 +25,7 @@ def by_noise(found: Mapping[float, Sequence[float]]) -> Picture:
     mine, theirs = style.series(0), style.series(1)
     axes.errorbar(at, means, errors, color=mine.light, marker="o", capsize=3, label="solves for all 64 coins")
     bound = [most(sigma) for sigma in sigmas]
-    axes.plot(at, bound, color=theirs.light, linestyle="--", marker="s", label="knows the other 63 coins: Φ(1/σ√2)")
+    axes.plot(at, bound, color=theirs.light, linestyle="--", marker="s", label="knows the other 63 coins: Φ(1/(σ√2))")
     axes.axhline(0.5, color=style.NEUTRAL.text, linewidth=0.8, linestyle=":")
     axes.set_xticks(at, [f"{sigma:g}" for sigma in sigmas])
     axes.set_ylim(0.45, 1.03)

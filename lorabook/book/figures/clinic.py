@@ -1,6 +1,7 @@
 """What chapter 04 measures and draws: the peak of a training step's memory, and five patients beside their cures."""
 
 from contextlib import nullcontext
+from textwrap import fill
 
 import torch
 
@@ -27,6 +28,7 @@ CURES: dict[str, tuple[str, str]] = {
     FORGETS: ("÷ 2.8", "nothing"),
 }
 """One of each patient's cures."""
+SENTENCE, LETTERS = "One thing changed, and the complaint is gone: five patients, one cure each.", 66
 
 
 def peak(r: int = 16, length: int = 64, texts: int = 4, parts: int = 1, checkpointing: bool = False) -> float:
@@ -41,11 +43,13 @@ def peak(r: int = 16, length: int = 64, texts: int = 4, parts: int = 1, checkpoi
 
 def cures() -> Picture:
     """Draw what every patient complains of, as it was heard and after one cure."""
-    figure = style.figure(5.2, 3.9)
+    figure = style.figure(5.2, 4.3)
+    figure.suptitle(fill(SENTENCE, LETTERS), color=TEXT, fontsize=10, x=0.01, ha="left")
     for place, (name, how) in enumerate(CURES.items(), 1):
         first, then = (recorded()[name, each.label] for each in (PATIENTS[name].regimen, regimen(name, *how)))
         measure = "drift" if name == FORGETS else "loss"
-        axes = style.axes(figure, "", "step" if place > 3 else "", f"{measure}, nats", (2, 3, place))
+        nats = "" if place in (2, 3) else f"{measure}, nats"
+        axes = style.axes(figure, "", "step" if place > 3 else "", nats, (2, 3, place))
         for run, colour, dash in ((first, TEXT, "--"), (then, style.variant("LoRA").light, "-")):
             _line(axes, run, measure, colour, dash)
         title = how[1].removeprefix("adapters ") if how[1] != "nothing" else f"rate {how[0]}"
@@ -54,7 +58,7 @@ def cures() -> Picture:
     key.axis("off")
     words = "dashed: the patient\nsolid: with one cure\nthin: batches of the\npage, training loss\n×: NaN"
     key.text(0, 0.5, words, color=TEXT, fontsize=8, va="center")
-    return Picture("Five complaints, and one cure of each.", figure)
+    return Picture(SENTENCE, figure)
 
 
 def _line(axes: object, run: ClinicRun, measure: str, colour: str, dash: str) -> None:

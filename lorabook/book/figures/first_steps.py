@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import fill
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,8 +25,12 @@ from lorabook.arena.tasks import KJV
 from lorabook.book import style
 from lorabook.book.figures.picture import Picture
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 TEXT = style.NEUTRAL.text
 WIDTH, LETTERS = 5.2, 66
+LEADING = 0.055  # of the height of the picture, from one name to the next
 T_95 = {5: 2.776, 10: 2.262}
 """Student's t, two-sided 95%, by the number of seeds."""
 
@@ -91,15 +96,28 @@ def against_lora(lines: Mapping[str, Ahead], sentence: str) -> Picture:
     figure = style.figure(WIDTH, 3.3)
     figure.suptitle(fill(sentence, LETTERS), color=TEXT, fontsize=10, x=0.01, ha="left")
     axes = style.axes(figure, "", "steps made", "training loss minus LoRA's (nats)")
-    axes.axhline(0, color=style.variant(BASELINE).light, linewidth=1.8, label=BASELINE)
+    end = max(line.steps[-1] for line in lines.values())
+    axes.plot([0, end], [0, 0], color=style.variant(BASELINE).light, linewidth=1.8)
     for name, line in lines.items():
         colour, dash, marker = _look(name)
-        axes.plot(line.steps, line.mean, linestyle=dash, marker=marker, markersize=4, color=colour, label=name)
+        axes.plot(line.steps, line.mean, linestyle=dash, marker=marker, markersize=4, color=colour)
         axes.fill_between(
             line.steps, line.mean - line.half, line.mean + line.half, color=colour, alpha=0.15, linewidth=0
         )
-    axes.legend(frameon=False, labelcolor=TEXT, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
+    _named(axes, {BASELINE: 0.0} | {name: line.mean[-1] for name, line in lines.items()}, end)
     return Picture(sentence, figure)
+
+
+def _named(axes: "Axes", ends: Mapping[str, float], at: int) -> None:
+    """Write each name outside the picture at the end of its line, so far apart that none lies on another."""
+    low, high = axes.get_ylim()
+    place = -math.inf
+    for name in sorted(ends, key=ends.__getitem__):
+        place = max(ends[name], place + (high - low) * LEADING)
+        axes.plot([at, at + 3], [ends[name], place], color=_look(name)[0], linewidth=1.2, clip_on=False)
+        axes.text(at + 3.5, place, name, color=TEXT, fontsize=8, va="center")
+    axes.set_xlim(-2, at + 1)
+    axes.set_ylim(low, high)
 
 
 def _look(name: str) -> tuple[str, object, str]:

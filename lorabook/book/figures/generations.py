@@ -11,6 +11,7 @@ from lorabook.arena.search_runs import (
     EVOLUTION,
     REPORT_SEEDS,
     SIDES,
+    SMALL,
     SUPERNET,
     WAYS,
     WINNER,
@@ -25,7 +26,7 @@ from lorabook.book.shown import Shown, table
 TEXT = style.NEUTRAL.text
 WIDTH, LETTERS = 5.2, 66
 LARGEST, DRAWS = "supernet, whole", "supernet, best of 400 draws"
-NAMES = {SUPERNET: "supernet, evolution's winner"}
+NAMES = {"LoRA": "LoRA of rank 6", SMALL: "LoRA of rank 4", SUPERNET: "supernet, evolution's winner"}
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,6 @@ class Search:
     def best(self, way: str) -> np.ndarray:
         """Return the best so far, a row a seed, a column a generation."""
         return np.minimum.accumulate(self.tried[way].min(-1), axis=1)
-
-    def median(self, way: str) -> np.ndarray:
-        """Return the median of each generation."""
-        return np.median(self.tried[way], axis=-1)
 
 
 def reported(runs: Sequence[SearchRun] | None = None) -> dict[str, list[SearchRun]]:
@@ -82,25 +79,23 @@ def search_table(found: dict[str, list[SearchRun]]) -> Shown:
     losses = losses_on_test(found)
     rows = [
         (NAMES.get(name, name), f"{np.mean(numbers[name]):,.0f}", f"{each.mean():.2f} ± {each.std(ddof=1):.2f}")
-        for name in ("LoRA", "GLoRA", LARGEST, DRAWS, SUPERNET, DRAWN, WINNER)
+        for name in ("LoRA", SMALL, "GLoRA", LARGEST, DRAWS, SUPERNET, DRAWN, WINNER)
         for each in [losses[name]]
     ]
     return table(("", "numbers", "loss on test pictures (nats)"), rows)
 
 
 def generations(search: Search, sentence: str) -> Picture:
-    """Draw median and best of every generation, for evolution and for draws: mean of the seeds, and each one thin."""
-    figure = style.figure(WIDTH, 3.3)
+    """Draw the best so far of every generation, by evolution and by draws: seeds are thin, their mean thick."""
+    figure = style.figure(WIDTH, 3.0)
     figure.suptitle(fill(sentence, LETTERS), color=TEXT, fontsize=10, x=0.01, ha="left")
     places = np.arange(1, EVOLUTION.rounds + 1)
-    panels = {"median of the generation": search.median, "best so far": search.best}
-    for i, (name, of) in enumerate(panels.items(), start=1):
-        axes = style.axes(figure, "", "generation of 20", "loss − whole supernet's (nats)" if i == 1 else "", (1, 2, i))
-        axes.set_title(name, color=TEXT, fontsize=9, loc="left")
-        for way, role, dash in (("evolution", style.TRAINABLE, "-"), ("draws", style.FROZEN, "--")):
-            axes.plot(places, of(way).T, dash, color=role.light, linewidth=0.6, alpha=0.6)
-            axes.plot(places, of(way).mean(0), dash, color=role.light, linewidth=2.2, label=way)
-        axes.set_xticks((1, 5, 10, 15, 20))
-    lines, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower center", ncols=2, frameon=False, labelcolor=TEXT, fontsize=8)
+    axes = style.axes(figure, "", "generation of 20", "best so far − whole supernet (nats)", (1, 1, 1))
+    for way, role, dash in (("evolution", style.TRAINABLE, "-"), ("draws", style.FROZEN, "--")):
+        mean = search.best(way).mean(0)
+        axes.plot(places, search.best(way).T, dash, color=role.light, linewidth=0.6, alpha=0.6)
+        axes.plot(places, mean, dash, color=role.light, linewidth=2.2)
+        axes.annotate(way, (places[-1] + 0.4, mean[-1]), color=TEXT, fontsize=9, va="center")
+    axes.set_xlim(0.5, places[-1] + 4)
+    axes.set_xticks((1, 5, 10, 15, 20))
     return Picture(sentence, figure)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 TEXT = style.NEUTRAL.text
 WIDTH, LETTERS = 5.2, 66
 """Inches, and letters of a title: what a notebook has room for in a window of 1000 pixels, beside the list of files."""
-MIDDLE = "#8891"
-"""Between the two signs of a matrix picture: nearly nothing, on either ground."""
+MIDDLE = "#eef0f3"
+"""Between the two signs of a matrix picture: paper on either ground, so that dark numbers can be read on every cell."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,18 @@ def grids(matrices: Mapping[str, Tensor], sentence: str) -> Picture:
     """Draw small matrices side by side on one scale: blue is negative, orange positive, the number in each cell."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    colours = LinearSegmentedColormap.from_list("signs", [style.OKABE_ITO[1][1], MIDDLE, style.TRAINABLE.light])
+    colours = LinearSegmentedColormap.from_list("signs", [style.OKABE_ITO[4][0], MIDDLE, style.TRAINABLE.light])
     largest = max(m.abs().max().item() for m in matrices.values())
-    figure = style.figure(1.9 * len(matrices), 2.1)
+    figure = style.figure(1.9 * len(matrices), 2.5)
+    figure.suptitle(fill(sentence, LETTERS), color=TEXT, fontsize=10, x=0.01, ha="left")
     for place, (title, m) in enumerate(matrices.items(), start=1):
         panel = figure.add_subplot(1, len(matrices), place)
         panel.imshow(m.numpy(), cmap=colours, vmin=-largest, vmax=largest)
-        panel.set_title(title, color=TEXT, fontsize=10)
+        panel.set_title(title, color=TEXT, fontsize=9)
         panel.set_axis_off()
         for (i, j), value in np.ndenumerate(m.numpy()):
-            colour = style.LIGHT.text if value > 0.6 * largest else TEXT
-            panel.text(j, i, f"{round(value, 1) + 0.0:.1f}", ha="center", va="center", color=colour, fontsize=9)
+            written = f"{round(value, 1) + 0.0:.1f}"
+            panel.text(j, i, written, ha="center", va="center", color=style.LIGHT.text, fontsize=9)
     return Picture(sentence, figure)
 
 
@@ -125,7 +126,8 @@ def energy_and_gain(ranks: Sequence[int], energy: Sequence[float], gain: Sequenc
     axes.plot(ranks, 100 * np.array(energy), color=grey, linestyle="-.", marker="s", label="energy of ΔW kept")
     axes.plot(ranks, 100 * np.array(gain), color=orange, marker="o", label="gain in loss kept")
     axes.axhline(100 * know_nothing, color=style.FALSE.light, linestyle="--", linewidth=1.2)
-    _note(axes, "guessing every token alike", ranks[-1], 100 * know_nothing)
+    axes.annotate("guessing every token alike", (ranks[0], 100 * know_nothing), (0, -12), textcoords="offset points",
+                  color=TEXT, fontsize=8)  # fmt: skip
     axes.set_ylim(0, 105)
     _ranks(axes, ranks)
     _legend(axes)

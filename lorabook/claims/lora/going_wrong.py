@@ -19,8 +19,8 @@ def after_one_step(case: Case, dtype: torch.dtype, lr: float) -> Tensor:
     """Return A after one step of LoRA's own start and optimiser, with everything in one dtype."""
     model = nn.Sequential(nn.Linear(case.d_in, case.d_out, dtype=torch.float64))
     model[0].weight.data = case.w0()
-    model.to(dtype)
     update = inject(model, LoRA(case.r, case.alpha), "0", case.generator("A"))["0"].update
+    model.to(dtype)  # after injection, which by itself keeps A and B of a 16-bit base in float32
     optimizer = AdamW().build(dict(update.named_parameters()), lr)
     model(case.x().to(dtype)).square().mean().backward()
     optimizer.step()

@@ -15,7 +15,7 @@ from lorabook.axes.scale.rslora import AlphaOverRootR
 from lorabook.axes.scale.unit import UnitScale
 from lorabook.core.frozen import Frozen
 from lorabook.core.lora import AlphaOverR
-from lorabook.core.recipe import Form, Recipe
+from lorabook.core.recipe import Form, Init, Recipe
 
 Shape = tuple[int, ...]
 
@@ -63,6 +63,13 @@ class PeftForm:
         `root` is the flag that makes the scale α/√r.
     marks: options that tell this form from others of one peft_type. required: options that PEFT insists on, and that
         say nothing about the numbers. per_layer: PEFT allows another rank and α for single layers.
+    folds: the letter that carries what is special about the scale of single layers, for forms that other programs read
+        too, and those know one α and α/r alone.
+    starts: the values of `init` that take part of W₀. whole: those that leave it whole.
+    ignores: options that PEFT takes for this form and never looks at. passed_over: ends of keys that are of use in
+        PEFT's training alone.
+    also_read: another end of a key -> the end in `layers` that it stands for.
+    rank_letter: the parameter whose rows are the rank, where PEFT itself does not go by its `rank_pattern`.
     restore: (options, layer, tensors) -> tensors, for files that leave parts of a parameter out.
     read_as: the form that PEFT's file of this one is read as, where the file does not tell the two apart.
     shared: our letter -> PEFT's whole key, for what all layers hold together; the first layer keeps it.
@@ -83,6 +90,13 @@ class PeftForm:
     marks: dict[str, Any] = field(default_factory=dict)
     required: dict[str, Any] = field(default_factory=dict)
     per_layer: bool = True
+    folds: str | None = None
+    starts: dict[str, Init] = field(default_factory=dict)
+    whole: tuple[bool | str | None, ...] = (True, False, None)
+    ignores: frozenset[str] = frozenset()
+    passed_over: tuple[str, ...] = ()
+    also_read: dict[str, str] = field(default_factory=dict)
+    rank_letter: str | None = None
     restore: Callable[[dict, str, dict[str, Tensor]], dict[str, Tensor]] = as_in_the_file
     read_as: type[Form] | None = None
     shared: dict[str, str] = field(default_factory=dict)
@@ -105,14 +119,12 @@ class PeftForm:
         return {letter: tuple(words[word] for word in sizes.split()) for letter, sizes in self.sizes.items()}
 
     def options(self, recipe: Recipe) -> dict[str, Any]:
-        """Return PEFT's options for a recipe of this form. A scale that PEFT lacks here is folded into α."""
-        rooted = self.root is not None and recipe.scale == AlphaOverRootR()
-        alpha = recipe.alpha if rooted else recipe.scale.build(recipe.alpha, recipe.r) * recipe.r
+        """Return PEFT's options for a recipe of this form. Every scale becomes the α of α/r, which all readers know."""
         options = {"peft_type": self.peft_type, self.rank: recipe.r}
         if self.alpha is not None:
-            options[self.alpha] = _whole_if_whole(alpha)
+            options[self.alpha] = plain_alpha(recipe)
         if self.root is not None:
-            options[self.root] = rooted
+            options[self.root] = False
         if self.dropout is not None:
             options[self.dropout] = recipe.dropout
         numbers = {option: getattr(recipe.form, own) for own, option in self.numbers.items()}
@@ -127,6 +139,8 @@ class PeftForm:
         return Recipe(r, float(alpha), dropout, scale=AlphaOverRootR() if rooted else AlphaOverR())
 
 
-def _whole_if_whole(alpha: float) -> float | int:
+def plain_alpha(recipe: Recipe) -> float | int:
+    """Return α = s·r: the α with which α/r is this recipe's scale."""
+    alpha = recipe.scale.build(recipe.alpha, recipe.r) * recipe.r
     nearest = round(alpha)
     return nearest if abs(alpha - nearest) < 1e-9 * nearest else alpha

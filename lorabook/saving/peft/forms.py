@@ -32,10 +32,19 @@ from lorabook.saving.peft.masked import with_masked_triplets
 INITS: dict[str, Init] = {"pissa": PrincipalStart(), "olora": OrthonormalStart()}
 """The inits that take part of W₀, by the value of PEFT's `init_lora_weights`."""
 
+WHOLE_W0 = (True, False, None, "gaussian", "eva", "orthogonal", "mica")
+"""Values of `init_lora_weights` that leave W₀ as it is, so that the file's tensors are the whole story."""
+
+UNREAD_BY_ADALORA = frozenset(
+    "use_rslora alpha_pattern lora_bias velora_config alora_invocation_tokens use_qalora monteclora_config kasa_config "
+    "use_bdlora arrow_config".split()
+)
+"""Options that AdaLoRA's configuration has from LoRA's, and its layers never look at."""
+
 
 def same_unless_bypassed(base: FrozenLinear) -> str | None:
     """nn.MultiheadAttention reads its out_proj's weight and never calls the layer, so PEFT's branch is never run."""
-    if base.layer_type is nn.Linear:
+    if base.shell.layer_type is nn.Linear:
         return None
     return "PEFT's adapter on nn.MultiheadAttention.out_proj is silently ignored"
 
@@ -56,6 +65,11 @@ def same_if_plain(base: FrozenConv2d) -> str | None:
     return same_if_zero_padded(base)
 
 
+def same_if_one_group(base: FrozenConv2d) -> str | None:
+    """PEFT builds HiRA's convolutions without groups."""
+    return f"PEFT has no HiRA on {base.groups} groups" if base.groups > 1 else same_if_zero_padded(base)
+
+
 def filters(base: FrozenConv2d, letter: str, shape: Shape) -> Shape:
     """PEFT keeps A as r filters, B as a 1×1 convolution, m as one number per channel of a picture."""
     return {"A": (shape[0], *base.kernel), "B": (*shape, 1, 1), "m": (1, *shape, 1, 1)}[letter]
@@ -68,7 +82,7 @@ def kernels_of_d(base: FrozenConv2d, letter: str, shape: Shape) -> Shape:
 
 def one_axis(base: Frozen, letter: str, shape: Shape) -> Shape:
     """PEFT keeps GLoRA's D and E, and constants, with one axis."""
-    return (shape[0],) if letter in "DE" or shape == (1, 1) else shape
+    return (shape[0],) if letter in ("D", "E") or (letter in ("A", "B") and shape == (1, 1)) else shape
 
 
 def zeros_of_glora(form: GLoRAForm, base: Frozen) -> dict[str, Shape]:
@@ -88,8 +102,8 @@ def dense_layers(
     return {each: LayerKeys(ends, shape.get(each, as_here), differs.get(each, same)) for each in types}
 
 
-_LORA_ENDS = {"A": "lora_A.weight", "B": "lora_B.weight", "m": "lora_magnitude_vector"}
-_LORA_TABLE = {"A": "lora_embedding_A", "B": "lora_embedding_B", "m": "lora_magnitude_vector"}
+_LORA_ENDS = {"A": "lora_A.weight", "B": "lora_B.weight", "m": "lora_magnitude_vector.weight"}
+_LORA_TABLE = {"A": "lora_embedding_A", "B": "lora_embedding_B", "m": "lora_magnitude_vector.weight"}
 _LORA_LAYERS = {
     FrozenLinear: LayerKeys(_LORA_ENDS, differs=same_unless_bypassed),
     FrozenConv1D: LayerKeys(_LORA_ENDS),
@@ -103,7 +117,12 @@ _VERA_ENDS = {"b": "vera_lambda_b", "d": "vera_lambda_d"}
 _GLORA_ENDS = {f"{x}_{part}": f"glora_{x}.X{part}" for x in "ABC" for part in "du"}
 _GLORA_ENDS |= {x: f"glora_{x}.X" for x in "ABCDE"}
 
-_LORA = PeftForm("LORA", _LORA_LAYERS, {"A": "r d_in", "B": "d_out r"}, root="use_rslora", marks={"use_dora": False})
+_LORA = PeftForm(
+    "LORA", _LORA_LAYERS, {"A": "r d_in", "B": "d_out r"}, root="use_rslora", marks={"use_dora": False}, folds="B",
+    starts=INITS, whole=WHOLE_W0, passed_over=("lora_velora_embed",),
+    # PEFT writes DoRA's m without the last part, under which transformers' AutoModel does not find it; it reads both.
+    also_read={"lora_magnitude_vector": "lora_magnitude_vector.weight"},
+)  # fmt: skip
 
 FORMS: dict[type[Form], PeftForm] = {
     LowRankForm: _LORA,
@@ -116,6 +135,7 @@ FORMS: dict[type[Form], PeftForm] = {
         dense_layers({"A": "lora_A", "B": "lora_B", "E": "lora_E"}, FrozenLinear, FrozenConv1D, FrozenConv2d),
         {"A": "r d_in", "B": "d_out r", "E": "r 1"},
         rank="init_r", required={"total_step": 1}, per_layer=False, restore=with_masked_triplets,
+        whole=(*WHOLE_W0, *INITS, "corda", "loftq", "lora_ga"), ignores=UNREAD_BY_ADALORA,
     ),
     # PEFT drops rows of ΔW or whole layers, never inputs: our dropout has no place in the options of LoHa and LoKr.
     LoHaForm: PeftForm(
@@ -129,17 +149,20 @@ FORMS: dict[type[Form], PeftForm] = {
         dense_layers(_LOKR_ENDS, FrozenLinear, FrozenConv2d, conv=kernels_of_d),
         dict.fromkeys("CDBA", ""),
         alpha="alpha", dropout=None, init="init_weights", transposed=None, numbers={"factor": "decompose_factor"},
-        layout=LoKrForm.shapes,
+        layout=LoKrForm.shapes, whole=(True, False, None, "lycoris"),
     ),
     HiRAForm: PeftForm(
         "HIRA",
         {
             FrozenLinear: LayerKeys(_HIRA_ENDS, differs=same_unless_bypassed),
             FrozenConv1D: LayerKeys(_HIRA_ENDS),
+            FrozenConv2d: LayerKeys(_HIRA_ENDS, filters, same_if_one_group),
             FrozenEmbedding: LayerKeys({"A": "hira_embedding_A", "B": "hira_embedding_B"}),
         },
         {"A": "r d_in", "B": "d_out r"},
-        alpha=None, dropout="hira_dropout", init="init_weights",
+        # PEFT reads `rank_pattern` and builds every layer with r.
+        alpha=None, dropout="hira_dropout", init="init_weights", per_layer=False, rank_letter="A",
+        whole=(True, False, None, "gaussian"), ignores=frozenset({"rank_pattern"}),
     ),
     VeRAForm: PeftForm(
         "VERA",

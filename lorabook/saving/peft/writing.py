@@ -8,12 +8,17 @@ from torch import Tensor, nn
 from lorabook.core.adapted_layer import Adapted
 from lorabook.core.frozen import Frozen
 from lorabook.core.layer_types import freeze
+from lorabook.core.names import first_names, module_at, named_modules
 from lorabook.core.recipe import Recipe
+from lorabook.core.targets import places_of
 from lorabook.core.transformers_conv1d import FrozenConv1D
 from lorabook.saving.names import name_of
-from lorabook.saving.peft.form import PeftForm
+from lorabook.saving.peft.beside import modules_to_save, obstacle_beside, outermost, tensors_beside
+from lorabook.saving.peft.form import PeftForm, plain_alpha
 from lorabook.saving.peft.forms import FORMS
+from lorabook.saving.peft.scales import NOTE, folded, own_scales
 from lorabook.saving.record import Record
+from lorabook.saving.whose import heads, whose
 
 PREFIX = "base_model.model."
 
@@ -32,6 +37,8 @@ def obstacle(record: Record, model: nn.Module) -> str | None:
         if len({getattr(form, own) for own in fields}) > 1:
             return f"PEFT's {option} stands for {' and '.join(fields)} alike, and here they differ"
     for name in record.layers:
+        if len(places := places_of(model, module_at(model, name))) > 1:
+            return f"{name} stands in {len(places)} places of the model, of which PEFT adapts the first only"
         base = base_of(model, name)
         keys = peft.layers.get(type(base))
         if keys is None:
@@ -45,81 +52,65 @@ def obstacle(record: Record, model: nn.Module) -> str | None:
     numbers = {(one.recipe.r, peft.options(one.recipe).get(peft.alpha)) for one in record.layers.values()}
     if len(numbers) > 1 and not peft.per_layer:
         return f"PEFT's {peft.peft_type} has one rank and one alpha for all layers"
-    return _obstacle_in_modules(record, model)
+    return obstacle_beside(record, model)
 
 
 def base_of(model: nn.Module, name: str) -> Frozen:
     """Return the frozen layer of a name, adapted already or not."""
-    module = model.get_submodule(name)
+    module = module_at(model, name)
     return module.base if isinstance(module, Adapted) else freeze(module, name)
 
 
-def _obstacle_in_modules(record: Record, model: nn.Module) -> str | None:
-    trained = also_trained_modules(record)
-    hit = {name for name, _ in model.named_modules() if any(name.endswith(one) for one in trained)}
-    if hit != set(trained):
-        return f"PEFT's modules_to_save goes by the end of a name, and would train {min(hit - set(trained))} too"
-    for name in record.also_trained:
-        parameter = model.get_parameter(name)
-        holders = [n for n, p in model.named_parameters(remove_duplicate=False) if p is parameter]
-        if len(holders) > 1:
-            return f"PEFT copies a module that trains beside the adapters, which would untie {' and '.join(holders)}"
-    return None
-
-
-def encode(record: Record, model: nn.Module, base_name: str | None) -> tuple[dict, dict[str, Tensor]]:
-    """Return PEFT's options and tensors of a record that has no obstacle."""
+def encode(record: Record, model: nn.Module, base_name: str | None) -> tuple[dict, dict[str, Tensor], dict]:
+    """Return PEFT's options and tensors of a record that has no obstacle, and what the header notes of them."""
     recipes = {name: one.recipe for name, one in record.layers.items()}
     usual = Counter((recipe.r, recipe.alpha, recipe.scale) for recipe in recipes.values()).most_common(1)[0][0]
     main = next(r for r in recipes.values() if (r.r, r.alpha, r.scale) == usual)
     peft = FORMS[type(main.form)]
     bases = {name: base_of(model, name) for name in recipes}
-    options = peft.options(main) | {
-        "base_model_name_or_path": base_name,
+    whole = whose(model, base_name)
+    beside = outermost([*modules_to_save(record), *heads(whole.get("task_type"), model, recipes)])
+    options = peft.options(main) | whole
+    options |= {
         "inference_mode": True,
         "target_modules": _exactly(list(recipes), model),
-        "modules_to_save": also_trained_modules(record) or None,
+        "modules_to_save": beside or None,
     }
     if peft.transposed is not None:
         options[peft.transposed] = any(isinstance(base, FrozenConv1D) for base in bases.values())
     if peft.per_layer:
         options |= _exceptions(peft, main, recipes)
-    tensors = {PREFIX + name: tensor for name, tensor in record.also_trained.items()}
+    tensors = {PREFIX + name: tensor for name, tensor in tensors_beside(record, model, beside).items()}
     for name, one in record.layers.items():
         keys = peft.layers[type(bases[name])]
         for end, shape in peft.zeros(one.recipe.form, bases[name]).items():
             tensors[f"{PREFIX}{name}.{end}"] = next(iter(one.tensors.values())).new_zeros(shape)
-        for letter, tensor in one.tensors.items():
+        for letter, tensor in folded(peft, main, one).items():
             if letter in peft.shared:
                 tensors[peft.shared[letter]] = tensor
                 continue
             shape = keys.shape(bases[name], letter, tuple(tensor.shape))
             tensors[f"{PREFIX}{name}.{keys.ends[letter]}"] = tensor.reshape(shape)
-    return options, tensors
-
-
-def also_trained_modules(record: Record) -> list[str]:
-    """Return the modules in which `also_train` trained something."""
-    return sorted({name.rpartition(".")[0] for name in record.also_trained})
+    own = own_scales(peft, main, recipes)
+    return options, tensors, {NOTE: own} if own else {}
 
 
 def _exactly(names: list[str], model: nn.Module) -> list[str] | str:
     """Return names that PEFT matches to these layers and to no other: it takes any layer whose name *ends* in one."""
-    others = [other for other, _ in model.named_modules() if other not in names]
+    # Of several names PEFT knows the first.
+    first = first_names(model)
+    others = [other for other, _ in named_modules(model) if first[other] == other and other not in names]
     ambiguous = any(other.endswith(f".{name}") for name in names for other in others)
     return "|".join(re.escape(name) for name in sorted(names)) if ambiguous else sorted(names)
 
 
 def _exceptions(peft: PeftForm, main: Recipe, recipes: dict[str, Recipe]) -> dict[str, dict]:
     """Return the ranks and alphas of layers that differ from the usual one, under patterns that fit one layer each."""
-    rooted = peft.options(main).get(peft.root, False)
     ranks, alphas = {}, {}
     for name, recipe in recipes.items():
-        # PEFT has one rule of scale for all layers, so another rule here becomes another α.
-        alpha = recipe.scale.build(recipe.alpha, recipe.r) * (recipe.r**0.5 if rooted else recipe.r)
         pattern = "^" + re.escape(name)
         if recipe.r != main.r:
             ranks[pattern] = recipe.r
-        if peft.alpha is not None and abs(alpha - peft.options(main)[peft.alpha]) > 1e-9 * alpha:
-            alphas[pattern] = alpha
-    return {"rank_pattern": ranks} | ({} if peft.alpha is None else {"alpha_pattern": alphas})
+        if peft.folds is None and plain_alpha(recipe) != plain_alpha(main):
+            alphas[pattern] = plain_alpha(recipe)
+    return {"rank_pattern": ranks, "alpha_pattern": alphas}

@@ -2,6 +2,8 @@
 // "Error displaying widget: model not found", even where a picture or a text stands beside the widget in the same output.
 // With this extension it shows them. What has neither, a progress bar, is gone.
 //
+// And Lab breaks the lines of a shown source anywhere, inside its words too: here they break between words.
+//
 // A prebuilt extension, written as one: Lab loads this file and asks `_JUPYTERLAB.lorabook` for its plugin.
 (() => {
   const WIDGET = "application/vnd.jupyter.widget-view+json";
@@ -37,15 +39,26 @@
     return renderer;
   }
 
+  const WHOLE_WORDS = `.jp-OutputArea-output.jp-RenderedMarkdown pre { word-break: normal; overflow-wrap: break-word; }`;
+
+  function breakBetweenWords() {
+    const style = document.createElement("style");
+    style.textContent = WHOLE_WORDS;
+    document.head.append(style);
+  }
+
   const plugin = {
     id: "lorabook:saved",
     autoStart: true,
-    activate: (app) => app.docRegistry.addWidgetExtension("Notebook", {
-      createNew: ({ content: { rendermime } }) => {
-        const create = rendermime.createRenderer.bind(rendermime);
-        rendermime.createRenderer = (mime) => (mime === WIDGET ? withRest(create(mime), rendermime) : create(mime));
-      },
-    }),
+    activate: (app) => {
+      breakBetweenWords();
+      app.docRegistry.addWidgetExtension("Notebook", {
+        createNew: ({ content: { rendermime } }) => {
+          const create = rendermime.createRenderer.bind(rendermime);
+          rendermime.createRenderer = (mime) => (mime === WIDGET ? withRest(create(mime), rendermime) : create(mime));
+        },
+      });
+    },
   };
   globalThis._JUPYTERLAB ??= {};
   globalThis._JUPYTERLAB.lorabook = { init: () => {}, get: async () => () => plugin };
