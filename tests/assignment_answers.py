@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IMPORTS = "from lorabook.core.lora import uniform_rows\nfrom lorabook.core.recipe import Factors\n"
-REFERENCES = Path(__file__).parent.parent / "references"
+REFERENCES = Path(__file__).parent / "references"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from lorabook.book.assignments.report_text import refuse_strange_numbers, text
 from lorabook.core.training_step import Diverged
 
 LEAST = 0.01
-"""Nats per token; rounding in a run of 20 steps is far below, see references/README.md."""
+"""Nats per token; rounding in a run of 20 steps is far below, see tests/references/README.md."""
 SETUP = """from lorabook.book.assignments.report_run import run"""
 PROMPT = f"""Compare LoRA with LoHa or VeRA on the book's small base, and report it. `run(form, r, alpha, rate, seed)`
 runs one row in the setting that everybody has: {STEPS} steps on the King James Bible. It returns the losses of the

@@ -23,13 +23,13 @@ NOT_ALLOWED, NOT_DEFINED = "not-allowed", "not-defined"
 
 def reference_of(item: Item) -> str | None:
     """Return a teacher's own solution of an assignment; None where this copy of the book has none."""
-    path: Path = notebooks_dir().parent / "references" / f"{item.name}.py"
+    path: Path = notebooks_dir().parent / "tests" / "references" / f"{item.name}.py"
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def files_of(item: Item) -> dict[str, bytes]:
     """Return the files of an item's reference; none where it is code, or where this copy of the book has none."""
-    folder: Path = notebooks_dir().parent / "references" / item.name
+    folder: Path = notebooks_dir().parent / "tests" / "references" / item.name
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
 
 

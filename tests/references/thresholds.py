@@ -1,4 +1,4 @@
-"""Measure what the thresholds of the assignments rest on: python references/thresholds.py SEEDS
+"""Measure what the thresholds of the assignments rest on: python tests/references/thresholds.py SEEDS
 
 For assignment 4: the widest gap of each true claim, the narrowest gap on a broken library and of the misconception.
 """
