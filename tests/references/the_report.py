@@ -1,4 +1,4 @@
-"""Assignment 3, as a teacher would make it: python tests/references/the_report.py writes `tests/references/the_report/`."""
+"""Assignment 3, as a teacher would make it: `python tests/references/the_report.py` writes `the_report/` beside it."""
 
 ### BEGIN SOLUTION
 import csv

@@ -19,7 +19,7 @@
     report_run.py    one row of it, run by the book
     the_report.py    assignment 3: the report
 
-A reference solution is in `tests/references/` beside the package: it is in no wheel, and in nothing that `release` writes.
+A reference solution is in `tests/references/`: it is in no wheel, and in nothing that `release` writes.
 """
 
 NAMES = ("five_claims", "the_report", "two_forms")
