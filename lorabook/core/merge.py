@@ -70,7 +70,8 @@ def _plain(name: str, layer: Adapted) -> nn.Module:
 def _replaced(model: nn.Module, by: Callable[[str, Adapted], nn.Module]) -> Iterator[None]:
     places = _replace(model, by)
     try:
-        yield
+        with _no_buffers_sent(model):
+            yield
     finally:
         for parent, child, layer in places:
             # What happened to the stand-in, a hook or model.eval(), happened to the layer.
@@ -78,6 +79,20 @@ def _replaced(model: nn.Module, by: Callable[[str, Adapted], nn.Module]) -> Iter
             hand_over_hooks(stand_in, layer)
             layer.train(stand_in.training)
             setattr(parent, child, layer)
+
+
+@contextmanager
+def _no_buffers_sent(model: nn.Module) -> Iterator[None]:
+    """Keep DDP from sending buffers before a forward pass: plain layers may have none, and it cannot send none."""
+    senders = [module for module in model.modules() if isinstance(module, nn.parallel.DistributedDataParallel)]
+    before = [sender.broadcast_buffers for sender in senders]
+    for sender in senders:
+        sender.broadcast_buffers = False
+    try:
+        yield
+    finally:
+        for sender, sends in zip(senders, before, strict=True):
+            sender.broadcast_buffers = sends
 
 
 def _replace(model: nn.Module, by: Callable[[str, Adapted], nn.Module]) -> list[tuple[nn.Module, str, Adapted]]:
