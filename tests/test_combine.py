@@ -94,14 +94,11 @@ def test_the_ways_of_combining_are_four_different_models():
         assert all(gap(one, other) > 0.01 for other in said[:i])
 
 
-def test_peft_scales_a_sum_of_rslora_adapters_once_too_often(tmp_path):
-    """The sum has the scale 1, and PEFT 0.21.2 reads the first adapter's use_rslora into it: α/√r = √r of the new r."""
+def test_peft_adds_up_adapters_of_rslora_as_we_do(tmp_path):
+    """PEFT 0.21.2 reads the first adapter's use_rslora into the sum, α/√r = √r of the new r: our files never say it."""
     held = models(EQUAL, recipe=lb.rsLoRA)
     theirs = in_peft(tmp_path, held, combination_type="cat")
-    assert gap(in_ours(held, concatenated), theirs) > 0.1
-    model = every_kind()
-    stack(model, {name: pairs_of(one) for name, one in held.items()}, {n: 9**0.5 * w for n, w in WEIGHTS.items()})
-    assert gap(logits(model), theirs) < 1e-12, "all weights times √9, nine the rank of the sum"
+    assert gap(in_ours(held, concatenated), theirs) < 1e-12
 
 
 def test_every_layer_of_a_stack_is_the_sum_and_merging_in_turn_gives_the_same():

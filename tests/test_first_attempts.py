@@ -62,7 +62,7 @@ print(json.dumps(said))
 """
 
 ATTEMPTS = {
-    "lb.inject(loaded, lb.LoRA(), 'q_proj')": "AttributeError: 'named_modules' is no attribute of what lorabook",
+    "lb.inject(loaded, lb.LoRA(), 'q_proj')": "AttributeError: 'modules' is no attribute of what lorabook",
     "lb.fit(loaded, [], steps=1, lr=0.1)": "AttributeError: 'named_parameters' is no attribute of what lorabook.load",
     "lb.inject(plain(), lb.LoRA, 'q_proj')": "TypeError: LoRA is a function, and a Recipe is asked for",
     "lb.inject(plain(), lb.LoRA(), ['q_proj', 'v_proj'])": "TypeError: targets is ['q_proj', 'v_proj']; it must be one",
