@@ -63,7 +63,7 @@ def run_and_move(lab: Lab, name: str) -> Opened:
     page.press(f"{frame('codebook')} input[name='outlier']", "End")
     page.locator(f"{frame('memory')} .lb-more summary").click()
     page.press(f"{frame('memory')} input[name='r']", "End")
-    title(page, "memory", "LoRA of 7B needs 27.1 GiB")
+    title(page, "memory", "LoRA of 7B needs 28.3 GiB")
     return page
 
 
@@ -88,7 +88,7 @@ def test_a_saved_copy_shows_what_was_left_and_lives_where_it_can(lab: Lab) -> No
 
     assert copy.locator(".lb-predict output").inner_text() == "10"
     assert "does not answer" in copy.locator(".lb-answered").inner_text()
-    title(copy, "memory", "LoRA of 7B needs 27.1 GiB")
+    title(copy, "memory", "LoRA of 7B needs 28.3 GiB")
     assert "does not answer" in copy.locator(f"{frame('memory')} .lb-status").inner_text()
     assert copy.locator(f"{frame('memory')} input[name='r']").is_disabled()
     title(copy, "codebook", "One weight of 8σ")
