@@ -6,6 +6,7 @@ import accelerate
 import peft
 import safetensors.torch
 import torch
+import torch.distributed.fsdp
 from advice import TOLD, obey, options, told
 from small import llama, logits
 from torch import nn
@@ -16,6 +17,7 @@ from lorabook.axes.optim.any_optimizer import AnyOptimizer
 from lorabook.axes.optim.paged import Paged
 from lorabook.core.frozen import UnsupportedLayer
 from lorabook.core.schedule import warmup_cosine
+from lorabook.saving.trainer import for_trainer
 
 IDS, LABELS = torch.randint(2, 10, (2, 8, 6), generator=torch.Generator().manual_seed(1))
 
@@ -173,13 +175,45 @@ def case_adapted_already() -> None:
     lb.inject(model, lb.LoRA(r=2), "1")
 
 
+def case_adapted_already_and_no_layers_named() -> None:
+    model = adapted()
+    message = told(ValueError, lambda: lb.inject(model, lb.LoRA(r=2)))
+    obey(message, "merge(model)", merge=lb.merge, model=model)
+    assert list(lb.inject(model, lb.LoRA(r=2))) == ["1"]
+
+
+def case_saving_as_if_it_were_plain(tmp_path) -> None:
+    model = causal()
+    message = told(ValueError, lambda: model.save_pretrained(tmp_path / "plain"))
+    obey(message, "save_adapter(model, folder)", save_adapter=lb.save_adapter, model=model, folder=tmp_path / "adapter")
+    assert obey(message, "dict(**for_trainer(model, lr))".removeprefix("dict(").removesuffix(")").removeprefix("**"),
+                for_trainer=for_trainer, model=model, lr=1e-3)  # fmt: skip
+    obey(message, "merge(model)", merge=lb.merge, model=model)
+    model.save_pretrained(tmp_path / "whole")
+
+
+def case_merging_shards(tmp_path) -> None:
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        plain = world()
+        model = adapted()
+        torch.distributed.fsdp.fully_shard(model)
+        message = told(ValueError, lambda: lb.merge(model))
+        folder = tmp_path / "adapter"
+        obey(message, "save_adapter(model, folder)", save_adapter=lb.save_adapter, model=model, folder=folder)
+        lb.load_adapter(plain, folder)
+        lb.merge(plain)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 def case_tied() -> None:
     model = llama(tied=True)
     before = logits(model)
     message = told(ValueError, lambda: lb.inject(model, lb.LoRA(r=2), "lm_head"))
-    line = message[message.index("model.get_submodule(") :]
-    weight = model.lm_head.weight
-    obey(message, line, model=model, torch=torch, weight=weight)
+    line = message[message.index("layer = model.get_submodule(") :]
+    obey(message, line, model=model, torch=torch)
     model.config.tie_word_embeddings = False
     lb.inject(model, lb.LoRA(r=2), "lm_head")
     assert torch.equal(logits(model), before)

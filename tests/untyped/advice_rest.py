@@ -28,6 +28,17 @@ def fit(model: nn.Module) -> None:
     lb.fit(model, [(X, Y)] * 3, steps=3, lr=1e-2, progress=False)
 
 
+def case_biases_that_trained(tmp_path) -> None:
+    def written(bias: str) -> None:
+        config = peft.LoraConfig(r=2, target_modules=["0"], bias=bias)
+        peft.get_peft_model(plain(), config).save_pretrained(tmp_path)
+
+    written("all")
+    message = told(BadAdapter, lambda: lb.load_adapter(plain(), tmp_path))
+    written(**options(message, "bias='none'"))
+    lb.load_adapter(plain(), tmp_path)
+
+
 def case_no_decoder_of_ours() -> None:
     message = told(TypeError, lambda: interpolate(plain(), 1024))
     model = obey(message, "lorabook.load('tiny')").model
