@@ -1,7 +1,5 @@
 """Saving and loading adapters: PEFT's two files, so that an adapter trained here runs there and the other way round."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import torch
 from torch import nn
 
 from lorabook.core.adapted_layer import Adapted, adapted
+from lorabook.core.as_it_was import as_it_was_if_this_fails
 from lorabook.core.beside import beside, note
 from lorabook.core.inject import place
 from lorabook.core.lora import ORIGIN
@@ -95,7 +94,7 @@ def load_adapter(model: nn.Module, folder: str | Path, recipe: Recipe | None = N
         return layers
     beside_adapters(file, adapter, model)
     chosen = _chosen(file, adapter, given, model)
-    with _as_it_was_if_this_fails(model):
+    with as_it_was_if_this_fails(model):
         for wanted, targets in chosen:
             # Not `inject`: PiSSA's 2r, and a file of PEFT, may have a rank above min(d_out, d_in).
             layers |= place(model, wanted, targets, torch.Generator().manual_seed(0))
@@ -126,21 +125,3 @@ def _write(model: nn.Module, pairs: list[tuple[torch.Tensor, torch.Tensor]]) -> 
     note(model, changes={id(here) for here, _ in pairs})
     for here, numbers in pairs:
         here.copy_(laid_out_as(here, numbers))
-
-
-@contextmanager
-def _as_it_was_if_this_fails(model: nn.Module) -> Iterator[None]:
-    """Put back all that every module holds, and every requires_grad, when the block raises."""
-    before = [(module, dict(vars(module)), dict(module._modules)) for module in model.modules()]
-    trained = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        yield
-    except BaseException:
-        for module, attributes, children in before:
-            vars(module).clear()
-            vars(module).update(attributes)
-            module._modules.clear()
-            module._modules.update(children)
-        for parameter, trains in trained:
-            parameter.requires_grad_(trains)
-        raise

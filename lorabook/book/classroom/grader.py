@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from lorabook.book.classroom import seen as observations
 from lorabook.book.classroom.exercise import Exercise
@@ -41,6 +42,10 @@ class Grader:
         if source is None:
             text = f"`{exercise.function}` is not defined in a cell that Python can read."
             return Judgement("not-defined", text, 0.0)
+        return self.judged(exercise, source, cases)
+
+    def judged(self, exercise: Exercise, source: str, cases: Sequence[Any]) -> Judgement:
+        """Return the judgement on a function that `source` defines, on these cases."""
         seen = self.observed(source, exercise.function, exercise.observe, [case.given for case in cases])
         try:
             return judge(exercise, cases, seen)

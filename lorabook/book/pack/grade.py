@@ -11,13 +11,11 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from threading import local
-from typing import Any
 
 from tqdm import tqdm
 
-from lorabook.book.classroom.exercise import Exercise
 from lorabook.book.classroom.grader import Grader, confinement
-from lorabook.book.classroom.judge import NO_REPORT, RIGHT, Judgement, judge
+from lorabook.book.classroom.judge import RIGHT, Judgement
 from lorabook.book.classroom.taken import taken
 from lorabook.book.pack.notebook import Code, code_of
 from lorabook.book.pack.parts import marked_parts
@@ -108,22 +106,14 @@ def _marked(sheet: Sheet, key: str, student: str, item: Item, code: Code, grader
         text = f"`{exercise.function}` is not defined in a cell that Python can read."
         on_all = on_public = Judgement("not-defined", text, 0.0)
     else:
-        on_all = _tried(exercise, source, [*public, *hidden], grader)
+        on_all = grader.judged(exercise, source, [*public, *hidden])
         # In a child of their own: what a student is told of the public cases cannot come from a hidden one.
-        on_public = on_all if on_all.code == RIGHT else _tried(exercise, source, public, grader)
+        on_public = on_all if on_all.code == RIGHT else grader.judged(exercise, source, public)
     share = item.credit.get(on_all.code, on_all.points)
     return Marked(
         item.name, round(share * item.points, 4), item.points, on_all.code, on_all.says, on_public.code,
         on_public.says, (source or "")[:LONGEST_SOURCE],
     )  # fmt: skip
-
-
-def _tried(exercise: Exercise, source: str, cases: Sequence[Any], grader: Grader) -> Judgement:
-    seen = grader.observed(source, exercise.function, exercise.observe, [case.given for case in cases])
-    try:
-        return judge(exercise, cases, seen)
-    except (ArithmeticError, LookupError, TypeError, ValueError):  # a report that our observers never write
-        return NO_REPORT
 
 
 def _made_of(sheet: Sheet, key: str, one: Submission) -> dict[str, str]:
